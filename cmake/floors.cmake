@@ -1,0 +1,25 @@
+# moeplan_floor(NAME SOURCES ... DEPENDS ...): one floor of sim/ as a static library with an explicit list of files.
+# moeplan_test(NAME SOURCES ... DEPENDS ...): one doctest binary, registered with ctest.
+
+add_library(moeplan_flags INTERFACE)
+target_compile_options(moeplan_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow)
+target_include_directories(moeplan_flags INTERFACE ${CMAKE_SOURCE_DIR}/sim)
+if(MOEPLAN_DEV)
+  target_compile_options(moeplan_flags INTERFACE -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(moeplan_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+function(moeplan_floor name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(moeplan_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(moeplan_${name} PUBLIC moeplan_flags ${ARG_DEPENDS})
+endfunction()
+
+function(moeplan_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(test_${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
+  target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(test_${name} PRIVATE moeplan_flags doctest::doctest ${ARG_DEPENDS})
+  target_compile_definitions(test_${name} PRIVATE MOEPLAN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND test_${name} --no-version)
+endfunction()
