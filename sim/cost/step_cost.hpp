@@ -1,0 +1,51 @@
+// Time of one engine step, prepared once per batch composition and then cheap arithmetic in the growing context.
+//
+// Serving holds a StepCost and knows nothing of GPUs; the analytic screening of the planner calls the same functions. The interface is
+// virtual because serving's tests time steps with plain numbers; it is called twice per step, never per token.
+#pragma once
+
+#include <array>
+
+#include "base/random.hpp"
+#include "cost/step_shape.hpp"
+
+namespace moeplan {
+
+/// Everything about a step that does not change while its batch composition (decode_sequences, prefill chunks) stays. Plain numbers; the
+/// `table_*` fields are the implementation's cursor into its tables.
+struct PreparedStep {
+  std::int32_t decode_sequences = 0;
+  std::int32_t prefill_tokens = 0;
+  double fixed_seconds = 0;                        ///< all parts but decode attention, experts and expert communication
+  std::array<double, kStepParts> fixed_parts{};    ///< the same by part
+  std::array<double, kOrigins> fixed_origins{};    ///< the same (host excluded) by origin
+  // decode attention: seconds = f(decode_context); coefficients of the implementation
+  std::array<double, 8> attention{};
+  // expert tables: cursor and blend per phase
+  std::array<std::uint32_t, 4> table_index{};
+  std::array<double, 4> table_blend{};
+  bool pure_decode = true;
+};
+
+/// One evaluated step.
+struct StepOutcome {
+  double seconds = 0;            ///< whole step
+  double attention_seconds = 0;  ///< decode attention
+  double experts_seconds = 0;    ///< routed experts, hottest rank, summed over layers
+  double all_to_all_seconds = 0; ///< exposed expert-parallel communication that depends on the routing draw
+  double hottest_over_mean = 1;  ///< load of the hottest expert rank over the mean rank, mean over layers; 1 for dense models
+  double distinct_experts = 0;   ///< experts touched per MoE layer, mean over layers
+  Origin attention_origin = Origin::kDatasheet;
+  Origin experts_origin = Origin::kDatasheet;
+};
+
+class StepCost {
+ public:
+  virtual ~StepCost() = default;
+  /// Prepares a batch composition. `out` is overwritten.
+  virtual void prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const = 0;
+  /// Evaluates a step of that composition whose decoding sequences hold `decode_context` KV tokens in all; takes one draw of `routing`.
+  virtual StepOutcome evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const = 0;
+};
+
+}  // namespace moeplan

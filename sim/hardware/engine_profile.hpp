@@ -1,0 +1,56 @@
+// How a serving engine (vLLM, SGLang, TensorRT-LLM, or an ideal one) schedules, what memory it keeps for itself and what its host code
+// costs. Every field comes from hardware_profiles/engines/ID.json with its source; few constants, all with a physical meaning.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/units.hpp"
+
+namespace moeplan {
+
+enum class PrefillMode : std::uint8_t {
+  kMixed,     ///< prefill chunks ride in the same step as decodes (vLLM v1, TensorRT-LLM in-flight batching)
+  kSeparate,  ///< a step is either prefill or decode, prefill first (SGLang)
+};
+enum class MemoryFormula : std::uint8_t {
+  kFractionOfTotal,  ///< KV = fraction x memory - weights - runtime (vLLM, SGLang)
+  kFractionOfFree,   ///< KV = fraction x (memory - weights - runtime) (TensorRT-LLM)
+};
+enum class ExpertParallelComm : std::uint8_t { kAllGatherReduceScatter, kAllToAll, kDeepEp, kNvlinkOneSided };
+
+/// Limits of the batch scheduler.
+struct SchedulerConfig {
+  int max_batch_requests = 256;
+  int max_batch_tokens = 8192;
+  bool chunked_prefill = true;
+  PrefillMode prefill_mode = PrefillMode::kMixed;
+  int kv_block_tokens = 16;
+  double memory_fraction = 0.9;
+  double admission_output_reserve = 0.0;  ///< share of the requested output whose KV must be free at admission (1 = never preempts)
+  int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
+};
+
+struct EngineProfile {
+  std::string id;
+  std::string version;
+  SchedulerConfig scheduler;
+  MemoryFormula memory_formula = MemoryFormula::kFractionOfTotal;
+  Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU
+  Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
+  Seconds host_per_sequence;           ///< added per running sequence and step
+  Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
+  Seconds request_latency;             ///< HTTP, tokenizer, detokenizer: added once to the time to first token, off the GPU
+  double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
+  double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
+  int stream_interval = 1;             ///< the client sees tokens in groups of this many
+  std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"
+  std::vector<std::string> kernel_preference;  ///< frameworks whose kernel tables to prefer, best first
+  ExpertParallelComm expert_comm = ExpertParallelComm::kAllGatherReduceScatter;
+  std::map<std::string, std::string> sources;  ///< field -> source
+  std::string notes;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,141 @@
+// A language model as a capacity planner sees it: what each layer stores, reads and computes. Tokens in, bytes and FLOPs out; no weights.
+//
+// Layers come in groups of equal layers (`LayerGroup`), in no particular order: planning never depends on which layer is which.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/precision.hpp"
+#include "base/units.hpp"
+
+namespace moeplan {
+
+enum class AttentionKind : std::uint8_t {
+  kFull,           ///< GQA, MQA or MHA over the whole context
+  kSlidingWindow,  ///< the last `window` tokens
+  kChunkedLocal,   ///< the current chunk of `window` tokens (Llama 4)
+  kMla,            ///< multi-head latent attention (DeepSeek); `kv_lora + qk_rope` elements per token
+  kGatedDeltaNet,  ///< constant state (Qwen3-Next, Qwen3.5)
+  kLightning,      ///< linear attention, constant state (MiniMax-M1)
+  kMamba,          ///< selective state space, constant state (Jamba, Nemotron-H)
+  kKimiDelta,      ///< Kimi Delta Attention, constant state
+  kNone,           ///< a layer of FFN only
+};
+
+/// Sizes of one layer's token mixer. Fields that a kind does not use stay 0.
+struct AttentionSpec {
+  AttentionKind kind = AttentionKind::kFull;
+  int heads = 0;
+  int kv_heads = 0;
+  int head_dim = 0;     ///< query/key head width (MLA: qk_nope + qk_rope)
+  int v_head_dim = 0;   ///< value head width (= head_dim but for MLA and a few others)
+  int window = 0;
+  int q_lora = 0, kv_lora = 0, qk_nope = 0, qk_rope = 0;  // MLA
+  bool qkv_bias = false;
+  bool qk_norm = false;
+  bool sinks = false;
+  bool output_gate = false;          ///< a gate as wide as the attention output (Qwen3-Next, Qwen3.5)
+  int kv_shared_by = 1;              ///< layers that share one KV cache and K/V projection (Hunyuan-Large: 2)
+  // sparse attention (DSA): at most `sparse_top_k` tokens attended, chosen by an indexer with its own small cache
+  int sparse_top_k = 0, index_heads = 0, index_head_dim = 0;
+  // constant-state layers
+  int state_key_heads = 0, state_value_heads = 0, state_key_dim = 0, state_value_dim = 0, conv_kernel = 0, state_inner = 0, state_rank = 0;
+
+  [[nodiscard]] bool has_kv_cache() const {
+    return kind == AttentionKind::kFull || kind == AttentionKind::kSlidingWindow || kind == AttentionKind::kChunkedLocal || kind == AttentionKind::kMla;
+  }
+};
+
+enum class RouterScoring : std::uint8_t { kSoftmax, kSigmoid, kSinkhorn };
+
+/// A mixture-of-experts FFN.
+struct MoeSpec {
+  int experts = 0;
+  int top_k = 0;
+  int expert_inter = 0;        ///< inner width of one routed expert
+  int shared_inter = 0;        ///< inner width of all shared experts together; 0 without
+  bool shared_gate = false;    ///< a sigmoid gate on the shared expert (Qwen2-MoE, Qwen3-Next)
+  int dense_residual_inter = 0;  ///< a dense FFN in parallel with the experts (Arctic)
+  bool soft_routing = false;   ///< all experts run on every token
+  bool expert_bias = false;
+  bool router_bias = false;
+  RouterScoring scoring = RouterScoring::kSoftmax;
+  int groups = 0, top_groups = 0;  ///< node-limited routing: experts in `groups`, of which `top_groups` may be used; 0 = off
+};
+
+enum class FfnKind : std::uint8_t { kDense, kMoe, kNone };
+
+struct LayerGroup {
+  int count = 0;
+  AttentionSpec attention;
+  FfnKind ffn = FfnKind::kDense;
+  int dense_inter = 0;  ///< inner width of a dense FFN
+  MoeSpec moe;
+};
+
+/// Checkpoint's own number format per component.
+struct NativePrecision {
+  Precision weights = Precision::kBf16;  ///< everything but experts, embeddings, head and router
+  Precision experts = Precision::kBf16;
+};
+
+struct ModelSpec {
+  std::string id;
+  std::string name;
+  std::string family;       ///< "deepseek", "qwen", "llama", "mixtral", ...: chooses routing defaults
+  int hidden = 0;
+  std::int64_t vocab = 0;
+  bool tied_embeddings = false;
+  bool gated_ffn = true;    ///< SwiGLU: three matrices per FFN; else two
+  int max_context = 0;
+  int norms_per_layer = 2;  ///< RMSNorm or LayerNorm vectors of width `hidden`
+  bool norm_bias = false;
+  int encoder_layers = 0;   ///< encoder-decoder models count both stacks in `layers`; cross-attention is a refusal reason
+  std::vector<LayerGroup> layers;
+  NativePrecision native;
+  int mtp_layers = 0;       ///< multi-token-prediction layers in the checkpoint, not counted in parameters
+  std::vector<std::string> sources;
+  std::string notes;
+
+  [[nodiscard]] int layer_count() const;
+  [[nodiscard]] int moe_layer_count() const;
+  [[nodiscard]] bool is_moe() const { return moe_layer_count() > 0; }
+  /// The MoE part of the first MoE group, or null for a dense model. All catalogue models have one kind of MoE layer.
+  [[nodiscard]] const MoeSpec* moe() const;
+};
+
+/// Weights by component, as a number of parameters; text trunk only (no MTP, no vision tower, no quantisation scales).
+struct ParameterCount {
+  double embedding = 0;  ///< input embedding
+  double head = 0;       ///< output projection (0 when tied)
+  double attention = 0;  ///< projections and state mixers
+  double dense_ffn = 0;  ///< dense layers and dense residuals
+  double shared_experts = 0;
+  double experts = 0;    ///< all routed experts
+  double router = 0;
+  double norms = 0;
+  double active_experts = 0;  ///< routed experts one token runs through
+
+  [[nodiscard]] double total() const { return embedding + head + attention + dense_ffn + shared_experts + experts + router + norms; }
+  /// Parameters one token uses, input embedding and head counted.
+  [[nodiscard]] double active() const { return total() - experts + active_experts; }
+  [[nodiscard]] double active_excluding_input_embedding(bool tied) const { return tied ? active() : active() - embedding; }
+  [[nodiscard]] double active_excluding_embeddings() const { return active() - embedding - head; }
+};
+
+ParameterCount count_parameters(const ModelSpec& model);
+
+/// KV-cache elements that one token adds to one layer (already divided by kv_shared_by); 0 for constant-state layers. Includes the
+/// indexer cache of sparse attention.
+double kv_elements_per_token(const AttentionSpec& attention);
+
+/// KV-cache bytes per token over all layers on ONE rank of `tensor` tensor-parallel ranks: KV heads are split down to one head per rank and
+/// replicated beyond; MLA latents are replicated on every rank. Windowed layers count in full (see kv_window_tokens).
+double kv_bytes_per_token(const ModelSpec& model, Precision kv, int tensor);
+
+/// Bytes of recurrent state per sequence over all constant-state layers on one of `tensor` ranks (fp32 state, bf16 convolution).
+double state_bytes_per_sequence(const ModelSpec& model, int tensor);
+
+}  // namespace moeplan

@@ -1,0 +1,34 @@
+// Draws what a router does to the experts of one MoE layer: tokens per expert, and from them the load of every expert-parallel rank.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/random.hpp"
+#include "routing/expert_load.hpp"
+
+namespace moeplan {
+
+/// One MoE layer in one step.
+struct LayerLoad {
+  std::vector<std::int32_t> tokens_per_expert;  ///< by expert id
+  std::vector<RankLoad> ranks;                  ///< by expert-parallel rank, under the placement
+  std::int64_t pairs = 0;                       ///< tokens x top_k
+  std::int32_t distinct_experts = 0;            ///< over all ranks
+  [[nodiscard]] std::size_t hottest() const;    ///< rank with the most pairs
+};
+
+/// Thread-safe for concurrent const use with separate streams and outputs.
+class LoadSampler {
+ public:
+  virtual ~LoadSampler() = default;
+  [[nodiscard]] virtual int layers() const = 0;   ///< MoE layers
+  [[nodiscard]] virtual int experts() const = 0;
+  [[nodiscard]] virtual int top_k() const = 0;
+  [[nodiscard]] virtual int ranks() const = 0;
+  /// Draws the load of `layer` (0 .. layers()-1) for `tokens` > 0 tokens. Reuses the memory of `out`.
+  virtual void sample(int layer, std::int64_t tokens, RoutingPhase phase, RandomStream& random, LayerLoad& out) const = 0;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,52 @@
+// Results leave a simulation through one Observer. Observers never change state.
+#pragma once
+
+#include <cstdint>
+
+#include "base/units.hpp"
+#include "cost/step_cost.hpp"
+#include "workload/request_source.hpp"
+
+namespace moeplan {
+
+/// A request that has produced its last token. Times are simulated instants; first and last token as the client sees them, engine path
+/// latency included.
+struct FinishedRequest {
+  RequestSpec spec;
+  std::int32_t replica = 0;
+  SimTime scheduled{0};    ///< first time any of its tokens entered a step
+  SimTime first_token{0};
+  SimTime last_token{0};
+  std::int32_t preemptions = 0;
+};
+
+/// One engine step of one replica.
+struct StepRecord {
+  std::int32_t replica = 0;
+  SimTime start{0};
+  SimTime end{0};
+  std::int64_t decode_context = 0;
+  std::int64_t kv_tokens_used = 0;
+  std::int32_t running = 0;  ///< requests running
+  std::int32_t waiting = 0;  ///< requests queued at the replica
+  const PreparedStep* prepared = nullptr;
+  const StepOutcome* outcome = nullptr;
+};
+
+enum class RejectReason : std::uint8_t { kTooLong, kDoesNotFit, kQueueFull };
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_arrival(const RequestSpec&) {}
+  virtual void on_rejected(const RequestSpec&, RejectReason, SimTime) {}
+  virtual void on_preempted(std::uint64_t /*request id*/, std::int32_t /*replica*/, SimTime) {}
+  virtual void on_finished(const FinishedRequest&) {}
+  virtual void on_step(const StepRecord&) {}
+  /// `tokens` output tokens each came `gap` after the previous token of its request (inter-token latency).
+  virtual void on_token_gaps(SimTime /*at*/, SimTime /*gap*/, std::int64_t /*tokens*/) {}
+  /// The run has ended at `now`, nothing in flight.
+  virtual void on_end(SimTime /*now*/) {}
+};
+
+}  // namespace moeplan

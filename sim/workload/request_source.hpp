@@ -1,0 +1,40 @@
+// What clients send: a stream of requests in order of arrival, drawn lazily. The same seed gives the same requests under every
+// deployment compared.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/units.hpp"
+
+namespace moeplan {
+
+/// One request as it leaves the client.
+struct RequestSpec {
+  std::uint64_t id = 0;  ///< 0, 1, 2, ... in order of issue
+  SimTime arrival{0};
+  std::int32_t prompt_tokens = 0;  ///< > 0
+  std::int32_t output_tokens = 0;  ///< > 0; the request always generates exactly this many
+  std::int32_t class_id = 0;       ///< index of its workload class
+};
+
+/// Open sources (Poisson, gamma, trace, batch) know every arrival in advance; a closed source issues the next request only after one has
+/// finished.
+class RequestSource {
+ public:
+  virtual ~RequestSource() = default;
+  /// The next request whose arrival is already decided, in non-decreasing order of arrival; nothing when none is (now, for a closed source;
+  /// ever again, for an open one).
+  virtual std::optional<RequestSpec> next() = 0;
+  /// Tells a closed source that a request it issued has finished at `now`; it may make next() give one more. Open sources ignore it.
+  virtual void on_finished(std::uint64_t id, SimTime now) = 0;
+  /// Whether finished requests can cause arrivals.
+  [[nodiscard]] virtual bool closed() const = 0;
+  /// The least time between a completion and the arrival it causes; only for closed sources.
+  [[nodiscard]] virtual SimTime turnaround() const { return SimTime{0}; }
+  /// Requests it will issue in all.
+  [[nodiscard]] virtual std::uint64_t total() const = 0;
+};
+
+}  // namespace moeplan
