@@ -1,0 +1,45 @@
+// Time of single GPU kernels on one device: fitted rooflines with residual tables where the device was measured, constants of relatives or
+// generic achievable fractions of the datasheet where it was not. One class, one set of formulas; only the constants differ.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "calibration/kernel_shapes.hpp"
+#include "hardware/gpu_spec.hpp"
+
+namespace moeplan {
+
+/// Pure and thread-safe after construction. No call allocates. These are load-time functions: the step cost compiles them to tables.
+class KernelCosts {
+ public:
+  /// Generic achievable fractions of the datasheet peaks (hardware_profiles/README.md says where they come from).
+  static KernelCosts from_datasheet(const GpuSpec& gpu);
+  /// Constants and residuals of a fitted profile (hardware_profiles/fitted/GPU.json); `kernel_preference` lists engine frameworks
+  /// ("vllm", "sglang", "trtllm"), best first. Kernels the profile lacks fall back to its transferred or generic constants.
+  static KernelCosts from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference);
+
+  [[nodiscard]] KernelTime gemm(const GemmShape& shape) const;
+  [[nodiscard]] KernelTime moe(const MoeShape& shape) const;
+  [[nodiscard]] KernelTime decode_attention(const DecodeAttentionShape& shape) const;
+  [[nodiscard]] KernelTime prefill_attention(const PrefillAttentionShape& shape) const;
+  [[nodiscard]] KernelTime mla_decode(const MlaDecodeShape& shape) const;
+  [[nodiscard]] KernelTime mla_prefill(const MlaPrefillShape& shape) const;
+  /// A collective inside one node, over the scale-up fabric. Across nodes the cost floor composes it with the scale-out links.
+  [[nodiscard]] KernelTime collective(const CollectiveShape& shape) const;
+  /// A memory-bound element-wise kernel moving `bytes`.
+  [[nodiscard]] KernelTime elementwise(double bytes) const;
+
+  KernelCosts(KernelCosts&&) noexcept;
+  KernelCosts& operator=(KernelCosts&&) noexcept;
+  ~KernelCosts();
+
+ private:
+  struct Impl;
+  explicit KernelCosts(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moeplan
