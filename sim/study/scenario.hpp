@@ -1,0 +1,64 @@
+// A scenario file, resolved: every catalogue id looked up, every default filled in.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hardware/engine_profile.hpp"
+#include "hardware/gpu_spec.hpp"
+#include "hardware/node_spec.hpp"
+#include "model/deployment.hpp"
+#include "model/model_spec.hpp"
+#include "model/weights.hpp"
+#include "routing/routing_config.hpp"
+#include "serving/cluster.hpp"
+#include "study/cost_spec.hpp"
+#include "study/data_root.hpp"
+#include "study/objective.hpp"
+#include "workload/workload_config.hpp"
+
+namespace moeplan {
+
+class JsonReader;
+struct JsonDocument;
+
+/// One replica's deployment: everything that step times and memory depend on.
+struct DeploymentConfig {
+  ModelSpec model;
+  ClusterSpec cluster;
+  EngineProfile engine;
+  ParallelLayout layout;
+  DeploymentPrecision precision;
+  SchedulerConfig scheduler;
+  std::optional<LoraSpec> lora;
+  RoutingConfig routing;
+  std::filesystem::path cost_profile;  ///< fitted profile; empty: datasheet peaks and generic fractions
+};
+
+struct Scenario {
+  std::string name;
+  std::string file;  ///< as given
+  DeploymentConfig deployment;
+  int replicas = 1;
+  RouterPolicy router = RouterPolicy::kRoundRobin;
+  WorkloadConfig workload;
+  std::vector<Objective> objectives;
+  CostSpec cost;
+  std::uint64_t seed = 1;
+  std::vector<std::string> warnings;           ///< what was accepted but should be known
+  std::vector<std::filesystem::path> files;    ///< catalogue files it rests on, for the provenance
+};
+
+/// Reads, checks and resolves a scenario file. Throws InputError with one line.
+Scenario load_scenario(const std::filesystem::path& file, const DataRoot& data);
+
+/// The same for a parsed document; relative paths are taken from `folder`.
+Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::path& folder, const DataRoot& data);
+
+/// The fitted cost profile of a GPU when there is one, else an empty path.
+std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu);
+
+}  // namespace moeplan

@@ -1,0 +1,79 @@
+// Predicted against measured serving runs: every row is simulated the way it was measured, and the errors are tabulated by suite, model, GPU,
+// engine, mode and kind. Nothing here adapts to a row: what a deployment cannot know (hidden options) stays an error or a stated refusal.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "study/data_root.hpp"
+#include "study/measured_run.hpp"
+
+namespace moeplan {
+
+/// Prediction of one run; times in milliseconds like the measured columns.
+struct RunPrediction {
+  std::array<std::optional<double>, kRunMetrics.size()> predicted;
+  std::optional<std::string> refused;  ///< why the run cannot be predicted
+  bool moe = false;
+};
+
+/// Corrections of one deployment from measured points of its own ("anchors").
+struct EngineCorrection {
+  double host_per_step_s = 0;       ///< added to the engine's host time per step
+  double host_per_sequence_s = 0;   ///< added per running sequence
+  double kernel_multiplier = 1;     ///< on kernel times
+};
+
+struct ErrorStatistics {
+  std::size_t count = 0;
+  double median_ape = 0, p90_ape = 0, bias = 0, within_10pct = 0, within_25pct = 0;
+};
+
+/// Statistics by metric name.
+using ErrorTable = std::map<std::string, ErrorStatistics>;
+
+struct ValidationOptions {
+  std::uint64_t seed = 1;
+  int jobs = 0;                                 ///< threads; 0 = all
+  int anchors = 0;                              ///< fit on this many rows of each layout and score the others; 0 = off
+  std::function<void(double)> progress;         ///< share done; may be called from any thread
+  /// Replaces engine constants, for fits and leave-one-out studies: called once per layout.
+  std::function<EngineCorrection(const MeasuredRun&)> correction;
+};
+
+struct ValidationRow {
+  std::size_t run = 0;  ///< index into runs
+  RunMetric metric = RunMetric::kTpot;
+  double measured = 0, predicted = 0;
+  bool scored = false;
+  [[nodiscard]] double error() const { return (predicted - measured) / measured; }
+};
+
+struct Validation {
+  std::vector<MeasuredRun> runs;
+  std::vector<RunPrediction> predictions;
+  std::vector<ValidationRow> rows;  ///< in order of runs, then metric
+  std::size_t scored_runs = 0;
+  ErrorTable metrics;
+  std::map<std::string, std::map<std::string, ErrorTable>> groups;  ///< "by_suite" -> suite -> table, ...
+  std::vector<std::string> anchor_notes;                            ///< contradictions and fitted values by layout
+};
+
+/// Predicts one run. Pure; throws nothing for what a run asks: refusals are part of the answer.
+RunPrediction predict_run(const MeasuredRun& run, const DataRoot& data, std::uint64_t seed, const EngineCorrection& correction);
+
+/// Predicts and scores all runs, in parallel over layouts.
+Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, const ValidationOptions& options);
+
+/// Statistics of signed relative errors.
+ErrorStatistics error_statistics(std::vector<double> errors);
+
+/// The JSON of `moeplan validate --json`.
+std::string validation_json(const Validation& validation);
+/// The text printed by `moeplan validate`.
+std::string validation_summary(const Validation& validation);
+
+}  // namespace moeplan
