@@ -62,6 +62,7 @@ struct PrefillAttentionShape {
   int kv_heads = 0;
   int head_dim = 0;
   Precision kv = Precision::kBf16;
+  double sequences = 1;  ///< sequences of this very shape in one launch
 };
 
 /// Absorbed MLA decode of one layer (latent row of 576 elements for DeepSeek).
@@ -82,6 +83,7 @@ struct MlaPrefillShape {
   int qk_head_dim = 192;
   int v_head_dim = 128;
   Precision kv = Precision::kBf16;
+  double sequences = 1;  ///< sequences of this very shape in one launch
 };
 
 enum class CollectiveKind : std::uint8_t { kAllReduce, kAllGather, kReduceScatter, kAllToAll };
@@ -93,6 +95,22 @@ struct CollectiveShape {
   int ranks = 1;
   int nodes = 1;           ///< nodes the ranks are spread over
   bool in_graph = true;    ///< replayed from a CUDA graph: the engine's custom kernel may be used
+};
+
+/// How tokens travel to the ranks of their experts and back, other than by collectives.
+enum class ExchangeMode : std::uint8_t { kDeepEpLowLatency, kDeepEpNormal, kNvlinkOneSided };
+
+/// One dispatch or combine of expert parallelism, per rank.
+struct ExpertExchangeShape {
+  ExchangeMode mode = ExchangeMode::kDeepEpLowLatency;
+  bool combine = false;    ///< false: dispatch
+  double tokens = 0;       ///< tokens that this rank sends out (dispatch) or gets back (combine)
+  int hidden = 0;
+  int top_k = 0;
+  int total_experts = 0;
+  int ranks = 1;
+  int nodes = 1;           ///< NVLink domains the ranks are spread over
+  Precision payload = Precision::kFp8;  ///< format of dispatched activations; combine is always 16 bit
 };
 
 }  // namespace moeplan
