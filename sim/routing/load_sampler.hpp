@@ -7,6 +7,7 @@
 
 #include "base/random.hpp"
 #include "routing/expert_load.hpp"
+#include "routing/routing_config.hpp"
 
 namespace moeplan {
 
@@ -25,10 +26,18 @@ class LoadSampler {
   virtual ~LoadSampler() = default;
   [[nodiscard]] virtual int layers() const = 0;   ///< MoE layers
   [[nodiscard]] virtual int experts() const = 0;
-  [[nodiscard]] virtual int top_k() const = 0;
+  [[nodiscard]] virtual int top_k() const = 0;    ///< all experts for soft routing
   [[nodiscard]] virtual int ranks() const = 0;
   /// Draws the load of `layer` (0 .. layers()-1) for `tokens` > 0 tokens. Reuses the memory of `out`.
   virtual void sample(int layer, std::int64_t tokens, RoutingPhase phase, RandomStream& random, LayerLoad& out) const = 0;
 };
+
+/// How many tokens are drawn one by one: all of them (kTokens, slow, the reference), or only the small batches (kCounts).
+enum class SamplingMode : std::uint8_t { kCounts, kTokens };
+
+/// A sampler for a model with `layers` MoE layers of kind `moe`. The popularity of each layer comes from `routing` and `seed`, its
+/// placement from `placement`. Throws InputError: recorded experts differ from the model's, more ranks than expert slots.
+std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
+                                               std::uint64_t seed, SamplingMode mode = SamplingMode::kCounts);
 
 }  // namespace moeplan

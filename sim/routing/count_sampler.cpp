@@ -1,0 +1,122 @@
+#include "routing/count_sampler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+namespace {
+
+/// Quantile of Binomial(n, p) at the standard score z.
+std::int32_t binomial_quantile(double n, double p, double z, double mean, double deviation) {
+  if (mean >= 4.0) {
+    const double x = mean + deviation * z + (1.0 - 2.0 * p) * (z * z - 1.0) / 6.0 + 0.5;
+    return x < 0 ? 0 : static_cast<std::int32_t>(std::min(x, n));
+  }
+  double u = 0.5 * std::erfc(-z * 0.70710678118654752);
+  const double odds = p / (1.0 - p);
+  double probability = std::exp(n * std::log1p(-p));
+  std::int32_t k = 0;
+  while (u > probability && k < 200) {
+    u -= probability;
+    probability *= odds * (n - k) / (k + 1);
+    ++k;
+  }
+  return k;
+}
+
+double standard_normal(RandomStream& random) { return normal_quantile((static_cast<double>(random.bits32()) + 0.5) * 0x1.0p-32); }
+
+/// Gives or takes single pairs until the counts sum to `wanted`.
+void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t missing, RandomStream& random, std::span<std::int32_t> counts) {
+  const int step = missing > 0 ? 1 : -1;
+  std::int64_t tries = 0;
+  while (missing != 0) {
+    std::size_t e = choice.table.draw(random);
+    if (++tries > 100000) e = static_cast<std::size_t>(tries) % counts.size();
+    const std::int64_t next = std::int64_t{counts[e]} + step;
+    if (next < 0 || next > tokens) continue;
+    counts[e] = static_cast<std::int32_t>(next);
+    missing -= step;
+  }
+}
+
+/// Counts of `tokens` (any real number) independent tokens; returns their sum.
+std::int64_t draw_independent(const RouterChoice& choice, double tokens, RandomStream& random, std::span<std::int32_t> counts) {
+  const std::size_t n = counts.size();
+  std::array<double, kMostExperts> z;
+  double shared = 0;
+  for (std::size_t e = 0; e < n; ++e) {
+    z[e] = standard_normal(random);
+    shared += choice.spread[e] * z[e];
+  }
+  const double root = std::sqrt(tokens);
+  std::int64_t sum = 0;
+  for (std::size_t e = 0; e < n; ++e) {
+    const double score = choice.own[e] * z[e] - choice.common[e] * shared;
+    const double p = choice.included[e];
+    counts[e] = binomial_quantile(tokens, p, score, tokens * p, root * choice.deviation[e]);
+    sum += counts[e];
+  }
+  return sum;
+}
+
+/// Turns counts of uncopied choices into counts of all choices of `tokens` tokens; returns their sum.
+std::int64_t add_copies(double tokens, double fresh, double inflation, RandomStream& random, std::span<std::int32_t> counts, std::int64_t sum) {
+  const double ratio = tokens / fresh;
+  const double extra_variance = std::max(0.0, ratio * (inflation - ratio));
+  std::array<double, kMostExperts> noise;
+  double shared = 0;
+  for (std::size_t e = 0; e < counts.size(); ++e) {
+    noise[e] = std::sqrt(counts[e] * extra_variance) * standard_normal(random);
+    shared += noise[e];
+  }
+  std::int64_t total = 0;
+  for (std::size_t e = 0; e < counts.size(); ++e) {
+    if (counts[e] == 0) continue;
+    const double x = counts[e] * (ratio - shared / static_cast<double>(sum)) + noise[e] + 0.5;
+    counts[e] = static_cast<std::int32_t>(std::clamp(x, 1.0, tokens));
+    total += counts[e];
+  }
+  return total;
+}
+
+}  // namespace
+
+double normal_quantile(double u) {
+  MOEPLAN_CHECK(u > 0 && u < 1);
+  constexpr double kTail = 0.02425;
+  if (u >= kTail && u <= 1.0 - kTail) {
+    const double q = u - 0.5;
+    const double r = q * q;
+    const double top = ((((-39.69683028665376 * r + 220.9460984245205) * r - 275.9285104469687) * r + 138.3577518672690) * r - 30.66479806614716) * r +
+                       2.506628277459239;
+    const double bottom =
+        ((((-54.47609879822406 * r + 161.5858368580409) * r - 155.6989798598866) * r + 66.80131188771972) * r - 13.28068155288572) * r + 1.0;
+    return top * q / bottom;
+  }
+  const double q = std::sqrt(-2.0 * std::log(u < 0.5 ? u : 1.0 - u));
+  const double top = ((((-7.784894002430293e-03 * q - 0.3223964580411365) * q - 2.400758277161838) * q - 2.549732539343734) * q + 4.374664141464968) * q +
+                     2.938163982698783;
+  const double bottom = (((7.784695709041462e-03 * q + 0.3224671290700398) * q + 2.445134137142996) * q + 3.754408661907416) * q + 1.0;
+  return u < 0.5 ? top / bottom : -top / bottom;
+}
+
+void sample_counts(const RouterChoice& choice, const LocalityTables* locality, std::int64_t tokens, RandomStream& random,
+                   std::span<std::int32_t> counts) {
+  MOEPLAN_CHECK(counts.size() <= kMostExperts && tokens < (std::int64_t{1} << 31));
+  const auto all = static_cast<double>(tokens);
+  std::int64_t sum = 0;
+  if (locality != nullptr && locality->on()) {
+    const double fresh = locality->fresh_tokens(all);
+    sum = draw_independent(choice, fresh, random, counts);
+    sum = add_copies(all, fresh, locality->inflation(all), random, counts, sum);
+  } else {
+    sum = draw_independent(choice, all, random, counts);
+  }
+  restore_sum(choice, tokens, tokens * choice.top_k - sum, random, counts);
+}
+
+}  // namespace moeplan
