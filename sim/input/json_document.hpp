@@ -3,14 +3,29 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace moeplan {
 
-struct JsonDocument {
-  nlohmann::json root;
+/// Deeper nesting than this is refused, so that nothing that walks a document can exhaust the stack.
+inline constexpr int kMaxJsonDepth = 200;
+
+/// A parsed file. Movable; read it through JsonReader. (Only a forward declaration of nlohmann::json here: its header is slow to compile.)
+class JsonDocument {
+ public:
+  JsonDocument(nlohmann::json root, std::string file_name);
+  ~JsonDocument();
+  JsonDocument(JsonDocument&&) noexcept;
+  JsonDocument& operator=(JsonDocument&&) noexcept;
+
+  [[nodiscard]] const nlohmann::json& root() const { return *root_; }
+
   std::string file;  ///< as shown in messages
+
+ private:
+  std::unique_ptr<const nlohmann::json> root_;
 };
 
 /// Reads and parses `file`; when `schema` is not empty, checks the document against that JSON Schema.
@@ -20,5 +35,8 @@ JsonDocument load_json(const std::filesystem::path& file, const std::filesystem:
 
 /// The same for text already in memory; `label` stands for the file name.
 JsonDocument parse_json(const std::string& text, const std::string& label, const std::filesystem::path& schema = {});
+
+/// A whole file as bytes. Throws InputError when it cannot be read.
+std::string read_file(const std::filesystem::path& file);
 
 }  // namespace moeplan
