@@ -1,0 +1,67 @@
+// Gives each request its class and its lengths, from one random stream per purpose, or from rows of a trace.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/random.hpp"
+#include "workload/lengths.hpp"
+#include "workload/request_source.hpp"
+#include "workload/trace_reader.hpp"
+#include "workload/workload_config.hpp"
+
+namespace moeplan {
+
+/// A trace read over and over.
+class TraceCycle {
+ public:
+  explicit TraceCycle(std::filesystem::path file) : file_(std::move(file)), reader_(file_) {}
+  /// The next row; after the last, the first again.
+  const TraceRow& next();
+
+ private:
+  std::filesystem::path file_;
+  TraceReader reader_;
+  TraceRow row_;
+};
+
+class RequestMaker {
+ public:
+  /// `config` is resolved.
+  RequestMaker(const WorkloadConfig& config, std::uint64_t seed);
+
+  /// Request `id`, arriving at `arrival`; `row` is its row of the arrivals' trace, if any. Called once per id, in order.
+  RequestSpec make(std::uint64_t id, SimTime arrival, const TraceRow* row = nullptr) {
+    RequestSpec spec;
+    spec.id = id;
+    spec.arrival = arrival;
+    if (classes_.size() > 1) spec.class_id = pick_class(row);
+    ClassDraws& c = classes_[static_cast<std::size_t>(spec.class_id)];
+    spec.prompt_tokens = c.prompt.sampler ? c.prompt.sampler->draw(c.prompt.random) : from_trace(c.prompt, row, &TraceRow::prompt_tokens);
+    spec.output_tokens = c.output.sampler ? c.output.sampler->draw(c.output.random) : from_trace(c.output, row, &TraceRow::output_tokens);
+    return spec;
+  }
+
+ private:
+  struct Draws {
+    Draws(const LengthConfig& config, std::uint64_t seed, const std::string& stream);
+    std::optional<LengthSampler> sampler;
+    RandomStream random;
+    std::unique_ptr<TraceCycle> trace;  ///< null with no sampler: the row of the arrivals' trace
+  };
+  struct ClassDraws {
+    Draws prompt;
+    Draws output;
+  };
+  std::int32_t pick_class(const TraceRow* row);
+  static std::int32_t from_trace(Draws& draws, const TraceRow* row, std::int32_t TraceRow::*tokens);
+
+  std::vector<ClassDraws> classes_;
+  std::vector<std::string> names_;
+  std::vector<double> cumulative_;  ///< of the class weights
+  RandomStream class_stream_;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,110 @@
+#include <optional>
+
+#include "base/error.hpp"
+#include "input/csv.hpp"
+#include "workload/trace_format.hpp"
+
+namespace moeplan {
+namespace {
+
+class OwnCsv final : public TraceFormat {
+ public:
+  explicit OwnCsv(CsvReader csv)
+      : csv_(std::move(csv)),
+        arrival_(csv_.column("arrival_s")),
+        prompt_(csv_.column("prompt_tokens")),
+        output_(csv_.column("output_tokens")),
+        class_(csv_.find_column("class")),
+        prefix_id_(csv_.find_column("prefix_id")),
+        prefix_tokens_(csv_.find_column("prefix_tokens")) {}
+
+  bool next(TraceRow& row) override {
+    if (!csv_.next()) return false;
+    row.arrival = checked_arrival(csv_.number(arrival_), csv_);
+    row.prompt_tokens = checked_tokens(csv_.integer(prompt_), csv_, "prompt_tokens");
+    row.output_tokens = checked_tokens(csv_.integer(output_), csv_, "output_tokens");
+    row.class_name.clear();
+    if (class_) {
+      row.class_name = csv_.text(*class_);
+      if (row.class_name.empty()) csv_.fail("class is empty; accepted: a name in every row, or no class column");
+    }
+    read_prefix(row);
+    return true;
+  }
+  [[nodiscard]] std::string where() const override { return csv_.where(); }
+
+ private:
+  // The place of an error is only spelled out when there is one: building it for every row would cost more than reading the row.
+  static SimTime checked_arrival(double seconds, const CsvReader& csv) {
+    if (seconds >= 0 && seconds <= 3e9) return moeplan::checked_arrival(seconds, {});
+    return moeplan::checked_arrival(seconds, csv.where());
+  }
+  static std::int32_t checked_tokens(std::int64_t value, const CsvReader& csv, std::string_view what) {
+    if (value >= 1 && value <= kMaxTokens) return static_cast<std::int32_t>(value);
+    return moeplan::checked_tokens(value, csv.where(), what);
+  }
+  void read_prefix(TraceRow& row) const {
+    row.prefix_id = -1;
+    row.prefix_tokens = 0;
+    if (!prefix_id_ || csv_.empty(*prefix_id_)) return;
+    row.prefix_id = csv_.integer(*prefix_id_);
+    if (row.prefix_id < 0) csv_.fail("prefix_id is " + std::to_string(row.prefix_id) + "; accepted: a number from 0 on, or nothing");
+    if (!prefix_tokens_ || csv_.empty(*prefix_tokens_)) csv_.fail("prefix_id without prefix_tokens");
+    const std::int64_t tokens = csv_.integer(*prefix_tokens_);
+    if (tokens < 0 || tokens > row.prompt_tokens) {
+      csv_.fail("prefix_tokens is " + std::to_string(tokens) + "; accepted: 0 to prompt_tokens, " + std::to_string(row.prompt_tokens));
+    }
+    row.prefix_tokens = static_cast<std::int32_t>(tokens);
+  }
+
+  CsvReader csv_;
+  std::size_t arrival_;
+  std::size_t prompt_;
+  std::size_t output_;
+  std::optional<std::size_t> class_;
+  std::optional<std::size_t> prefix_id_;
+  std::optional<std::size_t> prefix_tokens_;
+};
+
+class AzureCsv final : public TraceFormat {
+ public:
+  explicit AzureCsv(CsvReader csv)
+      : csv_(std::move(csv)),
+        timestamp_(csv_.column("TIMESTAMP")),
+        prompt_(csv_.column("ContextTokens")),
+        output_(csv_.column("GeneratedTokens")) {}
+
+  bool next(TraceRow& row) override {
+    if (!csv_.next()) return false;
+    const std::string place = csv_.where();
+    const std::int64_t at = parse_timestamp(csv_.text(timestamp_), place);
+    if (!start_) start_ = at;
+    if (at < *start_) csv_.fail("arrives before the first row; accepted: rows in order of arrival");
+    row = TraceRow{};
+    row.arrival = SimTime(at - *start_);
+    row.prompt_tokens = checked_tokens(csv_.integer(prompt_), place, "ContextTokens");
+    row.output_tokens = checked_tokens(csv_.integer(output_), place, "GeneratedTokens");
+    return true;
+  }
+  [[nodiscard]] std::string where() const override { return csv_.where(); }
+
+ private:
+  CsvReader csv_;
+  std::size_t timestamp_;
+  std::size_t prompt_;
+  std::size_t output_;
+  std::optional<std::int64_t> start_;
+};
+
+}  // namespace
+
+std::unique_ptr<TraceFormat> open_csv_trace(const std::filesystem::path& file) {
+  CsvReader csv(file);
+  if (csv.find_column("TIMESTAMP")) return std::make_unique<AzureCsv>(std::move(csv));
+  if (csv.find_column("arrival_s")) return std::make_unique<OwnCsv>(std::move(csv));
+  throw InputError(file.string() + ":1",
+                   "not a request trace; accepted: a header arrival_s,prompt_tokens,output_tokens[,class,prefix_id,prefix_tokens] or "
+                   "TIMESTAMP,ContextTokens,GeneratedTokens, or JSON lines with timestamp, input_length, output_length");
+}
+
+}  // namespace moeplan

@@ -1,0 +1,201 @@
+#include "support/temp_folder.hpp"
+#include "workload/trace_reader.hpp"
+#include "workload_support.hpp"
+
+using namespace moeplan;
+using namespace moeplan::test;
+
+namespace {
+
+std::vector<TraceRow> rows_of(const std::filesystem::path& file) {
+  TraceReader reader(file);
+  std::vector<TraceRow> rows;
+  TraceRow row;
+  while (reader.next(row)) rows.push_back(row);
+  return rows;
+}
+
+const char* const kThree = "arrival_s,prompt_tokens,output_tokens\n1,10,1\n2,20,2\n5,30,3\n";
+
+}  // namespace
+
+TEST_CASE("our own trace format is read with its class and prefix columns") {
+  const TempFolder folder;
+  const auto rows = rows_of(folder.write("t.csv",
+                                         "arrival_s,prompt_tokens,output_tokens,class,prefix_id,prefix_tokens\n"
+                                         "0.25,1000,10,chat,,\n"
+                                         "1.5,2000,20,code,7,512\n"));
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].arrival == SimTime(250'000'000));
+  CHECK(rows[0].prompt_tokens == 1000);
+  CHECK(rows[0].output_tokens == 10);
+  CHECK(rows[0].class_name == "chat");
+  CHECK(rows[0].prefix_id == -1);
+  CHECK(rows[1].prefix_id == 7);
+  CHECK(rows[1].prefix_tokens == 512);
+}
+
+TEST_CASE("Azure's trace is read as published, its first row being time zero") {
+  const TempFolder folder;
+  // Over midnight and the end of a month; Windows line ends.
+  const auto rows = rows_of(folder.write("t.csv",
+                                         "TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
+                                         "2024-02-29 23:59:59.9000000,4808,10\r\n"
+                                         "2024-03-01 00:00:00.0000001,3180,8\r\n"
+                                         "2024-03-01 00:00:01+00:00,1,2\r\n"));
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].arrival == SimTime(0));
+  CHECK(rows[1].arrival == SimTime(100'000'100));
+  CHECK(rows[2].arrival == SimTime(1'100'000'000));
+  CHECK(rows[0].prompt_tokens == 4808);
+  CHECK(rows[1].output_tokens == 8);
+}
+
+TEST_CASE("Mooncake's JSON lines are read as published") {
+  const TempFolder folder;
+  const auto rows = rows_of(folder.write("t.jsonl",
+                                         "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1]}\n"
+                                         "\n"
+                                         "{\"timestamp\": 3001, \"input_length\": 7322, \"output_length\": 490, \"hash_ids\": [0, 14]}\n"));
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1].arrival == SimTime(3'001'000'000));
+  CHECK(rows[1].prompt_tokens == 7322);
+  CHECK(rows[1].output_tokens == 490);
+}
+
+TEST_CASE("a broken trace is refused with file and line") {
+  const TempFolder folder;
+  const auto refused = [&](const std::string& text) {
+    const auto file = folder.write("bad", text);
+    return refusal([&] { scan_trace(file); });
+  };
+  const std::string own = "arrival_s,prompt_tokens,output_tokens\n0,1,1\n";
+  CHECK(contains(refused(own + "1,x,1\n"), "bad:3"));
+  CHECK(contains(refused(own + "1,5\n"), "bad:3"));
+  CHECK(contains(refused(own + "1,0,1\n"), "bad:3: prompt_tokens is 0; accepted: 1 to"));
+  CHECK(contains(refused(own + "1,5,-2\n"), "bad:3: output_tokens is -2"));
+  CHECK(contains(refused(own + "-1,5,1\n"), "bad:3"));
+  CHECK(contains(refused(own + "nan,5,1\n"), "bad:3"));
+  CHECK(contains(refused(own + "1e300,5,1\n"), "bad:3"));
+  CHECK(contains(refused(own + "3,5,1\n2,5,1\n"), "bad:4: arrives at"));
+  CHECK(contains(refused("arrival_s,prompt_tokens,output_tokens\n"), "no requests"));
+  CHECK(contains(refused(""), "empty"));
+  CHECK(contains(refused("\n\n"), "empty"));
+  CHECK(contains(refused("a,b,c\n1,2,3\n"), "not a request trace"));
+  CHECK(contains(refused("arrival_s,output_tokens\n1,2\n"), "prompt_tokens"));
+  CHECK(contains(refused("arrival_s,prompt_tokens,output_tokens,class\n1,2,3,\n"), "bad:2: class is empty"));
+  CHECK(contains(refused("arrival_s,prompt_tokens,output_tokens,prefix_id,prefix_tokens\n1,2,3,4,5\n"), "bad:2: prefix_tokens is 5"));
+  CHECK(contains(refused("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-02-30 00:00:00,1,1\n"), "bad:2: TIMESTAMP is '2023-02-30"));
+  CHECK(contains(refused("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,1\n"), "bad:2"));
+  CHECK(contains(refused("{\"timestamp\": 0, \"input_length\": 5}\n"), "bad:1: output_length"));
+  CHECK(contains(refused("{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1}\n{oops\n"), "bad:2: not a JSON object"));
+  CHECK(contains(refused("{\"timestamp\": 0, \"input_length\": 1e99, \"output_length\": 1}\n"), "bad:1: input_length"));
+  CHECK(contains(refused("{\"timestamp\": 0, \"input_length\": 99999999999999999999, \"output_length\": 1}\n"), "bad:1: input_length"));
+  CHECK(contains(refusal([&] { scan_trace(folder.path() / "none.csv"); }), "none.csv"));
+  CHECK(contains(refusal([&] { scan_trace(folder.path()); }), "cannot be read"));
+}
+
+TEST_CASE("a trace replays its rows, faster when told to") {
+  const TempFolder folder;
+  WorkloadConfig config = trace(folder.write("t.csv", kThree));
+  auto requests = requests_of(config);
+  REQUIRE(requests.size() == 3);
+  CHECK(requests[0].arrival == SimTime(1'000'000'000));
+  CHECK(requests[2].arrival == SimTime(5'000'000'000));
+  CHECK(requests[2].prompt_tokens == 30);
+  CHECK(requests[2].output_tokens == 3);
+  config.arrivals.speedup = 4;
+  requests = requests_of(config);
+  CHECK(requests[2].arrival == SimTime(1'250'000'000));
+}
+
+TEST_CASE("a trace is repeated with its span plus one mean gap as the period") {
+  const TempFolder folder;
+  WorkloadConfig config = trace(folder.write("t.csv", kThree));
+  config.requests = 7;
+  CHECK(contains(refusal([&] { make_request_source(config, 1); }), "7 requests of a trace of 3"));
+  config.arrivals.repeat = true;
+  const auto requests = requests_of(config);
+  REQUIRE(requests.size() == 7);
+  // Span 4 s, two gaps of 2 s on average: a period of 6 s. Second pass at 7, 8, 11, third at 13.
+  CHECK(requests[3].arrival == SimTime(7'000'000'000));
+  CHECK(requests[5].arrival == SimTime(11'000'000'000));
+  CHECK(requests[6].arrival == SimTime(13'000'000'000));
+  CHECK(requests[6].prompt_tokens == 10);
+}
+
+TEST_CASE("a trace without duration cannot be repeated") {
+  const TempFolder folder;
+  WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n1,10,1\n"));
+  config.requests = 2;
+  config.arrivals.repeat = true;
+  CHECK(contains(refusal([&] { make_request_source(config, 1); }), "without duration"));
+}
+
+TEST_CASE("hourly factors stretch and squeeze a trace") {
+  const TempFolder folder;
+  WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n1800,1,1\n3600,1,1\n9000,1,1\n"));
+  // Hour 0 at half speed takes the trace to 1800 s; hours 1 and 2 stand still; hour 3 at double speed takes it to 9000 s.
+  config.arrivals.hourly_factors.assign(24, 2.0);
+  config.arrivals.hourly_factors[0] = 0.5;
+  config.arrivals.hourly_factors[1] = 0;
+  config.arrivals.hourly_factors[2] = 0;
+  const auto requests = requests_of(config);
+  CHECK(to_seconds(requests[0].arrival).value() == doctest::Approx(3600));
+  CHECK(to_seconds(requests[1].arrival).value() == doctest::Approx(3 * 3600 + 900));
+  CHECK(to_seconds(requests[2].arrival).value() == doctest::Approx(3 * 3600 + 3600));
+}
+
+TEST_CASE("a trace's classes become the workload's, and must be listed when it lists its own") {
+  const TempFolder folder;
+  WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens,class\n0,1,1,chat\n1,2,2,code\n2,3,3,chat\n"));
+  WorkloadConfig resolved = config;
+  resolve_workload(resolved);
+  REQUIRE(resolved.classes.size() == 2);
+  CHECK(resolved.classes[0].name == "chat");
+  CHECK(resolved.classes[1].name == "code");
+  CHECK(resolved.requests == 3);
+  const auto requests = requests_of(config);
+  CHECK(requests[0].class_id == 0);
+  CHECK(requests[1].class_id == 1);
+  CHECK(requests[2].class_id == 0);
+  config.classes[0].name = "chat";
+  CHECK(contains(refusal([&] { make_request_source(config, 1); }), "class 'code'"));
+}
+
+TEST_CASE("trace lengths without trace arrivals are taken row by row, over and over, prompts and outputs together") {
+  const TempFolder folder;
+  const auto file = folder.write("t.csv", kThree);
+  WorkloadConfig config = poisson(8, 5);
+  config.classes[0].prompt_tokens = LengthConfig::from_trace(file);
+  config.classes[0].output_tokens = LengthConfig::from_trace(file);
+  const auto requests = requests_of(config);
+  REQUIRE(requests.size() == 5);
+  for (const RequestSpec& r : requests) CHECK(r.prompt_tokens == 10 * r.output_tokens);
+  CHECK(requests[2].output_tokens == 3);
+  CHECK(requests[3].output_tokens == 1);
+}
+
+TEST_CASE("the traces shipped are whole") {
+  struct Shipped {
+    const char* name;
+    std::uint64_t rows;
+    double mean_prompt;
+    double mean_output;
+  };
+  for (const Shipped& s : {Shipped{"azure_2023_code", 8'819, 2047.8, 27.9}, Shipped{"azure_2023_conversation", 19'366, 1154.7, 211.1},
+                           Shipped{"mooncake_conversation", 12'031, 12'035, 342.6}, Shipped{"sharegpt_300", 300, 857, 653}}) {
+    CAPTURE(s.name);
+    const auto rows = rows_of(std::string(MOEPLAN_SOURCE_DIR "/scenarios/traces/") + s.name + ".csv");
+    REQUIRE(rows.size() == s.rows);
+    double prompt = 0;
+    double output = 0;
+    for (const TraceRow& row : rows) {
+      prompt += row.prompt_tokens;
+      output += row.output_tokens;
+    }
+    CHECK(prompt / static_cast<double>(s.rows) == doctest::Approx(s.mean_prompt).epsilon(0.002));
+    CHECK(output / static_cast<double>(s.rows) == doctest::Approx(s.mean_output).epsilon(0.002));
+    CHECK(rows.front().arrival == SimTime(0));
+  }
+}
