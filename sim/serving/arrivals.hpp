@@ -1,0 +1,65 @@
+// The arrivals that are decided but have not happened: one at most for an open source, as many as clients wait for a closed one. Ordered by
+// (arrival, id) whatever order completions make a closed source issue them in.
+#pragma once
+
+#include <optional>
+#include <queue>
+#include <vector>
+
+#include "base/error.hpp"
+#include "workload/request_source.hpp"
+
+namespace moeplan {
+
+class Arrivals {
+ public:
+  explicit Arrivals(RequestSource& source) : source_(source), closed_(source.closed()) { draw(); }
+
+  /// kNever when none is decided.
+  [[nodiscard]] SimTime next_time() const {
+    if (closed_) return decided_.empty() ? kNever : decided_.top().arrival;
+    return next_ ? next_->arrival : kNever;
+  }
+  /// The next arrival, nothing when none is decided.
+  std::optional<RequestSpec> pop() {
+    std::optional<RequestSpec> popped;
+    if (closed_) {
+      if (decided_.empty()) return popped;
+      popped = decided_.top();
+      decided_.pop();
+    } else {
+      popped = next_;
+      if (next_) draw();
+    }
+    if (popped) {
+      MOEPLAN_CHECK(popped->arrival >= now_);
+      now_ = popped->arrival;
+    }
+    return popped;
+  }
+  /// A closed source was told of a completion.
+  void refresh() {
+    if (closed_) draw();
+  }
+
+ private:
+  struct Later {
+    bool operator()(const RequestSpec& a, const RequestSpec& b) const {
+      return a.arrival != b.arrival ? a.arrival > b.arrival : a.id > b.id;
+    }
+  };
+  void draw() {
+    if (!closed_) {
+      next_ = source_.next();
+      return;
+    }
+    while (const auto spec = source_.next()) decided_.push(*spec);
+  }
+  RequestSource& source_;
+  bool closed_;
+  SimTime now_{0};
+  std::optional<RequestSpec> next_;
+  std::priority_queue<RequestSpec, std::vector<RequestSpec>, Later> decided_;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,22 @@
+#include "serving/batch_policy.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+
+BatchPolicy::BatchPolicy(const SchedulerConfig& config)
+    : mode_(config.prefill_mode),
+      chunked_(config.chunked_prefill),
+      max_tokens_(config.max_batch_tokens),
+      max_requests_(std::min(config.max_batch_requests, config.max_batch_tokens)),
+      max_context_(config.max_context),
+      reserve_(config.admission_output_reserve) {
+  MOEPLAN_CHECK(config.max_batch_requests > 0);
+  MOEPLAN_CHECK(config.max_batch_tokens > 0);
+  MOEPLAN_CHECK(config.max_context >= 0);
+  MOEPLAN_CHECK(reserve_ >= 0.0 && reserve_ <= 1.0);
+}
+
+}  // namespace moeplan

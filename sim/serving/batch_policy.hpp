@@ -1,0 +1,48 @@
+// Which tokens share a step: the one thing in which the schedulers of vLLM, TensorRT-LLM and SGLang differ that a capacity planner sees.
+//
+// Mixed: all decodes ride, prompts take what is left of the token budget. Separate: a step is prefill while there is prompt to compute, else
+// decode. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the budget
+// still runs, as an engine configured for such prompts would let it).
+#pragma once
+
+#include <cstdint>
+
+#include "hardware/engine_profile.hpp"
+
+namespace moeplan {
+
+class BatchPolicy {
+ public:
+  /// REQUIRES: max_batch_requests > 0, max_batch_tokens > 0, 0 <= admission_output_reserve <= 1. At most max_batch_tokens requests run at
+  /// once, since each needs a token per step.
+  explicit BatchPolicy(const SchedulerConfig& config);
+
+  [[nodiscard]] bool mixed() const { return mode_ == PrefillMode::kMixed; }
+  [[nodiscard]] std::int32_t max_requests() const { return max_requests_; }
+  /// Share of all output not yet written whose KV must be free when a request is admitted.
+  [[nodiscard]] double reserve() const { return reserve_; }
+  /// Longest prompt plus output accepted; 0: any.
+  [[nodiscard]] std::int64_t max_context() const { return max_context_; }
+
+  /// Prompt tokens that may run beside `decodes` decoding sequences.
+  [[nodiscard]] std::int32_t prefill_budget(std::int32_t decodes) const {
+    if (!mixed()) return max_tokens_;
+    return max_tokens_ > decodes ? max_tokens_ - decodes : 0;
+  }
+  /// Tokens of a prompt with `left` tokens to compute when `budget` remain in the step; 0: not in this step.
+  [[nodiscard]] std::int32_t chunk(std::int32_t left, std::int32_t budget, bool first_in_step) const {
+    if (left <= budget) return left;
+    if (chunked_) return budget;
+    return first_in_step ? left : 0;
+  }
+
+ private:
+  PrefillMode mode_;
+  bool chunked_;
+  std::int32_t max_tokens_;
+  std::int32_t max_requests_;
+  std::int64_t max_context_;
+  double reserve_;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,156 @@
+#include "serving/cluster.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include "base/error.hpp"
+#include "serving/arrivals.hpp"
+
+namespace moeplan {
+namespace {
+
+class Cluster {
+ public:
+  Cluster(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed)
+      : source_(source), observer_(observer), arrivals_(source), router_(config.routing) {
+    MOEPLAN_CHECK(config.replicas > 0);
+    ReplicaConfig replica = config.replica;
+    replica.keep_completions = source.closed();
+    for (int i = 0; i < config.replicas; ++i) replicas_.emplace_back(i, replica, cost, observer, seed);
+    outstanding_.assign(replicas_.size(), 0);
+  }
+
+  void run_open();
+  void run_closed();
+  void run_step_by_step();
+  void end() {
+    SimTime last = last_rejection_;
+    for (const Replica& replica : replicas_) {
+      MOEPLAN_CHECK(!replica.has_work());
+      last = std::max(last, replica.last_seen());
+    }
+    observer_.on_end(last);
+  }
+
+ private:
+  Replica* route(const RequestSpec& spec);
+  void run_alone(Replica& replica, SimTime limit);
+  void instant(SimTime now);
+  [[nodiscard]] std::size_t next_to_end() const;
+  [[nodiscard]] SimTime next_end_beside(std::size_t chosen) const;
+
+  RequestSource& source_;
+  Observer& observer_;
+  Arrivals arrivals_;
+  RequestRouter router_;
+  std::deque<Replica> replicas_;
+  std::vector<std::int64_t> outstanding_;
+  SimTime last_rejection_{0};
+};
+
+// The replica that takes `spec`, enqueued there; null when it was rejected. Replicas must stand at the arrival's time where the router looks.
+Replica* Cluster::route(const RequestSpec& spec) {
+  observer_.on_arrival(spec);
+  if (const auto reason = replicas_.front().refuses(spec)) {
+    observer_.on_rejected(spec, *reason, spec.arrival);
+    last_rejection_ = spec.arrival;
+    source_.on_finished(spec.id, spec.arrival);
+    arrivals_.refresh();
+    return nullptr;
+  }
+  if (router_.reads_state()) {
+    for (std::size_t i = 0; i < replicas_.size(); ++i) outstanding_[i] = replicas_[i].outstanding_tokens();
+  }
+  return &replicas_[router_.pick(outstanding_)];
+}
+
+void Cluster::run_open() {
+  while (const auto spec = arrivals_.pop()) {
+    if (router_.reads_state()) {
+      for (Replica& replica : replicas_) replica.advance_to(spec->arrival);
+    }
+    if (Replica* replica = route(*spec)) {
+      replica->advance_to(spec->arrival);
+      replica->enqueue(*spec, spec->arrival);
+    }
+  }
+  for (Replica& replica : replicas_) replica.advance_to(kNever);
+}
+
+void Cluster::run_closed() {
+  for (;;) {
+    const std::size_t chosen = next_to_end();
+    if (chosen < replicas_.size()) {
+      run_alone(replicas_[chosen], std::min(arrivals_.next_time(), next_end_beside(chosen)));
+      if (!replicas_[chosen].completions().empty()) {
+        instant(replicas_[chosen].clock());
+        continue;
+      }
+    }
+    SimTime next = arrivals_.next_time();
+    for (const Replica& replica : replicas_) next = std::min(next, replica.step_end());
+    if (next == kNever) return;
+    instant(next);
+  }
+}
+
+// Steps that nothing outside can touch and that cause nothing outside: those that end before `limit`, up to the first completion.
+void Cluster::run_alone(Replica& replica, SimTime limit) {
+  while (replica.step_end() < limit) {
+    replica.complete_step();
+    if (!replica.completions().empty() || !replica.start_step()) return;
+  }
+}
+
+// Everything that happens at `now`: steps complete, requests arrive, steps are decided.
+void Cluster::instant(SimTime now) {
+  for (Replica& replica : replicas_) {
+    if (replica.step_end() == now) replica.complete_step();
+    for (const Replica::Completion& done : replica.completions()) source_.on_finished(done.id, done.seen_at);
+    replica.completions().clear();
+  }
+  arrivals_.refresh();
+  while (arrivals_.next_time() == now) {
+    const auto spec = arrivals_.pop();
+    if (Replica* replica = route(*spec)) replica->enqueue(*spec, now);
+  }
+  for (Replica& replica : replicas_) {
+    if (replica.step_end() == kNever && replica.has_work()) replica.start_step();
+  }
+}
+
+// The replica whose step ends next, the first of them; past the end when none runs a step.
+std::size_t Cluster::next_to_end() const {
+  std::size_t chosen = replicas_.size();
+  SimTime end = kNever;
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (replicas_[i].step_end() < end) {
+      end = replicas_[i].step_end();
+      chosen = i;
+    }
+  }
+  return chosen;
+}
+
+SimTime Cluster::next_end_beside(std::size_t chosen) const {
+  SimTime end = kNever;
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (i != chosen) end = std::min(end, replicas_[i].step_end());
+  }
+  return end;
+}
+
+}  // namespace
+
+void simulate(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed) {
+  Cluster cluster(config, cost, source, observer, seed);
+  if (source.closed()) {
+    cluster.run_closed();
+  } else {
+    cluster.run_open();
+  }
+  cluster.end();
+}
+
+}  // namespace moeplan

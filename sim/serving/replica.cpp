@@ -1,0 +1,289 @@
+#include "serving/replica.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+
+Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost& cost, Observer& observer, std::uint64_t seed)
+    : index_(index),
+      cost_(cost),
+      observer_(observer),
+      policy_(config.scheduler),
+      request_latency_(to_sim_time(config.request_latency)),
+      keep_completions_(config.keep_completions),
+      routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
+      kv_(config.kv_layout, config.kv_capacity),
+      stream_(config.stream_interval, observer) {
+  record_.replica = index;
+  record_.prepared = &prepared_;
+  record_.outcome = &outcome_;
+}
+
+std::optional<RejectReason> Replica::refuses(const RequestSpec& spec) const {
+  const std::int64_t context = std::int64_t{spec.prompt_tokens} + spec.output_tokens;
+  if (policy_.max_context() > 0 && context > policy_.max_context()) return RejectReason::kTooLong;
+  if (kv_.layout().cost(context - 1) > kv_.capacity()) return RejectReason::kDoesNotFit;
+  return std::nullopt;
+}
+
+void Replica::enqueue(const RequestSpec& spec, SimTime now) {
+  MOEPLAN_CHECK(spec.prompt_tokens > 0 && spec.output_tokens > 0);
+  if (step_end_ == kNever && clock_ < now) {
+    MOEPLAN_CHECK(!has_work());
+    clock_ = now;
+  }
+  waiting_.push_back(spec);
+  outstanding_tokens_ += std::int64_t{spec.prompt_tokens} + spec.output_tokens;
+}
+
+void Replica::advance_to(SimTime horizon) {
+  for (;;) {
+    if (step_end_ != kNever) {
+      if (step_end_ > horizon) return;
+      complete_step();
+    }
+    if (clock_ >= horizon || !start_step()) return;
+  }
+}
+
+bool Replica::start_step() {
+  MOEPLAN_CHECK(step_end_ == kNever);
+  if (!has_work()) return false;
+  compose();
+  time_step();
+  return true;
+}
+
+void Replica::compose() {
+  chunks_.clear();
+  chunk_slots_.clear();
+  decodes_ride_ = false;
+  if (policy_.mixed()) {
+    // Running requests come first; a step that had to preempt admits nobody.
+    const bool room = make_room();
+    decodes_ride_ = decoding_ > 0;
+    if (decodes_ride_) kv_.grow();
+    if (room) fill_prefill(policy_.prefill_budget(decoding_));
+  } else {
+    fill_prefill(policy_.prefill_budget(decoding_));
+    if (chunks_.empty()) {
+      make_room();
+      decodes_ride_ = decoding_ > 0;
+      if (decodes_ride_) kv_.grow();
+    }
+  }
+  MOEPLAN_CHECK(decodes_ride_ || !chunks_.empty());
+  if (decodes_ride_) {
+    decode_context_ += decoding_;
+    held_tokens_ += decoding_;
+  }
+}
+
+// Preempts the latest arrivals until the next decode step has its blocks; true when nobody had to go.
+bool Replica::make_room() {
+  if (kv_.can_grow()) return true;
+  while (!kv_.can_grow()) {
+    MOEPLAN_CHECK(running_.size() > 1);
+    preempt(running_.last());
+  }
+  return false;
+}
+
+void Replica::preempt(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  std::int64_t held = s.prefill_done;
+  if (slot == partial_) {
+    partial_ = kNoSlot;
+    outstanding_tokens_ += s.prefill_done;
+    kv_.release(s.prefill_tokens(), s.final_tokens());
+  } else {
+    milestones_.remove(table_, slot);
+    s.produced = static_cast<std::int32_t>(s.spec.output_tokens - (s.end_step - decode_steps_));
+    stream_.preempt(s, decode_steps_);
+    held = std::int64_t{s.spec.prompt_tokens} + s.produced - 1;
+    kv_.stop_decode(held);
+    kv_.release(held, s.final_tokens());
+    decode_context_ -= held;
+    --decoding_;
+    outstanding_tokens_ += s.prefill_tokens();
+  }
+  held_tokens_ -= held;
+  s.prefill_done = 0;
+  ++s.preemptions;
+  running_.remove(table_, slot);
+  preempted_.push_back(slot);
+  observer_.on_preempted(s.spec.id, index_, clock_);
+}
+
+void Replica::fill_prefill(std::int32_t budget) {
+  if (partial_ != kNoSlot) {
+    const Sequence& s = table_[partial_];
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, true);
+    if (tokens == 0) return;
+    budget -= tokens;
+    add_chunk(partial_, tokens);
+  }
+  while (partial_ == kNoSlot && has_waiting() && running_.size() < policy_.max_requests()) {
+    const SlotIndex slot = admit_next(budget);
+    if (slot == kNoSlot) return;
+    const std::int32_t tokens = policy_.chunk(table_[slot].prefill_tokens(), budget, chunks_.empty());
+    budget -= tokens;
+    add_chunk(slot, tokens);
+  }
+}
+
+// Admits the head of the queue if its KV blocks are free and the step has room for some of its prompt.
+SlotIndex Replica::admit_next(std::int32_t budget) {
+  const bool again = !preempted_.empty();
+  const RequestSpec& spec = again ? table_[preempted_.back()].spec : waiting_.front();
+  const std::int32_t produced = again ? table_[preempted_.back()].produced : 0;
+  const std::int32_t prefill = spec.prompt_tokens + produced;
+  const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
+  if (policy_.chunk(prefill, budget, chunks_.empty()) == 0) return kNoSlot;
+  if (!kv_.admits(prefill, final_tokens, policy_.reserve())) return kNoSlot;
+  kv_.admit(prefill, final_tokens);
+  SlotIndex slot = kNoSlot;
+  if (again) {
+    slot = preempted_.back();
+    preempted_.pop_back();
+  } else {
+    slot = table_.take(spec);
+    waiting_.pop_front();
+    table_[slot].scheduled = clock_;
+  }
+  running_.append(table_, slot);
+  return slot;
+}
+
+// Puts `tokens` of a prompt into the step. A prompt that does not end in it stays `partial_`, the only one.
+void Replica::add_chunk(SlotIndex slot, std::int32_t tokens) {
+  Sequence& s = table_[slot];
+  const bool ends = s.prefill_done + tokens == s.prefill_tokens();
+  chunks_.push_back({tokens, s.prefill_done, ends});
+  chunk_slots_.push_back(slot);
+  s.prefill_done += tokens;
+  held_tokens_ += tokens;
+  partial_ = ends ? kNoSlot : slot;
+}
+
+void Replica::time_step() {
+  const std::int32_t decodes = decodes_ride_ ? decoding_ : 0;
+  const bool same = prepared_valid_ && chunks_.empty() && prepared_.decode_sequences == decodes;
+  if (!same) {
+    cost_.prepare(decodes, chunks_, prepared_);
+    prepared_.decode_sequences = decodes;
+    prepared_valid_ = chunks_.empty();
+  }
+  outcome_ = cost_.evaluate(prepared_, decodes_ride_ ? decode_context_ : 0, routing_);
+  MOEPLAN_CHECK(outcome_.seconds >= 0.0 && outcome_.seconds < 1e9);
+  step_end_ = clock_ + to_sim_time(Seconds(outcome_.seconds));
+  record_.start = clock_;
+  record_.end = step_end_;
+  record_.decode_context = decodes_ride_ ? decode_context_ : 0;
+  record_.kv_tokens_used = held_tokens_;
+  record_.running = running_.size();
+  record_.waiting = waiting_size();
+}
+
+void Replica::complete_step() {
+  MOEPLAN_CHECK(step_end_ != kNever);
+  clock_ = step_end_;
+  step_end_ = kNever;
+  observer_.on_step(record_);
+  if (decodes_ride_) complete_decodes();
+  for (std::size_t i = 0; i < chunks_.size(); ++i) complete_chunk(i);
+}
+
+void Replica::complete_decodes() {
+  ++decode_steps_;
+  outstanding_tokens_ -= decoding_;
+  stream_.decode_step(decode_steps_, clock_, decoding_);
+  on_milestones();
+}
+
+void Replica::on_milestones() {
+  SlotIndex slot = milestones_.first(decode_steps_);
+  while (slot != kNoSlot) {
+    Sequence& s = table_[slot];
+    const SlotIndex after = s.bucket_after;
+    if (s.due == decode_steps_) {
+      milestones_.remove(table_, slot);
+      if (s.window_step == decode_steps_) {
+        kv_.cross_window(s.final_tokens() - (s.end_step - decode_steps_));
+        s.window_step = kNoStep;
+      }
+      if (s.group_step == decode_steps_) stream_.first_group(s, decode_steps_, clock_);
+      if (s.end_step == decode_steps_) {
+        finish_decoding(slot);
+      } else {
+        schedule_milestone(slot);
+      }
+    }
+    slot = after;
+  }
+}
+
+void Replica::complete_chunk(std::size_t index) {
+  const SlotIndex slot = chunk_slots_[index];
+  Sequence& s = table_[slot];
+  outstanding_tokens_ -= chunks_[index].tokens;
+  if (!chunks_[index].samples) return;
+  const std::int64_t held = s.prefill_tokens();
+  ++s.produced;
+  --outstanding_tokens_;
+  stream_.prefill_token(s, clock_);
+  if (s.produced == s.spec.output_tokens) {
+    stream_.finish(s, decode_steps_, clock_);
+    finish(slot, held);
+  } else {
+    start_decode(slot);
+  }
+}
+
+void Replica::start_decode(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  const std::int64_t held = std::int64_t{s.spec.prompt_tokens} + s.produced - 1;
+  ++decoding_;
+  decode_context_ += held;
+  kv_.start_decode(held);
+  stream_.join(s, decode_steps_);
+  s.end_step = decode_steps_ + (s.spec.output_tokens - s.produced);
+  const KvLayout& layout = kv_.layout();
+  s.window_step = kNoStep;
+  if (layout.window_blocks != KvLayout::kNoWindow && !layout.past_window(held)) {
+    s.window_step = decode_steps_ + ((layout.window_blocks - 1) * layout.block_tokens + 1 - held);
+  }
+  schedule_milestone(slot);
+}
+
+void Replica::schedule_milestone(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  s.due = std::min({s.end_step, s.window_step, s.group_step});
+  milestones_.add(table_, slot);
+}
+
+void Replica::finish_decoding(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  const std::int64_t held = s.final_tokens();
+  stream_.finish(s, decode_steps_, clock_);
+  kv_.stop_decode(held);
+  decode_context_ -= held;
+  --decoding_;
+  finish(slot, held);
+}
+
+void Replica::finish(SlotIndex slot, std::int64_t held_tokens) {
+  const Sequence& s = table_[slot];
+  kv_.release(held_tokens, s.final_tokens());
+  held_tokens_ -= held_tokens;
+  running_.remove(table_, slot);
+  last_seen_ = clock_ + request_latency_;
+  const FinishedRequest finished{s.spec, index_, s.scheduled, s.first_token + request_latency_, last_seen_, s.preemptions};
+  if (keep_completions_) completions_.push_back({s.spec.id, last_seen_});
+  observer_.on_finished(finished);
+  table_.give_back(slot);
+}
+
+}  // namespace moeplan

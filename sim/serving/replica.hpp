@@ -1,0 +1,134 @@
+// One copy of the model behind the request router: continuous batching over a paged KV cache, first come first served, preemption by
+// recompute. It has its own clock and runs its steps inline up to a horizon, the earliest instant at which something outside can touch it.
+//
+// An instant has an order: steps complete, then requests arrive, then the next step is decided. Left out: swapping to host memory, prefix
+// caching, speculative decoding, priorities.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/random.hpp"
+#include "cost/step_cost.hpp"
+#include "serving/batch_policy.hpp"
+#include "serving/kv_cache.hpp"
+#include "serving/observer.hpp"
+#include "serving/ring_queue.hpp"
+#include "serving/sequence.hpp"
+#include "serving/token_stream.hpp"
+
+namespace moeplan {
+
+struct ReplicaConfig {
+  SchedulerConfig scheduler;
+  KvLayout kv_layout;
+  Bytes kv_capacity{0};
+  /// HTTP, tokenizer and detokenizer time, off the GPU: a client sees every token this much later than the replica makes it. First and last
+  /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
+  Seconds request_latency{0};
+  int stream_interval = 1;  ///< clients see tokens in groups of this many
+  bool keep_completions = false;  ///< somebody outside waits for completions and clears them
+};
+
+class Replica {
+ public:
+  /// What a closed loop waits for.
+  struct Completion {
+    std::uint64_t id = 0;
+    SimTime seen_at{0};  ///< the client has the last token
+  };
+
+  /// `cost` and `observer` must outlive it.
+  Replica(std::int32_t index, const ReplicaConfig& config, const StepCost& cost, Observer& observer, std::uint64_t seed);
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+  /// Why a request can never run here; nothing when it can.
+  [[nodiscard]] std::optional<RejectReason> refuses(const RequestSpec& spec) const;
+  /// A request arrives. REQUIRES: advance_to(now) was called; refuses() nothing.
+  void enqueue(const RequestSpec& spec, SimTime now);
+
+  /// Runs inline: completes the steps that end at `horizon` or before, starts those that begin before it.
+  void advance_to(SimTime horizon);
+
+  // One step at a time; advance_to is made of these.
+  /// Decides the next step at `clock()` and starts it; false when there is nothing to run. REQUIRES: no step is running.
+  bool start_step();
+  /// Ends the running step. REQUIRES: one is running.
+  void complete_step();
+  /// End of the running step, kNever when none runs.
+  [[nodiscard]] SimTime step_end() const { return step_end_; }
+  [[nodiscard]] SimTime clock() const { return clock_; }
+  /// Requests run or wait.
+  [[nodiscard]] bool has_work() const { return running_.size() > 0 || has_waiting(); }
+
+  /// Prompt tokens to compute and output tokens to make, over all requests here, at clock().
+  [[nodiscard]] std::int64_t outstanding_tokens() const { return outstanding_tokens_; }
+  /// With keep_completions: requests that have made their last token, in that order, since it was last cleared.
+  [[nodiscard]] std::vector<Completion>& completions() { return completions_; }
+  /// The client's time of the last token made so far.
+  [[nodiscard]] SimTime last_seen() const { return last_seen_; }
+  [[nodiscard]] const KvCache& kv_cache() const { return kv_; }
+
+ private:
+  [[nodiscard]] bool has_waiting() const { return !preempted_.empty() || !waiting_.empty(); }
+  [[nodiscard]] std::int32_t waiting_size() const { return static_cast<std::int32_t>(preempted_.size() + waiting_.size()); }
+
+  // deciding a step
+  void compose();
+  bool make_room();
+  void preempt(SlotIndex slot);
+  void fill_prefill(std::int32_t budget);
+  SlotIndex admit_next(std::int32_t budget);
+  void add_chunk(SlotIndex slot, std::int32_t tokens);
+  void time_step();
+
+  // ending a step
+  void complete_decodes();
+  void on_milestones();
+  void complete_chunk(std::size_t index);
+  void start_decode(SlotIndex slot);
+  void schedule_milestone(SlotIndex slot);
+  void finish_decoding(SlotIndex slot);
+  void finish(SlotIndex slot, std::int64_t held_tokens);
+
+  const std::int32_t index_;
+  const StepCost& cost_;
+  Observer& observer_;
+  const BatchPolicy policy_;
+  const SimTime request_latency_;
+  const bool keep_completions_;
+  RandomStream routing_;
+
+  SimTime clock_{0};
+  SimTime step_end_ = kNever;
+  SimTime last_seen_{0};
+
+  KvCache kv_;
+  TokenStream stream_;
+  SequenceTable table_;
+  RunningList running_;
+  MilestoneCalendar milestones_;
+  RingQueue<RequestSpec> waiting_;
+  std::vector<SlotIndex> preempted_;  ///< ahead of waiting_, the next one at the back
+
+  std::int32_t decoding_ = 0;         ///< sequences that decode
+  std::int64_t decode_context_ = 0;   ///< KV tokens they hold
+  std::int64_t decode_steps_ = 0;     ///< decode steps ended
+  std::int64_t held_tokens_ = 0;      ///< KV tokens of all running sequences
+  std::int64_t outstanding_tokens_ = 0;
+  SlotIndex partial_ = kNoSlot;       ///< the one sequence whose prompt is computed in part
+
+  // the running step
+  bool decodes_ride_ = false;
+  std::vector<PrefillChunk> chunks_;
+  std::vector<SlotIndex> chunk_slots_;
+  PreparedStep prepared_;
+  bool prepared_valid_ = false;
+  StepOutcome outcome_;
+  StepRecord record_;
+  std::vector<Completion> completions_;
+};
+
+}  // namespace moeplan
