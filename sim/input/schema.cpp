@@ -87,9 +87,14 @@ std::string fallback_message(const valijson::Schema& schema, const json& root) {
     if (deepest == nullptr || error.context.size() > deepest->context.size()) deepest = &error;
   }
   if (deepest == nullptr) return "does not match its schema";
-  std::string place;
-  for (std::size_t i = 1; i < deepest->context.size(); ++i) place += deepest->context[i];
-  return printable(place) + (place.empty() ? "" : ": ") + printable(deepest->description, 200);
+  std::string pointer;
+  for (std::size_t i = 1; i < deepest->context.size(); ++i) {
+    std::string_view step = deepest->context[i];  // ["key"] or [0]
+    while (!step.empty() && (step.front() == '[' || step.front() == '"')) step.remove_prefix(1);
+    while (!step.empty() && (step.back() == ']' || step.back() == '"')) step.remove_suffix(1);
+    pointer = pointer_to(pointer, step);
+  }
+  return printable(pointer, 200) + (pointer.empty() ? "" : ": ") + printable(deepest->description, 200);
 }
 
 }  // namespace

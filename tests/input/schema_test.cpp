@@ -104,7 +104,7 @@ TEST_CASE("what the wording does not know is still refused, in the validator's w
   const TemporaryFolder folder;
   const auto schema = folder.write("s.schema.json", R"({"properties": {"n": {"multipleOf": 4}}})");
   CHECK(complaint_of([&] { moeplan::parse_json(R"({"n": 8})", "s.json", schema); }).empty());
-  CHECK(complaint_of([&] { moeplan::parse_json(R"({"n": 6})", "s.json", schema); }).starts_with("s.json: [\"n\"]: "));
+  CHECK(complaint_of([&] { moeplan::parse_json(R"({"n": 6})", "s.json", schema); }) == "s.json: /n: Value should be a multiple of 4");
 }
 
 TEST_CASE("a broken schema is refused by its own name") {
