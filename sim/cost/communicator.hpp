@@ -1,0 +1,46 @@
+// Collectives of one replica. Inside a node their time is calibrated; a group that spans nodes is composed hierarchically: the part inside
+// each node, then the same kind among equal ranks of the nodes over each GPU's share of the scale-out network.
+#pragma once
+
+#include "calibration/kernel_costs.hpp"
+#include "cost/cost_inputs.hpp"
+
+namespace moeplan {
+
+/// Ranks of a collective and how they lie over nodes.
+struct RankGroup {
+  int ranks = 1;
+  int nodes = 1;
+  [[nodiscard]] int per_node() const { return share(ranks, nodes); }
+};
+
+class Communicator {
+ public:
+  /// REQUIRES: `inputs` outlives this.
+  explicit Communicator(const CostInputs& inputs);
+
+  /// `ranks` GPUs, each `stride` GPU places after the one before. Places count tensor first, then attention data, then pipeline.
+  [[nodiscard]] RankGroup group(int ranks, int stride) const;
+
+  /// `bytes` per rank. In steps with prefill the engine takes the better of its custom kernel and NCCL.
+  [[nodiscard]] KernelTime all_reduce(double bytes, RankGroup group, bool in_graph) const;
+  /// `bytes`: the gathered whole. Zero time for a group of one, as everywhere here.
+  [[nodiscard]] KernelTime all_gather(double bytes, RankGroup group, bool in_graph) const;
+  [[nodiscard]] KernelTime reduce_scatter(double bytes, RankGroup group, bool in_graph) const;
+  /// `bytes`: what the busiest rank sends or receives, its own share included.
+  [[nodiscard]] KernelTime all_to_all(double bytes, RankGroup group, bool in_graph) const;
+  /// Activations of one micro-batch handed from one pipeline stage to the next, averaged over the `pipeline` hand-overs of a round (the last
+  /// stage returns tokens, charged like a hand-over).
+  [[nodiscard]] KernelTime hand_over(double bytes) const;
+
+ private:
+  [[nodiscard]] KernelTime local(CollectiveKind kind, double bytes, int ranks, bool in_graph) const;
+  /// `bytes` through one GPU's scale-out link in `rounds` dependent messages.
+  [[nodiscard]] KernelTime scale_out(double bytes, int rounds) const;
+
+  const CostInputs& inputs_;
+  int gpus_per_node_;
+  double scale_out_rate_;
+};
+
+}  // namespace moeplan

@@ -1,0 +1,46 @@
+// Everything the cost of a step is made of: a model cut over GPUs of one kind, run by an engine. Facts only; the formulas are elsewhere.
+#pragma once
+
+#include <cstdint>
+
+#include "calibration/kernel_costs.hpp"
+#include "hardware/engine_profile.hpp"
+#include "hardware/gpu_spec.hpp"
+#include "hardware/node_spec.hpp"
+#include "model/deployment.hpp"
+#include "model/model_spec.hpp"
+#include "routing/load_sampler.hpp"
+
+namespace moeplan {
+
+enum class RoutingMode : std::uint8_t {
+  kTabulated,  ///< one draw per step from tables of sampled steps
+  kExact,      ///< every layer of every step is sampled: slow, proves the tables
+};
+
+struct CostInputs {
+  ModelSpec model;
+  GpuSpec gpu;
+  NodeSpec node;
+  int nodes = 0;  ///< nodes that one replica spans; 0 = as few as hold its GPUs
+  ParallelLayout layout;
+  DeploymentPrecision precision;
+  EngineProfile engine;
+  const KernelCosts* kernels = nullptr;  ///< REQUIRES: outlives the cost
+  const LoadSampler* sampler = nullptr;  ///< null for a dense model or soft routing; REQUIRES: outlives the cost, ranks() == layout.expert
+  int max_batch_tokens = 8192;           ///< of one attention copy; sizes the workspace
+  int max_batch_requests = 256;          ///< of one attention copy; sizes the logits
+  RoutingMode routing = RoutingMode::kTabulated;
+  std::uint64_t seed = 1;
+};
+
+/// Whether tokens travel to their experts' ranks (all-to-all). Otherwise every expert rank sees all tokens: tensor-parallel attention has them
+/// anyway, data-parallel attention gathers them and reduces the outputs back.
+inline bool dispatches(const CostInputs& in) {
+  return in.layout.attention_data > 1 && in.layout.expert > 1 && in.engine.expert_comm != ExpertParallelComm::kAllGatherReduceScatter;
+}
+
+/// Smallest whole share of `count` things over `ways` ranks (the fullest rank's).
+constexpr int share(int count, int ways) { return (count + ways - 1) / ways; }
+
+}  // namespace moeplan

@@ -1,0 +1,250 @@
+#include "cost/deployment_cost.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+namespace {
+
+constexpr unsigned kTokenBits = 3;    ///< eight token counts per octave
+constexpr unsigned kContextBits = 2;  ///< four contexts per octave
+constexpr double kLargestTokens = 1 << 18;
+constexpr double kLargestContext = 1 << 24;
+constexpr int kMostCopies = 256;
+constexpr int kMeanDraw = -1;
+
+/// Slowest stage over the mean stage: layers are whole.
+double stage_imbalance(const CostInputs& in) {
+  const int layers = in.model.layer_count();
+  const int stages = in.layout.pipeline;
+  MOEPLAN_CHECK(layers > 0 && stages > 0);
+  return static_cast<double>(share(layers, stages)) * stages / layers;
+}
+
+}  // namespace
+
+DeploymentCost::DeploymentCost(CostInputs inputs)
+    : inputs_(std::move(inputs)),
+      layer_scale_(stage_imbalance(inputs_)),
+      kernels_((MOEPLAN_CHECK(inputs_.kernels != nullptr), *inputs_.kernels), inputs_.gpu, inputs_.engine),
+      comm_(inputs_),
+      layers_(inputs_, kernels_, comm_, layer_scale_),
+      attention_(inputs_, kernels_, layer_scale_),
+      token_grid_(kTokenBits, kLargestTokens),
+      context_grid_(kContextBits, kLargestContext),
+      prefill_floor_(attention_.prefill(1, 0)),
+      layer_rows_{LazyRows<Tally>(token_grid_.nodes()), LazyRows<Tally>(token_grid_.nodes())},
+      head_rows_{LazyRows<Tally>(token_grid_.nodes()), LazyRows<Tally>(token_grid_.nodes())},
+      extra_rows_{LazyRows<Tally>(token_grid_.nodes()), LazyRows<Tally>(token_grid_.nodes())},
+      decode_attention_(std::size_t{token_grid_.nodes()} * context_grid_.nodes()),
+      prefill_attention_(std::size_t{token_grid_.nodes()} * context_grid_.nodes()) {
+  MOEPLAN_CHECK(inputs_.layout.attention_data >= 1 && inputs_.layout.attention_data <= kMostCopies);
+  MOEPLAN_CHECK(inputs_.layout.expert >= 1 && inputs_.layout.gpus_per_stage() % inputs_.layout.expert == 0);
+  if (inputs_.model.is_moe() && !inputs_.model.moe()->soft_routing) {
+    expert_layer_ = std::make_unique<ExpertLayer>(inputs_, kernels_, comm_);
+    experts_ = std::make_unique<ExpertTables>(inputs_, *expert_layer_, layer_scale_);
+  }
+}
+
+KernelTime DeploymentCost::prefill_node(std::uint32_t tokens, std::uint32_t prefix) const {
+  const std::size_t node = std::size_t{tokens} * context_grid_.nodes() + prefix;
+  return prefill_attention_.at(node, [&] {
+    if (tokens == 0) return prefill_floor_;
+    return attention_.prefill(token_grid_.value(tokens), context_grid_.value(prefix));
+  });
+}
+
+KernelTime DeploymentCost::decode_node(std::uint32_t sequences, std::uint32_t context) const {
+  const std::size_t node = std::size_t{sequences} * context_grid_.nodes() + context;
+  return decode_attention_.at(node, [&] {
+    if (sequences == 0) return KernelTime{0, Origin::kMeasured};
+    return attention_.decode(token_grid_.value(sequences), std::max(1.0, context_grid_.value(context)));
+  });
+}
+
+void DeploymentCost::add_chunk(const PrefillChunk& chunk, RankPrefill& to) const {
+  const OctaveGrid::Position q = token_grid_.find(chunk.tokens);
+  const OctaveGrid::Position c = context_grid_.find(chunk.prefix);
+  const auto over_prefix = [&](std::uint32_t tokens) {
+    const KernelTime low = prefill_node(tokens, c.index);
+    if (c.blend == 0) return low;
+    return low * (1.0 - c.blend) + prefill_node(tokens, c.index + 1) * c.blend;
+  };
+  KernelTime time = over_prefix(q.index);
+  if (q.blend > 0) time = time * (1.0 - q.blend) + over_prefix(q.index + 1) * q.blend;
+  // All chunks of a step share one launch per layer.
+  to.attention += std::max(0.0, time.seconds - prefill_floor_.seconds);
+  to.origin = std::max(to.origin, time.origin);
+  to.tokens += chunk.tokens;
+  to.chunks += 1;
+  to.samples += chunk.samples ? 1 : 0;
+}
+
+DeploymentCost::RankPrefill DeploymentCost::busiest_prefill(std::span<const PrefillChunk> prefill) const {
+  const int copies = inputs_.layout.attention_data;
+  if (copies == 1 || prefill.size() == 1) {
+    RankPrefill all;
+    for (const PrefillChunk& chunk : prefill) add_chunk(chunk, all);
+    return all;
+  }
+  std::array<RankPrefill, kMostCopies> ranks;
+  const auto used = std::min<std::size_t>(prefill.size(), static_cast<std::size_t>(copies));
+  const auto fewer = [](const RankPrefill& a, const RankPrefill& b) { return a.tokens < b.tokens; };
+  for (const PrefillChunk& chunk : prefill) add_chunk(chunk, *std::min_element(ranks.begin(), ranks.begin() + static_cast<long>(used), fewer));
+  return *std::max_element(ranks.begin(), ranks.begin() + static_cast<long>(used), fewer);
+}
+
+void DeploymentCost::add_layers(double tokens, KernelPhase phase, Tally& to) const {
+  const LazyRows<Tally>& rows = layer_rows_[static_cast<std::size_t>(phase)];
+  const OctaveGrid::Position at = token_grid_.find(tokens);
+  const auto build = [&](std::uint32_t node) { return [this, node, phase] { return layers_.layers(token_grid_.value(node), phase); }; };
+  to.add(rows.at(at.index, build(at.index)), 1.0 - at.blend);
+  if (at.blend != 0) to.add(rows.at(at.index + 1, build(at.index + 1)), at.blend);
+}
+
+void DeploymentCost::add_head(double rows_sampled, KernelPhase phase, Tally& to) const {
+  const LazyRows<Tally>& rows = head_rows_[static_cast<std::size_t>(phase)];
+  const OctaveGrid::Position at = token_grid_.find(rows_sampled);
+  const auto build = [&](std::uint32_t node) { return [this, node, phase] { return layers_.head(token_grid_.value(node), phase); }; };
+  to.add(rows.at(at.index, build(at.index)), 1.0 - at.blend);
+  if (at.blend != 0) to.add(rows.at(at.index + 1, build(at.index + 1)), at.blend);
+}
+
+void DeploymentCost::add_extras(double sequences, double prefill_tokens, Tally& to) const {
+  const auto add = [&](const LazyRows<Tally>& rows, double x, auto&& cost) {
+    const OctaveGrid::Position at = token_grid_.find(x);
+    to.add(rows.at(at.index, [&] { return cost(token_grid_.value(at.index)); }), 1.0 - at.blend);
+    if (at.blend != 0) to.add(rows.at(at.index + 1, [&] { return cost(token_grid_.value(at.index + 1)); }), at.blend);
+  };
+  if (sequences > 0) add(extra_rows_[0], sequences, [this](double x) { return attention_.decode_extras(x); });
+  if (prefill_tokens > 0) add(extra_rows_[1], prefill_tokens, [this](double x) { return attention_.prefill_extras(x); });
+}
+
+void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const {
+  MOEPLAN_CHECK(decode_sequences >= 0);
+  out = PreparedStep{};
+  const int stages = inputs_.layout.pipeline;
+  const int micro_sequences = share(decode_sequences, inputs_.layout.attention_data * stages);
+  const double stage_share = 1.0 / stages;
+  std::int64_t prefill_tokens = 0;
+  for (const PrefillChunk& chunk : prefill) prefill_tokens += chunk.tokens;
+  const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
+
+  Tally tally;
+  RankPrefill rank;
+  if (prefill_tokens > 0) {
+    rank = busiest_prefill(prefill);
+    tally.add(StepPart::kAttention, {prefill_floor_.seconds + rank.attention * stage_share, std::max(rank.origin, prefill_floor_.origin)});
+  }
+  const double micro_prefill = stages > 1 ? std::max(1.0, rank.tokens * stage_share) * (rank.tokens > 0) : rank.tokens;
+  add_layers(micro_sequences + micro_prefill, phase, tally);
+  if (const double rows = micro_sequences + rank.samples * stage_share; rows > 0) add_head(rows, phase, tally);
+  if (attention_.has_extras()) add_extras(micro_sequences, micro_prefill, tally);
+
+  out.decode_sequences = decode_sequences;
+  out.prefill_tokens = static_cast<std::int32_t>(prefill_tokens);
+  out.pure_decode = prefill_tokens == 0;
+  out.fixed_origins = tally.origins;
+  const EngineProfile& engine = inputs_.engine;
+  const double running = share(decode_sequences, inputs_.layout.attention_data) + rank.chunks;
+  tally.parts[static_cast<std::size_t>(StepPart::kHost)] += engine.host_per_step.value() + engine.host_per_sequence.value() * running +
+                                                            engine.host_per_layer.value() * inputs_.model.layer_count();
+  out.fixed_parts = tally.parts;
+  out.fixed_seconds = tally.total();
+
+  if (decode_sequences > 0) {
+    const OctaveGrid::Position at = token_grid_.find(micro_sequences);
+    out.table_index[0] = at.index;
+    out.table_blend[0] = at.blend;
+    out.attention[0] = 1.0 / decode_sequences;
+  }
+  if (experts_) {
+    // One attention copy's stage share of the tokens, all copies together: what enters the experts at once.
+    const double micro_tokens = share(decode_sequences, stages) + (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * stage_share) : 0.0);
+    const OctaveGrid::Position at = experts_->find(micro_tokens);
+    out.table_index[1] = at.index;
+    out.table_blend[1] = at.blend;
+    out.table_blend[2] = static_cast<double>(prefill_tokens) / static_cast<double>(std::max<std::int64_t>(1, decode_sequences + prefill_tokens));
+  }
+}
+
+void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t decode_context, StepOutcome& out) const {
+  if (prepared.decode_sequences == 0) return;
+  const OctaveGrid::Position c = context_grid_.find(static_cast<double>(decode_context) * prepared.attention[0]);
+  const auto over_context = [&](std::uint32_t sequences) {
+    const KernelTime low = decode_node(sequences, c.index);
+    return low * (1.0 - c.blend) + decode_node(sequences, c.index + 1) * c.blend;
+  };
+  KernelTime time = over_context(prepared.table_index[0]);
+  if (const double blend = prepared.table_blend[0]; blend > 0) {
+    time = time * (1.0 - blend) + over_context(prepared.table_index[0] + 1) * blend;
+  }
+  out.attention_seconds = time.seconds;
+  out.attention_origin = time.origin;
+}
+
+void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOutcome& out) const {
+  ExpertDraw sum{0, 0, 0, 0};
+  const auto add = [&](RoutingPhase phase, std::uint32_t node, double weight) {
+    const ExpertTables::Point& point = experts_->point(phase, node);
+    sum.add(draw == kMeanDraw ? point.mean : point.draws[static_cast<std::size_t>(draw)], weight);
+    out.experts_origin = point.origin;
+  };
+  const double blend = prepared.table_blend[1];
+  const double prefill = prepared.table_blend[2];
+  const std::uint32_t node = prepared.table_index[1];
+  if (prefill < 1) {
+    add(RoutingPhase::kDecode, node, (1.0 - prefill) * (1.0 - blend));
+    if (blend != 0) add(RoutingPhase::kDecode, node + 1, (1.0 - prefill) * blend);
+  }
+  if (prefill > 0) {
+    add(RoutingPhase::kPrefill, node, prefill * (1.0 - blend));
+    if (blend != 0) add(RoutingPhase::kPrefill, node + 1, prefill * blend);
+  }
+  out.experts_seconds = sum.experts_seconds;
+  out.all_to_all_seconds = sum.exchange_seconds;
+  out.hottest_over_mean = sum.hottest_over_mean;
+  out.distinct_experts = sum.distinct;
+}
+
+StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const {
+  StepOutcome out;
+  add_attention(prepared, decode_context, out);
+  if (experts_ && inputs_.routing == RoutingMode::kExact) {
+    const int stages = inputs_.layout.pipeline;
+    const ExpertDraw d = experts_->exact(share(prepared.decode_sequences, stages), share(prepared.prefill_tokens, stages), routing);
+    out.experts_seconds = d.experts_seconds;
+    out.all_to_all_seconds = d.exchange_seconds;
+    out.hottest_over_mean = d.hottest_over_mean;
+    out.distinct_experts = d.distinct;
+  } else if (experts_) {
+    add_experts(prepared, static_cast<int>(routing.uniform() * ExpertTables::kDraws), out);
+  }
+  out.seconds = prepared.fixed_seconds + out.attention_seconds + out.experts_seconds + out.all_to_all_seconds;
+  return out;
+}
+
+StepOutcome DeploymentCost::expected(const PreparedStep& prepared, std::int64_t decode_context) const {
+  StepOutcome out;
+  add_attention(prepared, decode_context, out);
+  if (experts_) add_experts(prepared, kMeanDraw, out);
+  out.seconds = prepared.fixed_seconds + out.attention_seconds + out.experts_seconds + out.all_to_all_seconds;
+  return out;
+}
+
+double DeploymentCost::steady_decode(std::int32_t batch, double context) const {
+  PreparedStep prepared;
+  prepare(batch, {}, prepared);
+  return expected(prepared, static_cast<std::int64_t>(context * batch)).seconds;
+}
+
+double DeploymentCost::lone_prefill(std::int32_t tokens, std::int32_t prefix) const {
+  const PrefillChunk chunk{tokens, prefix, true};
+  PreparedStep prepared;
+  prepare(0, {&chunk, 1}, prepared);
+  return expected(prepared, 0).seconds;
+}
+
+}  // namespace moeplan

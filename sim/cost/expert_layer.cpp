@@ -1,0 +1,71 @@
+#include "cost/expert_layer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "cost/tally.hpp"
+
+namespace moeplan {
+
+ExpertLayer::ExpertLayer(const CostInputs& inputs, const DeviceKernels& kernels, const Communicator& comm)
+    : inputs_(inputs),
+      kernels_(kernels),
+      comm_(comm),
+      moe_(*inputs.model.moe()),
+      group_(comm.group(inputs.layout.expert, inputs.layout.expert_tensor())),
+      dispatched_(dispatches(inputs)),
+      payload_(bytes_per_weight(inputs.precision.experts) < 2.0 ? Precision::kFp8 : Precision::kBf16) {
+  // Experts held in fewer bits than 16 on a device that multiplies in 16 are fed 16-bit activations.
+  if (bytes_per_weight(inputs.gpu.compute_precision(inputs.precision.experts)) >= 2.0) payload_ = Precision::kBf16;
+}
+
+double ExpertLayer::tokens_on_rank(double tokens, double pairs) const {
+  const double k = std::max(1, moe_.top_k);
+  const double share_of_pairs = std::min(1.0, pairs / (tokens * k));
+  return tokens * (1.0 - std::pow(1.0 - share_of_pairs, k));
+}
+
+KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase) const {
+  const double all_pairs = tokens * moe_.top_k;
+  const MoeShape shape{.tokens = dispatched_ ? tokens_on_rank(tokens, load.pairs) : tokens,
+                       .pairs = load.pairs,
+                       .experts = load.experts,
+                       .pairs_nonlocal = dispatched_ ? 0.0 : std::max(0.0, all_pairs - load.pairs),
+                       .hidden = inputs_.model.hidden,
+                       .inter = share(moe_.expert_inter, inputs_.layout.expert_tensor()),
+                       .local_experts = share(moe_.experts, inputs_.layout.expert),
+                       .top_k = moe_.top_k,
+                       .total_experts = moe_.experts,
+                       .gated = inputs_.model.gated_ffn,
+                       .weights = inputs_.precision.experts};
+  return kernels_.moe(shape, phase);
+}
+
+KernelTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase) const {
+  if (!dispatched_) return {0, Origin::kMeasured};
+  const bool decode = phase == KernelPhase::kDecode;
+  const double hidden = inputs_.model.hidden;
+  const ExpertParallelComm kind = inputs_.engine.expert_comm;
+  if (kind == ExpertParallelComm::kAllToAll || (kind == ExpertParallelComm::kNvlinkOneSided && group_.nodes > 1)) {
+    const double moved = tokens_on_rank(tokens, pairs) * hidden;
+    return comm_.all_to_all(moved * bytes_per_activation(payload_), group_, decode) + comm_.all_to_all(moved * 2.0, group_, decode);
+  }
+  ExpertExchangeShape shape;
+  shape.mode = kind == ExpertParallelComm::kNvlinkOneSided ? ExchangeMode::kNvlinkOneSided
+               : decode                                    ? ExchangeMode::kDeepEpLowLatency
+                                                           : ExchangeMode::kDeepEpNormal;
+  // Ranks send alike; the busiest receives `pairs`. The variable part of the measured curve follows it.
+  shape.tokens = pairs / std::max(1, moe_.top_k);
+  shape.hidden = inputs_.model.hidden;
+  shape.top_k = moe_.top_k;
+  shape.total_experts = moe_.experts;
+  shape.ranks = group_.ranks;
+  shape.nodes = group_.nodes;
+  shape.payload = payload_;
+  const KernelTime dispatch = inputs_.kernels->expert_exchange(shape);
+  shape.combine = true;
+  return dispatch + inputs_.kernels->expert_exchange(shape);
+}
+
+}  // namespace moeplan

@@ -1,0 +1,161 @@
+#include "cost/expert_tables.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "base/error.hpp"
+#include "cost/load_timer.hpp"
+
+namespace moeplan {
+namespace {
+
+constexpr unsigned kGridBits = 2;             ///< four token counts per octave
+constexpr double kLargestTokens = 1 << 20;
+constexpr int kLayerDraws = 384;              ///< draws per node, over all layers
+constexpr int kComposed = 512;                ///< steps composed of them, at least
+constexpr int kFewestPerLayer = 4;
+
+}  // namespace
+
+/// One layer drawn once: the ranks that may be the slowest, and what the report wants to know.
+struct ExpertTables::LayerDraw {
+  RankLoad hottest;       ///< most pairs, then most experts
+  RankLoad widest;        ///< most distinct experts, then most pairs
+  double mean_pairs = 0;  ///< over ranks
+  double distinct = 0;
+
+  LayerDraw() = default;
+  explicit LayerDraw(const LayerLoad& load)
+      : mean_pairs(static_cast<double>(load.pairs) / static_cast<double>(load.ranks.size())), distinct(load.distinct_experts) {
+    for (const RankLoad& rank : load.ranks) {
+      if (std::pair(rank.pairs, rank.experts) > std::pair(hottest.pairs, hottest.experts)) hottest = rank;
+      if (std::pair(rank.experts, rank.pairs) > std::pair(widest.experts, widest.pairs)) widest = rank;
+    }
+  }
+};
+
+ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale)
+    : inputs_(inputs),
+      layer_(layer),
+      layer_scale_(layer_scale),
+      layers_(inputs.model.moe_layer_count()),
+      grid_(kGridBits, kLargestTokens),
+      points_{LazyRows<Point>(grid_.nodes()), LazyRows<Point>(grid_.nodes())} {
+  MOEPLAN_CHECK(inputs.sampler != nullptr && inputs.sampler->layers() > 0);
+  MOEPLAN_CHECK(inputs.sampler->ranks() == inputs.layout.expert);
+}
+
+const ExpertTables::Point& ExpertTables::point(RoutingPhase phase, std::uint32_t node) const {
+  return points_[static_cast<std::size_t>(phase)].at(node, [&] { return build(phase, node); });
+}
+
+ExpertDraw ExpertTables::scaled(ExpertDraw sum) const {
+  sum.experts_seconds *= layer_scale_;
+  sum.exchange_seconds *= layer_scale_;
+  sum.hottest_over_mean /= layers_;
+  sum.distinct /= layers_;
+  return sum;
+}
+
+std::vector<ExpertTables::LayerDraw> ExpertTables::sample_layers(RoutingPhase phase, std::int64_t tokens, int per_layer,
+                                                                 RandomStream& random) const {
+  std::vector<LayerDraw> draws;
+  draws.reserve(static_cast<std::size_t>(layers_) * static_cast<std::size_t>(per_layer));
+  LayerLoad load;
+  for (int layer = 0; layer < layers_; ++layer) {
+    for (int i = 0; i < per_layer; ++i) {
+      inputs_.sampler->sample(layer % inputs_.sampler->layers(), tokens, phase, random, load);
+      draws.emplace_back(load);
+    }
+  }
+  return draws;
+}
+
+ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) const {
+  Point point;
+  const auto tokens = static_cast<std::int64_t>(grid_.value(node));
+  if (tokens <= 0) return point;
+  const bool prefill = phase == RoutingPhase::kPrefill;
+  RandomStream random(inputs_.seed, prefill ? "cost/experts/prefill" : "cost/experts/decode", node);
+  const auto per_layer = std::bit_ceil(static_cast<unsigned>(std::max(kFewestPerLayer, share(kLayerDraws, layers_))));
+  const std::vector<LayerDraw> drawn = sample_layers(phase, tokens, static_cast<int>(per_layer), random);
+
+  LoadTimer timer(layer_, static_cast<double>(tokens), prefill ? KernelPhase::kPrefill : KernelPhase::kDecode);
+  for (const LayerDraw& d : drawn) {
+    timer.cover(d.hottest);
+    timer.cover(d.widest);
+  }
+  timer.build();
+  point.origin = timer.experts_origin();
+  point.exchange_origin = timer.exchange_origin();
+  std::vector<ExpertDraw> timed(drawn.size());
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    const LayerDraw& d = drawn[i];
+    timed[i] = {std::max(timer.experts(d.hottest), timer.experts(d.widest)), timer.exchange(d.hottest.pairs),
+                d.hottest.pairs / d.mean_pairs, d.distinct};
+  }
+
+  // Every draw of a layer is used equally often, in an order of its own.
+  const unsigned steps = std::max(static_cast<unsigned>(kComposed), per_layer);
+  std::vector<ExpertDraw> composed(steps, ExpertDraw{0, 0, 0, 0});
+  std::vector<unsigned> order(per_layer);
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers_); ++layer) {
+    for (unsigned step = 0; step < steps; ++step) {
+      const unsigned at = step % per_layer;
+      if (at == 0) {
+        for (unsigned i = 0; i < per_layer; ++i) order[i] = i;
+        for (unsigned i = per_layer - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+      }
+      composed[step].add(timed[layer * per_layer + order[at]], 1.0);
+    }
+  }
+  for (ExpertDraw& step : composed) step = scaled(step);
+  std::stable_sort(composed.begin(), composed.end(), [](const ExpertDraw& a, const ExpertDraw& b) {
+    return a.experts_seconds + a.exchange_seconds < b.experts_seconds + b.exchange_seconds;
+  });
+  const unsigned per_group = steps / kDraws;
+  point.mean = {0, 0, 0, 0};
+  for (unsigned g = 0; g < kDraws; ++g) {
+    ExpertDraw mean{0, 0, 0, 0};
+    for (unsigned i = 0; i < per_group; ++i) mean.add(composed[g * per_group + i], 1.0 / per_group);
+    point.draws[g] = mean;
+    point.mean.add(mean, 1.0 / kDraws);
+  }
+  return point;
+}
+
+ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const {
+  ExpertDraw sum{0, 0, 0, 0};
+  if (decode_tokens + prefill_tokens <= 0) return sum;
+  const double tokens = static_cast<double>(decode_tokens + prefill_tokens);
+  const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
+  const double local = share(layer_.moe().experts, layer_.ranks());
+  LayerLoad load;
+  LayerLoad more;
+  for (int layer = 0; layer < layers_; ++layer) {
+    const int at = layer % inputs_.sampler->layers();
+    LayerLoad& first = decode_tokens > 0 ? load : more;
+    if (decode_tokens > 0) inputs_.sampler->sample(at, decode_tokens, RoutingPhase::kDecode, random, load);
+    if (prefill_tokens > 0) inputs_.sampler->sample(at, prefill_tokens, RoutingPhase::kPrefill, random, more);
+    if (decode_tokens > 0 && prefill_tokens > 0) {
+      for (std::size_t r = 0; r < load.ranks.size(); ++r) {
+        RankLoad& rank = load.ranks[r];
+        rank.pairs += more.ranks[r].pairs;
+        rank.experts += more.ranks[r].experts * std::max(0.0, 1.0 - rank.experts / local);
+      }
+      std::int32_t distinct = 0;
+      for (std::size_t e = 0; e < load.tokens_per_expert.size(); ++e) distinct += load.tokens_per_expert[e] + more.tokens_per_expert[e] > 0;
+      load.distinct_experts = distinct;
+    }
+    first.pairs = (decode_tokens + prefill_tokens) * layer_.moe().top_k;
+    const LayerDraw drawn(first);
+    const double slowest = std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
+    const ExpertDraw one{slowest, layer_.exchange(tokens, drawn.hottest.pairs, phase).seconds, drawn.hottest.pairs / drawn.mean_pairs,
+                         drawn.distinct};
+    sum.add(one, 1.0);
+  }
+  return scaled(sum);
+}
+
+}  // namespace moeplan

@@ -1,0 +1,200 @@
+#include "cost/layer_costs.hpp"
+
+#include <algorithm>
+
+namespace moeplan {
+namespace {
+
+constexpr double kActivationBytes = 2;  ///< residual stream and collectives are bf16
+
+int output_width(const AttentionSpec& a) {
+  switch (a.kind) {
+    case AttentionKind::kGatedDeltaNet:
+    case AttentionKind::kKimiDelta: return a.state_value_heads * a.state_value_dim;
+    case AttentionKind::kMamba: return a.state_inner;
+    default: return a.heads * (a.v_head_dim > 0 ? a.v_head_dim : a.head_dim);
+  }
+}
+
+/// All parameters of one token mixer, whatever its kind.
+double mixer_parameters(const ModelSpec& model, const AttentionSpec& a) {
+  ModelSpec one = model;
+  LayerGroup layer;
+  layer.count = 1;
+  layer.attention = a;
+  layer.ffn = FfnKind::kNone;
+  one.layers = {layer};
+  return count_parameters(one).attention;
+}
+
+}  // namespace
+
+struct LayerCosts::Row {
+  double tokens;
+  KernelPhase phase;
+  double layers = 0;  ///< equal layers that the current additions stand for
+  double moved = 0;   ///< bytes of element-wise kernels per token, all layers
+  Tally tally{};
+
+  [[nodiscard]] bool in_graph() const { return phase == KernelPhase::kDecode; }
+  void add(StepPart part, KernelTime time, double share_of_layers = 1.0) { tally.add(part, time, layers * share_of_layers); }
+};
+
+LayerCosts::LayerCosts(const CostInputs& inputs, const DeviceKernels& kernels, const Communicator& comm, double layer_scale)
+    : inputs_(inputs),
+      kernels_(kernels),
+      comm_(comm),
+      layer_scale_(layer_scale),
+      tensor_group_(comm.group(inputs.layout.tensor, 1)),
+      data_group_(comm.group(inputs.layout.attention_data, inputs.layout.tensor)) {}
+
+void LayerCosts::projections(const AttentionSpec& a, Row& row) const {
+  const int tensor = inputs_.layout.tensor;
+  const double hidden = inputs_.model.hidden;
+  const Precision w = inputs_.precision.weights;
+  const double heads = share(a.heads, tensor);
+  const double v_dim = a.v_head_dim > 0 ? a.v_head_dim : a.head_dim;
+  const double q = heads * a.head_dim + (a.output_gate ? heads * v_dim : 0.0);
+  const double kv = share(a.kv_heads, tensor) * (a.head_dim + v_dim);
+  // Layers that share a KV cache project keys and values once.
+  const double with_kv = 1.0 / std::max(1, a.kv_shared_by);
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q + kv, hidden, w}, row.phase), with_kv);
+  if (with_kv < 1.0) row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q, hidden, w}, row.phase), 1.0 - with_kv);
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, heads * v_dim, w}, row.phase));
+  // Rotary embedding and cache write read and write queries, keys and values once; query/key norms once more.
+  row.moved += row.layers * 2.0 * kActivationBytes * (q + kv) * (a.qk_norm ? 2.0 : 1.0);
+}
+
+void LayerCosts::mla_projections(const AttentionSpec& a, Row& row) const {
+  const double hidden = inputs_.model.hidden;
+  const Precision w = inputs_.precision.weights;
+  const double heads = share(a.heads, inputs_.layout.tensor);
+  const double q = heads * (a.qk_nope + a.qk_rope);
+  const double latent = a.kv_lora + a.qk_rope;
+  // The down-projections feed every head and are replicated over the tensor ranks.
+  if (a.q_lora > 0) {
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, a.q_lora + latent, hidden, w}, row.phase));
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q, static_cast<double>(a.q_lora), w}, row.phase));
+  } else {
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q + latent, hidden, w}, row.phase));
+  }
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, heads * a.v_head_dim, w}, row.phase));
+  if (a.index_heads > 0) {
+    const double from = a.q_lora > 0 ? a.q_lora : hidden;
+    const double index_q = static_cast<double>(a.index_heads) * a.index_head_dim;
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, index_q, from, w}, row.phase));
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, static_cast<double>(a.index_head_dim + a.index_heads), hidden, w}, row.phase));
+  }
+  row.moved += row.layers * 2.0 * kActivationBytes * (q + latent + a.q_lora);
+}
+
+void LayerCosts::state_projections(const AttentionSpec& a, Row& row) const {
+  const double hidden = inputs_.model.hidden;
+  const Precision w = inputs_.precision.weights;
+  const double tensor = inputs_.layout.tensor;
+  const double out = output_width(a) / tensor;
+  // One product in, one out, which together hold all parameters of the mixer: gates, convolution and low-rank parts ride with the first.
+  const double in = std::max(out, mixer_parameters(inputs_.model, a) / (tensor * hidden) - out);
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, in, hidden, w}, row.phase));
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, out, w}, row.phase));
+  row.moved += row.layers * 2.0 * kActivationBytes * (in + out);
+}
+
+void LayerCosts::gated_mlp(double inter, Row& row) const {
+  const double hidden = inputs_.model.hidden;
+  const Precision w = inputs_.precision.weights;
+  const double local = inter / inputs_.layout.tensor;
+  const double up = inputs_.model.gated_ffn ? 2.0 * local : local;
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, up, hidden, w}, row.phase));
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, local, w}, row.phase));
+  row.moved += row.layers * kActivationBytes * (up + local);
+}
+
+void LayerCosts::all_reduce(Row& row) const {
+  const double bytes = row.tokens * inputs_.model.hidden * kActivationBytes;
+  row.add(StepPart::kAllReduce, comm_.all_reduce(bytes, tensor_group_, row.in_graph()));
+}
+
+void LayerCosts::gather_scatter(Row& row) const {
+  // Idle copies pad to the busiest one.
+  const double bytes = row.tokens * inputs_.layout.attention_data * inputs_.model.hidden * kActivationBytes;
+  row.add(StepPart::kAllToAll, comm_.all_gather(bytes, data_group_, row.in_graph()));
+  row.add(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
+}
+
+void LayerCosts::soft_experts(const MoeSpec& moe, Row& row) const {
+  const double tokens = row.tokens * inputs_.layout.attention_data;
+  const int local = share(moe.experts, inputs_.layout.expert);
+  const MoeShape shape{.tokens = tokens,
+                       .pairs = tokens * local,
+                       .experts = static_cast<double>(local),
+                       .hidden = inputs_.model.hidden,
+                       .inter = share(moe.expert_inter, inputs_.layout.expert_tensor()),
+                       .local_experts = local,
+                       .top_k = moe.experts,
+                       .total_experts = moe.experts,
+                       .gated = inputs_.model.gated_ffn,
+                       .weights = inputs_.precision.experts};
+  row.add(StepPart::kExperts, kernels_.moe(shape, row.phase));
+}
+
+void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
+  const double hidden = inputs_.model.hidden;
+  const double experts = moe.experts;
+  row.add(StepPart::kRouter, kernels_.gemm({row.tokens, experts, hidden, inputs_.precision.embeddings}, row.phase));
+  row.add(StepPart::kRouter, kernels_.elementwise(row.tokens * experts * 8.0));  // fp32 scores written, read by the top-k
+  if (moe.shared_inter > 0) gated_mlp(moe.shared_inter, row);
+  if (moe.dense_residual_inter > 0) gated_mlp(moe.dense_residual_inter, row);
+  if (moe.shared_inter > 0 || moe.dense_residual_inter > 0) row.moved += row.layers * 3.0 * kActivationBytes * hidden;
+  if (moe.soft_routing) soft_experts(moe, row);
+  if (inputs_.layout.attention_data == 1) {
+    all_reduce(row);
+  } else if (dispatches(inputs_)) {
+    const double bytes = row.tokens * hidden * kActivationBytes;
+    row.add(StepPart::kAllReduce, comm_.all_gather(bytes, tensor_group_, row.in_graph()));
+  } else {
+    gather_scatter(row);
+    all_reduce(row);
+  }
+}
+
+Tally LayerCosts::layers(double tokens, KernelPhase phase) const {
+  Row row{.tokens = tokens, .phase = phase};
+  if (tokens <= 0) return row.tally;
+  for (const LayerGroup& group : inputs_.model.layers) {
+    row.layers = group.count * layer_scale_;
+    const AttentionSpec& a = group.attention;
+    if (a.kind == AttentionKind::kMla) {
+      mla_projections(a, row);
+    } else if (a.has_kv_cache()) {
+      projections(a, row);
+    } else if (a.kind != AttentionKind::kNone) {
+      state_projections(a, row);
+    }
+    if (a.kind != AttentionKind::kNone) all_reduce(row);
+    if (group.ffn == FfnKind::kMoe) moe_layer(group.moe, row);
+    if (group.ffn == FfnKind::kDense) {
+      gated_mlp(group.dense_inter, row);
+      all_reduce(row);
+    }
+    // A norm fused with the residual addition reads two vectors and writes two.
+    row.moved += row.layers * 4.0 * kActivationBytes * inputs_.model.norms_per_layer * inputs_.model.hidden;
+  }
+  row.tally.add(StepPart::kElementwise, kernels_.elementwise(row.moved * tokens));
+  const double pipeline = inputs_.layout.pipeline;
+  if (pipeline > 1) row.tally.add(StepPart::kPipeline, comm_.hand_over(tokens * inputs_.model.hidden * kActivationBytes), pipeline);
+  return row.tally;
+}
+
+Tally LayerCosts::head(double rows, KernelPhase phase) const {
+  Tally tally{};
+  if (rows <= 0) return tally;
+  const double vocab = static_cast<double>(inputs_.model.vocab);
+  const double local = vocab / inputs_.layout.tensor;
+  tally.add(StepPart::kLmHead,
+            kernels_.gemm({rows, local, static_cast<double>(inputs_.model.hidden), inputs_.precision.embeddings}, phase));
+  tally.add(StepPart::kAllReduce, comm_.all_gather(rows * vocab * kActivationBytes, tensor_group_, phase == KernelPhase::kDecode));
+  return tally;
+}
+
+}  // namespace moeplan
