@@ -2,12 +2,16 @@
 // costs. Every field comes from hardware_profiles/engines/ID.json with its source; few constants, all with a physical meaning.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/units.hpp"
+#include "hardware/engine_support.hpp"
+#include "hardware/gpu_spec.hpp"
 
 namespace moeplan {
 
@@ -33,12 +37,25 @@ struct SchedulerConfig {
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
 };
 
+/// Defaults that an engine chooses by the GPU it finds; applied where all conditions hold.
+struct EngineOverride {
+  std::vector<std::string> architectures;      ///< any of these; empty = all
+  std::vector<std::string> not_architectures;  ///< none of these
+  std::optional<Bytes> memory_at_least, memory_below;
+  std::optional<int> max_batch_requests, max_batch_tokens;
+  std::optional<double> prefill_kernel_multiplier;
+  std::optional<ExpertParallelComm> expert_comm;
+  std::string source;
+
+  [[nodiscard]] bool holds_for(const GpuSpec& gpu) const;
+};
+
 struct EngineProfile {
   std::string id;
   std::string version;
   SchedulerConfig scheduler;
   MemoryFormula memory_formula = MemoryFormula::kFractionOfTotal;
-  Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU
+  Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU; activations are counted apart
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
@@ -49,8 +66,20 @@ struct EngineProfile {
   std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"
   std::vector<std::string> kernel_preference;  ///< frameworks whose kernel tables to prefer, best first
   ExpertParallelComm expert_comm = ExpertParallelComm::kAllGatherReduceScatter;
+  std::vector<EngineOverride> overrides;  ///< applied by for_gpu, in order
+  EngineSupport supports;
   std::map<std::string, std::string> sources;  ///< field -> source
   std::string notes;
+
+  /// This profile with the defaults that the engine takes on `gpu`. Idempotent; scenario settings go on top of the result.
+  [[nodiscard]] EngineProfile for_gpu(const GpuSpec& gpu) const;
 };
+
+/// What stands against running `use` with this engine on `gpu`: refusals and warnings, each one line. Device memory is not looked at.
+SupportAnswer check_support(const EngineProfile& engine, const GpuSpec& gpu, const EngineUse& use);
+
+std::string_view to_string(PrefillMode mode);
+std::string_view to_string(MemoryFormula formula);
+std::string_view to_string(ExpertParallelComm comm);
 
 }  // namespace moeplan

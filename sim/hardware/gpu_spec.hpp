@@ -19,16 +19,20 @@ struct GpuSpec {
   std::string id;
   std::string name;          ///< as vendors write it: "NVIDIA H100 SXM5 80 GB"
   std::string vendor;
-  std::string architecture;  ///< "Ampere", "Hopper", "Blackwell", "CDNA 3", ...
-  Bytes memory;              ///< usable capacity
+  std::string architecture;  ///< "Ampere", "Ada", "Hopper", "Blackwell", "Blackwell Ultra", "Blackwell RTX" (GeForce, RTX PRO), "CDNA 3", ...
+  std::string form;          ///< "SXM5", "PCIe", "OAM", ...
+  Bytes memory;              ///< usable capacity as the driver shows it (what is sold as 80 GB holds about 80 GiB)
+  Bytes nominal_memory;      ///< as sold
+  std::string memory_type;   ///< "HBM3", "GDDR7", ...
   BytesPerSecond memory_bandwidth;
   MatmulPeaks dense;
   std::string scale_up_type;          ///< "NVLink4+NVSwitch", "xGMI", "PCIe", ...
   BytesPerSecond scale_up_bandwidth;  ///< per GPU and direction; the PCIe rate where there is no faster fabric
-  BytesPerSecond pcie_bandwidth;      ///< per direction
-  Bytes l2_cache;
-  int multiprocessors = 0;            ///< SMs or CUs
-  double tdp_watts = 0;
+  BytesPerSecond pcie_bandwidth;      ///< per direction; 0 where there is none
+  Bytes l2_cache;                     ///< 0 where unknown
+  Bytes last_level_cache;             ///< memory-side cache (AMD Infinity Cache); 0 where there is none
+  int multiprocessors = 0;            ///< SMs or CUs; 0 where unknown
+  double tdp_watts = 0;               ///< 0 where unknown
   std::string default_node;           ///< node id used where a scenario or a measured run names only the GPU
   std::vector<std::string> sources;
   std::string notes;

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/units.hpp"
@@ -10,19 +11,30 @@
 
 namespace moeplan {
 
-enum class ScaleUpTopology : std::uint8_t { kSingle, kSwitch, kFullMesh, kPcieTree, kRackSwitch, kTorus };
+enum class ScaleUpTopology : std::uint8_t {
+  kSingle,      ///< one GPU
+  kSwitch,      ///< non-blocking switch inside a server (NVSwitch)
+  kFullMesh,    ///< a link for every pair (xGMI): a pair sees 1/(gpus-1) of the per-GPU bandwidth
+  kPcieTree,    ///< PCIe under one or more sockets
+  kRackSwitch,  ///< non-blocking switch over a rack (NVL72)
+  kTorus,       ///< neighbour links that wrap around (TPU)
+};
+std::string_view to_string(ScaleUpTopology topology);
 
 struct NodeSpec {
   std::string id;
   std::string gpu;  ///< id of its accelerator
   int gpus = 1;
   ScaleUpTopology topology = ScaleUpTopology::kSingle;
-  BytesPerSecond scale_up_bandwidth;  ///< per GPU and direction, all links together
+  std::vector<int> torus;             ///< its dimensions; empty for other topologies
+  int root_complexes = 1;             ///< of a PCIe tree: sockets that the GPUs are divided over
+  BytesPerSecond socket_bandwidth;    ///< of a PCIe tree: per direction between two sockets
+  BytesPerSecond scale_up_bandwidth;  ///< per GPU and direction, all links together; 0 for a single GPU
   int nics = 0;
   BytesPerSecond nic_bandwidth;        ///< each, per direction
-  BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction
-  BytesPerSecond pcie_bandwidth;       ///< per GPU and direction
-  std::optional<double> max_watts;
+  BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction when all send
+  BytesPerSecond pcie_bandwidth;       ///< per GPU and direction; 0 where there is none
+  std::optional<double> max_watts;     ///< of the whole node
   std::string cpu;
   std::vector<std::string> sources;
   std::string notes;
@@ -35,5 +47,12 @@ struct ClusterSpec {
   int nodes = 1;
   int gpus = 1;
 };
+
+/// A cluster of `nodes` nodes of which `gpus` accelerators may be used (nothing: all of them). Throws InputError at `where`: the node holds
+/// another GPU, more GPUs than the cluster has, several nodes without a network between them.
+ClusterSpec make_cluster(NodeSpec node, GpuSpec gpu, int nodes, std::optional<int> gpus, std::string_view where);
+
+/// The fewest nodes of this kind that hold `gpus` accelerators.
+int nodes_for(const NodeSpec& node, int gpus);
 
 }  // namespace moeplan
