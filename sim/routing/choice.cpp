@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "routing/choice_weights.hpp"
+#include "routing/grouped_choice.hpp"
 
 namespace moeplan {
 namespace {
@@ -23,19 +24,38 @@ std::vector<double> hajek_coefficients(const std::vector<double>& variance) {
   return c;
 }
 
-void prepare_copula(RouterChoice& choice) {
+/// Scores of a choice whose group totals have the variances `group_variance` per token (empty: one group, total without variance).
+void prepare_copula(RouterChoice& choice, const std::vector<double>& group_variance) {
   const std::size_t n = choice.included.size();
   std::vector<double> variance(n);
   for (std::size_t e = 0; e < n; ++e) variance[e] = choice.included[e] * (1.0 - choice.included[e]);
-  const std::vector<double> c = hajek_coefficients(variance);
-  const double sum = std::accumulate(c.begin(), c.end(), 0.0);
+  const bool grouped = !group_variance.empty();
+  const std::vector<double> c = grouped ? variance : hajek_coefficients(variance);
+  const std::size_t size = grouped ? static_cast<std::size_t>(choice.group_size) : n;
   for (std::size_t e = 0; e < n; ++e) {
-    const double got = std::sqrt(c[e] - c[e] * c[e] / sum);
+    const std::size_t g = e / size;
+    const auto first = c.begin() + static_cast<std::ptrdiff_t>(g * size);
+    const double part = c[e] / std::accumulate(first, first + static_cast<std::ptrdiff_t>(size), 0.0);
+    const double got = std::sqrt(c[e] - c[e] * part + (grouped ? part * part * group_variance[g] : 0.0));
+    choice.log_missed.push_back(std::log1p(-choice.included[e]));
     choice.deviation.push_back(std::sqrt(variance[e]));
     choice.spread.push_back(std::sqrt(c[e]));
     choice.own.push_back(std::sqrt(c[e]) / got);
-    choice.common.push_back(c[e] / sum / got);
+    choice.common.push_back(part / got);
   }
+  if (!grouped) return;
+  const std::vector<double> q = hajek_coefficients(group_variance);
+  const double sum = std::accumulate(q.begin(), q.end(), 0.0);
+  for (const double x : q) {
+    choice.group_spread.push_back(std::sqrt(x));
+    choice.group_common.push_back(x / sum);
+  }
+}
+
+/// table[x], linear between its entries and beyond its end.
+double extend(const std::vector<double>& table, double x) {
+  const auto low = std::min(static_cast<std::size_t>(x), table.size() - 2);
+  return table[low] + (x - static_cast<double>(low)) * (table[low + 1] - table[low]);
 }
 
 }  // namespace
@@ -49,60 +69,63 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) 
     choice.included.assign(shares.size(), 1.0);
     return choice;
   }
-  const std::vector<double> weights = choice_weights(shares, choice.top_k);
-  choice.table = AliasTable(weights);
+  std::vector<double> weights = choice_weights(shares, choice.top_k);
+  std::vector<double> exchange = exchange_weights(shares, choice.top_k);
   choice.included = std::move(shares);
   for (double& p : choice.included) p *= choice.top_k;
-  prepare_copula(choice);
+  std::vector<double> group_variance;
+  if (moe.top_groups > 0 && moe.top_groups < moe.groups) {
+    MOEPLAN_CHECK(moe.groups <= kMostGroups && moe.experts % moe.groups == 0 && moe.experts / moe.groups * moe.top_groups >= choice.top_k);
+    choice.group_size = moe.experts / moe.groups;
+    choice.top_groups = moe.top_groups;
+    const std::vector<double> plain = weights;
+    group_variance = fit_grouped_weights(choice, weights);
+    for (std::size_t e = 0; e < weights.size(); ++e) exchange[e] *= weights[e] / plain[e];
+  }
+  choice.table = AliasTable(weights);
+  choice.exchange = AliasTable(exchange);
+  prepare_copula(choice, group_variance);
   return choice;
 }
 
-double LocalityTables::fresh_tokens(double tokens) const {
-  if (!on()) return tokens;
-  const auto reach = static_cast<double>(locality.reach);
-  if (tokens >= reach) return fresh.back() + (tokens - reach) * (1.0 - locality.copy);
-  const auto low = static_cast<std::size_t>(tokens);
-  const double part = tokens - static_cast<double>(low);
-  return fresh[low] + part * (fresh[std::min(low + 1, fresh.size() - 1)] - fresh[low]);
-}
+double LocalityTables::fresh_tokens(double tokens) const { return on() ? extend(fresh, tokens) : tokens; }
 
-double LocalityTables::inflation(double tokens) const {
-  if (!on()) return 1.0;
-  double sum = 1.0;
-  for (std::size_t d = 1; d < correlation.size() && static_cast<double>(d) < tokens; ++d) {
-    sum += 2.0 * (1.0 - static_cast<double>(d) / tokens) * correlation[d];
-  }
-  return sum;
-}
+double LocalityTables::inflation(double tokens) const { return on() ? extend(variance, tokens) / tokens : 1.0; }
 
-LocalityTables make_locality_tables(const RoutingLocality& locality) {
+LocalityTables make_locality_tables(const RoutingLocality& locality, double crowding) {
   LocalityTables tables;
   tables.locality = locality;
   if (locality.copy <= 0) return tables;
   const auto reach = static_cast<std::size_t>(locality.reach);
-  MOEPLAN_CHECK(reach > 0 && locality.copy < 1);
+  MOEPLAN_CHECK(reach > 0 && locality.copy < 1 && crowding >= 0);
+  const double copy = std::max(0.0, 1.0 - (1.0 - locality.copy) / std::max(0.1, 1.0 - crowding));
   std::vector<double> lag(reach);
   for (std::size_t d = 0; d < reach; ++d) lag[d] = std::pow(static_cast<double>(d + 1), -locality.decay);
   tables.lag = AliasTable(lag);
   const double sum = std::accumulate(lag.begin(), lag.end(), 0.0);
-  for (double& q : lag) q *= locality.copy / sum;
-  // Token t copies with the probability of a distance that does not reach beyond the first token.
-  tables.fresh.assign(reach + 1, 0.0);
+  for (double& q : lag) q *= copy / sum;
+  // Token t copies from distance l with probability lag[l - 1] unless that lies before the first token. Then the correlation of tokens
+  // s < t is the sum over l of lag[l - 1] times that of s and t - l; both tables grow linearly beyond a few reaches.
+  const std::size_t length = 3 * reach;
+  std::vector<double> correlation(length * length, 0.0);
+  tables.fresh.assign(length + 1, 0.0);
+  tables.variance.assign(length + 1, 0.0);
   double copies = 0;
-  for (std::size_t t = 0; t < reach; ++t) {
-    tables.fresh[t + 1] = tables.fresh[t] + 1.0 - copies;
-    copies += lag[t];
-  }
-  // Yule-Walker: r(d) = sum over lags l of q_l r(|d - l|), r(0) = 1; a contraction with factor `copy`.
-  const std::size_t length = 2 * reach + 1;
-  tables.correlation.assign(length, 0.0);
-  tables.correlation[0] = 1.0;
-  for (int i = 0; i < 30; ++i) {
-    for (std::size_t d = 1; d < length; ++d) {
-      double r = 0;
-      for (std::size_t l = 1; l <= reach; ++l) r += lag[l - 1] * tables.correlation[d > l ? d - l : l - d];
-      tables.correlation[d] = r;
+  for (std::size_t t = 0; t < length; ++t) {
+    double* const row = correlation.data() + t * length;
+    double with_earlier = 0;
+    for (std::size_t l = 1; l <= std::min(reach, t); ++l) {
+      const double* const source = correlation.data() + (t - l) * length;
+      for (std::size_t s = 0; s < t; ++s) row[s] += lag[l - 1] * source[s];
     }
+    for (std::size_t s = 0; s < t; ++s) {
+      with_earlier += row[s];
+      correlation[s * length + t] = row[s];
+    }
+    row[t] = 1.0;
+    tables.variance[t + 1] = tables.variance[t] + 1.0 + 2.0 * with_earlier;
+    tables.fresh[t + 1] = tables.fresh[t] + 1.0 - copies;
+    if (t < reach) copies += lag[t];
   }
   return tables;
 }

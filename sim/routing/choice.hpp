@@ -17,31 +17,41 @@ struct RouterChoice {
   int group_size = 0;            ///< node-limited routing: experts per group; 0 = off
   int top_groups = 0;
   std::vector<double> included;  ///< P(expert chosen by a token); sums to top_k
-  AliasTable table;              ///< by Plackett-Luce weight
+  AliasTable table;              ///< by weight for drawing top_k in succession
+  AliasTable exchange;           ///< by weight for redrawing one of top_k
 
-  // Gaussian copula of the counts, see count_sampler.hpp: the standard score of expert e is own[e] z_e - common[e] sum_j spread[j] z_j.
-  std::vector<double> deviation;  ///< standard deviation of one token's indicator, sqrt(p (1 - p))
+  // Gaussian copula of the counts (count_sampler.hpp). The standard score of expert e of group g is
+  // own[e] z_e + common[e] (shift_g - sum over j in g of spread[j] z_j); without groups all experts form one, whose shift is 0.
+  std::vector<double> log_missed;      ///< log(1 - included)
+  std::vector<double> deviation;       ///< standard deviation of one token's indicator, sqrt(p (1 - p))
   std::vector<double> own;
   std::vector<double> common;
   std::vector<double> spread;
+  std::vector<double> group_spread;    ///< shift_g = group_spread[g] y_g - group_common[g] sum over h of group_spread[h] y_h
+  std::vector<double> group_common;
+
+  [[nodiscard]] int groups() const { return group_size > 0 ? experts / group_size : 1; }
 };
 
+/// Prepares the choice. Node-limited routing (DeepSeek-V3: the experts come from at most top_groups groups) is drawn in succession too: an
+/// expert whose group would be one too many is passed over. Its weights are corrected by trial draws from a fixed stream.
 RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares);
 
 /// Locality of neighbouring tokens, prepared for both samplers.
 struct LocalityTables {
   RoutingLocality locality;
-  AliasTable lag;                      ///< draws distance - 1
-  std::vector<double> fresh;           ///< fresh[d]: expected number of choices not copied among the first d tokens, d = 0 .. reach
-  std::vector<double> correlation;     ///< of a slot's choice with that of d tokens earlier, d = 0 .. 2 reach
+  AliasTable lag;                ///< draws distance - 1
+  std::vector<double> fresh;     ///< fresh[t]: expected number of choices not copied among the first t tokens, per slot
+  std::vector<double> variance;  ///< variance[t] of a count over the first t tokens, in units of one token's variance
 
   [[nodiscard]] bool on() const { return locality.copy > 0; }
-  /// Expected fresh tokens among `tokens` neighbours.
+  /// Expected number of uncopied choices among `tokens` neighbours, per slot.
   [[nodiscard]] double fresh_tokens(double tokens) const;
   /// Variance of a count over `tokens` neighbours / variance over as many independent tokens.
   [[nodiscard]] double inflation(double tokens) const;
 };
 
-LocalityTables make_locality_tables(const RoutingLocality& locality);
+/// `crowding` = (top_k - 1) x sum of squared shares: redrawn choices avoid the kept ones, which shortens the memory by 1 / (1 - crowding).
+LocalityTables make_locality_tables(const RoutingLocality& locality, double crowding = 0);
 
 }  // namespace moeplan

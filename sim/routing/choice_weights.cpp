@@ -8,10 +8,10 @@
 namespace moeplan {
 namespace {
 
-constexpr int kSteps = 96;      // of the integral; the expected number of arrivals is the variable
+constexpr int kSteps = 64;      // of the integral; the expected number of arrivals is the variable
 constexpr int kIterations = 12;
 
-/// Solves sum_e (1 - exp(-w_e t)) = arrivals for t.
+/// Roughly solves sum_e (1 - exp(-w_e t)) = arrivals for t: it only places a point of the integral.
 double time_of(std::span<const double> weights, double arrivals, double guess) {
   double t = guess;
   for (int i = 0; i < 60; ++i) {
@@ -24,7 +24,7 @@ double time_of(std::span<const double> weights, double arrivals, double guess) {
     }
     const double step = value / slope;
     t = std::max(0.5 * t, t - step);
-    if (std::abs(step) < 1e-9 * t) break;
+    if (std::abs(step) < 0.02 * t) break;
   }
   return t;
 }
@@ -82,7 +82,7 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, int
     if (most > static_cast<double>(n) - 1.0) {  // few experts: approach the end geometrically
       expected = static_cast<double>(n) * (1.0 - std::pow(1e-6, static_cast<double>(step) / kSteps));
     }
-    t = time_of(weights, expected, t);
+    t = time_of(weights, expected, step > 1 ? t * step / (step - 1) : t);
     for (std::size_t e = 0; e < n; ++e) arrived[e] = -std::expm1(-weights[e] * t);
     chance_open(arrived, top_k, with_all, open);
     for (std::size_t e = 0; e < n; ++e) {
@@ -108,6 +108,35 @@ std::vector<double> choice_weights(std::span<const double> shares, int top_k) {
       weights[e] *= std::log1p(-wanted) / std::log1p(-std::min(got[e], 1.0 - 1e-9));
     }
     if (worst < 2e-3) break;
+  }
+  return weights;
+}
+
+std::vector<double> exchange_weights(std::span<const double> shares, int top_k) {
+  if (top_k == 1) return {shares.begin(), shares.end()};
+  const auto k = static_cast<std::size_t>(top_k);
+  std::vector<double> weights(shares.size());
+  for (std::size_t e = 0; e < shares.size(); ++e) weights[e] = top_k * shares[e] / (1.0 - top_k * shares[e]);
+  std::vector<double> sums(k + 1);  // elementary symmetric sums of the weights
+  std::vector<double> got(shares.size());
+  for (int i = 0; i < kIterations; ++i) {
+    std::fill(sums.begin(), sums.end(), 0.0);
+    sums[0] = 1.0;
+    for (const double w : weights) {
+      for (std::size_t m = k; m > 0; --m) sums[m] += w * sums[m - 1];
+    }
+    double worst = 0;
+    for (std::size_t e = 0; e < shares.size(); ++e) {
+      double without = 1.0;  // the sums over the other experts, from order 0 to k - 1
+      for (std::size_t m = 1; m < k; ++m) without = sums[m] - weights[e] * without;
+      got[e] = std::clamp(weights[e] * without / sums[k], 1e-12, 1.0 - 1e-9);
+      worst = std::max(worst, std::abs(got[e] / (top_k * shares[e]) - 1.0));
+    }
+    if (worst < 2e-3) break;
+    for (std::size_t e = 0; e < shares.size(); ++e) {
+      const double wanted = top_k * shares[e];
+      weights[e] *= wanted / (1.0 - wanted) * (1.0 - got[e]) / got[e];
+    }
   }
   return weights;
 }

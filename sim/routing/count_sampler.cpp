@@ -5,19 +5,21 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "routing/grouped_choice.hpp"
 
 namespace moeplan {
 namespace {
 
 /// Quantile of Binomial(n, p) at the standard score z.
-std::int32_t binomial_quantile(double n, double p, double z, double mean, double deviation) {
+std::int32_t binomial_quantile(double n, double p, double log_missed, double deviation, double z) {
+  const double mean = n * p;
   if (mean >= 4.0) {
     const double x = mean + deviation * z + (1.0 - 2.0 * p) * (z * z - 1.0) / 6.0 + 0.5;
     return x < 0 ? 0 : static_cast<std::int32_t>(std::min(x, n));
   }
   double u = 0.5 * std::erfc(-z * 0.70710678118654752);
   const double odds = p / (1.0 - p);
-  double probability = std::exp(n * std::log1p(-p));
+  double probability = std::exp(n * log_missed);
   std::int32_t k = 0;
   while (u > probability && k < 200) {
     u -= probability;
@@ -43,22 +45,37 @@ void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t m
   }
 }
 
+/// Fluctuation of the group totals, whose sum is fixed.
+void draw_group_shifts(const RouterChoice& choice, RandomStream& random, std::span<double> shift) {
+  double shared = 0;
+  for (std::size_t g = 0; g < shift.size(); ++g) {
+    shift[g] = choice.group_spread[g] * standard_normal(random);
+    shared += shift[g];
+  }
+  for (std::size_t g = 0; g < shift.size(); ++g) shift[g] -= choice.group_common[g] * shared;
+}
+
 /// Counts of `tokens` (any real number) independent tokens; returns their sum.
 std::int64_t draw_independent(const RouterChoice& choice, double tokens, RandomStream& random, std::span<std::int32_t> counts) {
-  const std::size_t n = counts.size();
+  const auto groups = static_cast<std::size_t>(choice.groups());
+  const std::size_t size = counts.size() / groups;
+  std::array<double, kMostGroups> shift;
+  shift[0] = 0;
+  if (groups > 1) draw_group_shifts(choice, random, {shift.data(), groups});
   std::array<double, kMostExperts> z;
-  double shared = 0;
-  for (std::size_t e = 0; e < n; ++e) {
-    z[e] = standard_normal(random);
-    shared += choice.spread[e] * z[e];
-  }
   const double root = std::sqrt(tokens);
   std::int64_t sum = 0;
-  for (std::size_t e = 0; e < n; ++e) {
-    const double score = choice.own[e] * z[e] - choice.common[e] * shared;
-    const double p = choice.included[e];
-    counts[e] = binomial_quantile(tokens, p, score, tokens * p, root * choice.deviation[e]);
-    sum += counts[e];
+  for (std::size_t g = 0; g < groups; ++g) {
+    double common = shift[g];
+    for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
+      z[e] = standard_normal(random);
+      common -= choice.spread[e] * z[e];
+    }
+    for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
+      const double score = choice.own[e] * z[e] + choice.common[e] * common;
+      counts[e] = binomial_quantile(tokens, choice.included[e], choice.log_missed[e], root * choice.deviation[e], score);
+      sum += counts[e];
+    }
   }
   return sum;
 }
@@ -70,6 +87,7 @@ std::int64_t add_copies(double tokens, double fresh, double inflation, RandomStr
   std::array<double, kMostExperts> noise;
   double shared = 0;
   for (std::size_t e = 0; e < counts.size(); ++e) {
+    if (counts[e] == 0) continue;
     noise[e] = std::sqrt(counts[e] * extra_variance) * standard_normal(random);
     shared += noise[e];
   }

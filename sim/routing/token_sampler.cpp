@@ -1,47 +1,58 @@
 #include "routing/token_sampler.hpp"
 
+#include <algorithm>
 #include <array>
+#include <bit>
 
 #include "base/error.hpp"
 
 namespace moeplan {
 namespace {
 
-/// The experts (and groups) that one token has chosen so far.
+/// The experts that one token has chosen so far; knows which others it may still choose.
 class TokenChoices {
  public:
   explicit TokenChoices(const RouterChoice& choice) : choice_(choice) {}
 
-  void clear() {
-    size_ = 0;
-    open_groups_ = 0;
-    groups_ = 0;
+  void clear() { size_ = 0; }
+  /// Draws one more expert.
+  void add(RandomStream& random) {
+    std::uint32_t expert = choice_.table.draw(random);
+    while (!allowed(expert, size_)) expert = choice_.table.draw(random);
+    chosen_[size_++] = static_cast<std::uint16_t>(expert);
   }
-  /// Takes the expert unless it is taken already or its group is one too many.
-  bool take(std::uint32_t expert) {
-    for (int i = 0; i < size_; ++i) {
-      if (chosen_[static_cast<std::size_t>(i)] == expert) return false;
-    }
-    if (choice_.group_size > 0) {
-      const std::uint64_t bit = std::uint64_t{1} << (expert / static_cast<std::uint32_t>(choice_.group_size));
-      if ((open_groups_ & bit) == 0) {
-        if (groups_ == choice_.top_groups) return false;
-        open_groups_ |= bit;
-        ++groups_;
-      }
-    }
-    chosen_[static_cast<std::size_t>(size_++)] = static_cast<std::uint16_t>(expert);
-    return true;
+  /// Draws the expert of `slot` anew, given the others. Only for a complete token.
+  void redraw(std::size_t slot, RandomStream& random) {
+    std::uint32_t expert = choice_.exchange.draw(random);
+    while (!allowed(expert, slot)) expert = choice_.exchange.draw(random);
+    chosen_[slot] = static_cast<std::uint16_t>(expert);
   }
-  [[nodiscard]] int size() const { return size_; }
-  [[nodiscard]] std::uint16_t last() const { return chosen_[static_cast<std::size_t>(size_ - 1)]; }
+  void load(const std::uint16_t* from) {
+    size_ = static_cast<std::size_t>(choice_.top_k);
+    std::copy_n(from, size_, chosen_.begin());
+  }
+  void store(std::uint16_t* to) const { std::copy_n(chosen_.begin(), size_, to); }
+  [[nodiscard]] std::span<const std::uint16_t> experts() const { return {chosen_.data(), size_}; }
 
  private:
+  [[nodiscard]] bool allowed(std::uint32_t expert, std::size_t slot) const {
+    for (std::size_t i = 0; i < size_; ++i) {
+      if (chosen_[i] == expert && i != slot) return false;
+    }
+    return choice_.group_size == 0 || group_allowed(expert, slot);
+  }
+  [[nodiscard]] bool group_allowed(std::uint32_t expert, std::size_t slot) const {
+    const auto size = static_cast<std::uint32_t>(choice_.group_size);
+    std::uint64_t open = std::uint64_t{1} << (expert / size);
+    for (std::size_t i = 0; i < size_; ++i) {
+      if (i != slot) open |= std::uint64_t{1} << (chosen_[i] / size);
+    }
+    return std::popcount(open) <= choice_.top_groups;
+  }
+
   const RouterChoice& choice_;
   std::array<std::uint16_t, kMostChoices> chosen_;
-  int size_ = 0;
-  std::uint64_t open_groups_ = 0;
-  int groups_ = 0;
+  std::size_t size_ = 0;
 };
 
 void sample_independent(const RouterChoice& choice, std::int64_t tokens, RandomStream& random, std::span<std::int32_t> counts) {
@@ -52,9 +63,8 @@ void sample_independent(const RouterChoice& choice, std::int64_t tokens, RandomS
   TokenChoices token(choice);
   for (std::int64_t t = 0; t < tokens; ++t) {
     token.clear();
-    while (token.size() < choice.top_k) {
-      if (token.take(choice.table.draw(random))) ++counts[token.last()];
-    }
+    for (int slot = 0; slot < choice.top_k; ++slot) token.add(random);
+    for (const std::uint16_t expert : token.experts()) ++counts[expert];
   }
 }
 
@@ -64,23 +74,21 @@ void sample_neighbours(const RouterChoice& choice, const LocalityTables& tables,
   const auto reach = static_cast<std::size_t>(tables.locality.reach);
   MOEPLAN_CHECK(reach * k <= kMostHistory);
   std::array<std::uint16_t, kMostHistory> history;  // a ring of the last `reach` tokens
-  const auto copy_below = static_cast<std::uint32_t>(tables.locality.copy * 0x1.0p32);
+  const auto keep_below = static_cast<std::uint32_t>(tables.locality.copy * 0x1.0p32);
   TokenChoices token(choice);
   for (std::size_t t = 0; t < static_cast<std::size_t>(tokens); ++t) {
-    token.clear();
-    std::uint16_t* const mine = history.data() + t % reach * k;
-    std::array<std::uint16_t, kMostChoices> now;
-    for (std::size_t slot = 0; slot < k; ++slot) {
-      bool taken = false;
-      if (random.bits32() < copy_below) {
-        const std::size_t distance = tables.lag.draw(random) + 1;
-        if (distance <= t) taken = token.take(history[(t - distance) % reach * k + slot]);
+    const std::size_t distance = tables.lag.draw(random) + 1;
+    if (distance <= t) {
+      token.load(history.data() + (t - distance) % reach * k);
+      for (std::size_t slot = 0; slot < k; ++slot) {
+        if (random.bits32() >= keep_below) token.redraw(slot, random);
       }
-      while (!taken) taken = token.take(choice.table.draw(random));
-      now[slot] = token.last();
-      ++counts[token.last()];
+    } else {
+      token.clear();
+      for (std::size_t slot = 0; slot < k; ++slot) token.add(random);
     }
-    for (std::size_t slot = 0; slot < k; ++slot) mine[slot] = now[slot];
+    token.store(history.data() + t % reach * k);
+    for (const std::uint16_t expert : token.experts()) ++counts[expert];
   }
 }
 
