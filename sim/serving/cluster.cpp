@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "events/event_queue.hpp"
 #include "serving/arrivals.hpp"
 
 namespace moeplan {
@@ -37,6 +38,10 @@ class Cluster {
   Replica* route(const RequestSpec& spec);
   void run_alone(Replica& replica, SimTime limit);
   void instant(SimTime now);
+  void complete_steps(SimTime now);
+  void deliver(const RequestSpec& spec);
+  void schedule_next_arrival(EventQueue& events);
+  void schedule_decision(EventQueue& events, std::size_t replica);
   [[nodiscard]] std::size_t next_to_end() const;
   [[nodiscard]] SimTime next_end_beside(std::size_t chosen) const;
 
@@ -44,6 +49,7 @@ class Cluster {
   Observer& observer_;
   Arrivals arrivals_;
   RequestRouter router_;
+  EventKey arrival_event_;  ///< step by step only
   std::deque<Replica> replicas_;
   std::vector<std::int64_t> outstanding_;
   SimTime last_rejection_{0};
@@ -105,19 +111,61 @@ void Cluster::run_alone(Replica& replica, SimTime limit) {
 
 // Everything that happens at `now`: steps complete, requests arrive, steps are decided.
 void Cluster::instant(SimTime now) {
+  complete_steps(now);
+  while (arrivals_.next_time() == now) deliver(*arrivals_.pop());
+  for (Replica& replica : replicas_) {
+    if (replica.step_end() == kNever && replica.has_work()) replica.start_step();
+  }
+}
+
+// In the order of replicas, whatever order their steps began in, so that a closed source is told the same story every time.
+void Cluster::complete_steps(SimTime now) {
   for (Replica& replica : replicas_) {
     if (replica.step_end() == now) replica.complete_step();
     for (const Replica::Completion& done : replica.completions()) source_.on_finished(done.id, done.seen_at);
     replica.completions().clear();
   }
   arrivals_.refresh();
-  while (arrivals_.next_time() == now) {
-    const auto spec = arrivals_.pop();
-    if (Replica* replica = route(*spec)) replica->enqueue(*spec, now);
+}
+
+void Cluster::deliver(const RequestSpec& spec) {
+  if (Replica* replica = route(spec)) replica->enqueue(spec, spec.arrival);
+}
+
+void Cluster::run_step_by_step() {
+  EventQueue events;
+  schedule_next_arrival(events);
+  while (!events.empty()) {
+    const Event event = events.pop();
+    const auto target = static_cast<std::size_t>(event.target);
+    switch (event.phase) {
+      case EventPhase::kComplete:
+        complete_steps(event.time);
+        schedule_next_arrival(events);
+        schedule_decision(events, target);
+        break;
+      case EventPhase::kArrive:
+        deliver(*arrivals_.pop());
+        schedule_next_arrival(events);
+        for (std::size_t i = 0; i < replicas_.size(); ++i) schedule_decision(events, i);
+        break;
+      case EventPhase::kDecide:
+        if (replicas_[target].step_end() == kNever && replicas_[target].start_step()) {
+          events.schedule(replicas_[target].step_end(), EventPhase::kComplete, 0, target);
+        }
+        break;
+    }
   }
-  for (Replica& replica : replicas_) {
-    if (replica.step_end() == kNever && replica.has_work()) replica.start_step();
-  }
+}
+
+// A completion may have decided an arrival before the one that was next.
+void Cluster::schedule_next_arrival(EventQueue& events) {
+  events.cancel(arrival_event_);
+  if (arrivals_.next_time() != kNever) arrival_event_ = events.schedule(arrivals_.next_time(), EventPhase::kArrive, 0, 0);
+}
+
+void Cluster::schedule_decision(EventQueue& events, std::size_t replica) {
+  if (replicas_[replica].step_end() == kNever && replicas_[replica].has_work()) events.schedule(events.now(), EventPhase::kDecide, 0, replica);
 }
 
 // The replica whose step ends next, the first of them; past the end when none runs a step.
@@ -145,7 +193,9 @@ SimTime Cluster::next_end_beside(std::size_t chosen) const {
 
 void simulate(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed) {
   Cluster cluster(config, cost, source, observer, seed);
-  if (source.closed()) {
+  if (config.step_by_step) {
+    cluster.run_step_by_step();
+  } else if (source.closed()) {
     cluster.run_closed();
   } else {
     cluster.run_open();

@@ -1,0 +1,69 @@
+// How fast the event engine is, without GPUs and metrics: affine step times of realistic size (Mixtral-like: about 20 ms a decode step at batch
+// 35, 0.03 ms a prompt token), Poisson arrivals, 8 replicas. Counters: wall nanoseconds per request and per engine step.
+#include <benchmark/benchmark.h>
+
+#include "support/serving_fixture.hpp"
+
+namespace {
+
+using namespace moeplan;
+using namespace moeplan::testing;
+
+struct CountingObserver final : Observer {
+  std::uint64_t steps = 0, finished = 0, tokens = 0;
+  double batch = 0;
+  void on_step(const StepRecord& r) override {
+    ++steps;
+    batch += r.prepared->decode_sequences;
+  }
+  void on_finished(const FinishedRequest&) override { ++finished; }
+  void on_token_gaps(SimTime, SimTime, std::int64_t n) override { tokens += static_cast<std::uint64_t>(n); }
+};
+
+ClusterConfig eight_replicas() {
+  ClusterConfig config;
+  config.replicas = 8;
+  config.replica.kv_layout.block = Bytes(16 * 131072);
+  config.replica.kv_layout.block_past_window = config.replica.kv_layout.block;
+  config.replica.kv_capacity = Bytes(40'000'000'000);
+  return config;
+}
+
+const AffineStepCost kMixtralLike(0.012, 60e-6, 2.5e-7, 30e-6);
+
+void report(benchmark::State& state, const CountingObserver& seen) {
+  state.counters["steps"] = static_cast<double>(seen.steps);
+  state.counters["batch"] = seen.batch / static_cast<double>(seen.steps);
+  state.counters["ns_per_request"] = benchmark::Counter(static_cast<double>(seen.finished) * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["ns_per_step"] = benchmark::Counter(static_cast<double>(seen.steps) * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+void poisson(benchmark::State& state, RequestRouting routing, LengthRange output) {
+  CountingObserver seen;
+  for (auto _ : state) {
+    seen = CountingObserver{};
+    PoissonSource source(8 * 10.0, static_cast<std::uint64_t>(state.range(0)), {512, 512}, output, 1);
+    ClusterConfig config = eight_replicas();
+    config.routing = routing;
+    simulate(config, kMixtralLike, source, seen, 1);
+  }
+  report(state, seen);
+}
+
+void closed_loop(benchmark::State& state) {
+  CountingObserver seen;
+  for (auto _ : state) {
+    seen = CountingObserver{};
+    ClosedSource source(8 * 32, static_cast<std::uint64_t>(state.range(0)), SimTime(1'000'000), {512, 512}, {64, 192}, 1);
+    simulate(eight_replicas(), kMixtralLike, source, seen, 1);
+  }
+  report(state, seen);
+}
+
+}  // namespace
+
+BENCHMARK_CAPTURE(poisson, round_robin, RequestRouting::kRoundRobin, LengthRange{128, 128})->Arg(250'000)->Arg(500'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(poisson, least_outstanding, RequestRouting::kLeastOutstandingTokens, LengthRange{64, 192})->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+BENCHMARK(closed_loop)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+
+BENCHMARK_MAIN();
