@@ -2,28 +2,24 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "metrics/latency_statistic.hpp"
 
 namespace moeplan {
 
 class JsonReader;
 
-enum class LatencyMetric : unsigned char { kTtft, kTpot, kItl, kE2e, kQueue };
-inline constexpr int kLatencyMetrics = 5;
-std::string_view to_string(LatencyMetric metric);
-
-enum class ObjectiveKind : unsigned char { kLatency, kOutputTokensPerSecond, kRequestsPerSecond, kGoodput };
+enum class ObjectiveKind : std::uint8_t { kLatency, kOutputTokensPerSecond, kRequestsPerSecond, kGoodput };
 
 struct Objective {
   std::string key;  ///< as written: "ttft_p99"
   ObjectiveKind kind = ObjectiveKind::kLatency;
-  LatencyMetric metric = LatencyMetric::kTtft;
-  double percentile = 0;  ///< 0 = mean
-  double bound = 0;       ///< seconds (upper bound) or per second (lower bound)
+  LatencyStatistic statistic;  ///< of kLatency
+  double bound = 0;            ///< seconds (upper bound) or per second (lower bound)
 };
 
-/// Reads the `objectives` object. Throws InputError for an unknown metric or statistic, a bound without a unit, a negative bound.
+/// Reads the `objectives` object. Throws InputError for an unknown metric or statistic, a bound without a unit, a bound that is not positive.
 std::vector<Objective> parse_objectives(const JsonReader& reader);
 
 }  // namespace moeplan

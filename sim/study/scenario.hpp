@@ -12,7 +12,7 @@
 #include "hardware/node_spec.hpp"
 #include "model/deployment.hpp"
 #include "model/model_spec.hpp"
-#include "model/weights.hpp"
+#include "model/lora.hpp"
 #include "routing/routing_config.hpp"
 #include "serving/cluster.hpp"
 #include "study/cost_spec.hpp"
@@ -35,6 +35,7 @@ struct DeploymentConfig {
   SchedulerConfig scheduler;
   std::optional<LoraSpec> lora;
   RoutingConfig routing;
+  PlacementConfig placement;
   std::filesystem::path cost_profile;  ///< fitted profile; empty: datasheet peaks and generic fractions
 };
 
@@ -43,7 +44,7 @@ struct Scenario {
   std::string file;  ///< as given
   DeploymentConfig deployment;
   int replicas = 1;
-  RouterPolicy router = RouterPolicy::kRoundRobin;
+  RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;
   CostSpec cost;
@@ -57,6 +58,9 @@ Scenario load_scenario(const std::filesystem::path& file, const DataRoot& data);
 
 /// The same for a parsed document; relative paths are taken from `folder`.
 Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::path& folder, const DataRoot& data);
+
+/// What a deployment asks of its engine.
+EngineUse engine_use(const DeploymentConfig& deployment);
 
 /// The fitted cost profile of a GPU when there is one, else an empty path.
 std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu);

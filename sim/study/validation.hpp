@@ -10,12 +10,13 @@
 
 #include "study/data_root.hpp"
 #include "study/measured_run.hpp"
+#include "study/predict_run.hpp"
 
 namespace moeplan {
 
-/// Prediction of one run; times in milliseconds like the measured columns.
+/// Prediction of one run.
 struct RunPrediction {
-  std::array<std::optional<double>, kRunMetrics.size()> predicted;
+  RunOutcome predicted;
   std::optional<std::string> refused;  ///< why the run cannot be predicted
   bool moe = false;
 };
@@ -61,9 +62,6 @@ struct Validation {
   std::map<std::string, std::map<std::string, ErrorTable>> groups;  ///< "by_suite" -> suite -> table, ...
   std::vector<std::string> anchor_notes;                            ///< contradictions and fitted values by layout
 };
-
-/// Predicts one run. Pure; throws nothing for what a run asks: refusals are part of the answer.
-RunPrediction predict_run(const MeasuredRun& run, const DataRoot& data, std::uint64_t seed, const EngineCorrection& correction);
 
 /// Predicts and scores all runs, in parallel over layouts.
 Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, const ValidationOptions& options);

@@ -1,0 +1,28 @@
+#include <fmt/core.h>
+
+#include "cli/command.hpp"
+#include "study/result.hpp"
+#include "study/scenario.hpp"
+#include "study/simulation.hpp"
+
+namespace moeplan::cli {
+namespace po = boost::program_options;
+
+int run_memory(const Arguments& arguments) {
+  const std::string usage = "moeplan memory SCENARIO.json [options]";
+  po::options_description options("Options");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)");
+  options.add(common_options());
+  const ParsedOptions parsed = parse_options(usage, options, "scenario", 1, arguments);
+  if (parsed.done) return 0;
+
+  const DataRoot data = data_root(parsed);
+  const Scenario scenario = load_scenario(parsed.values["scenario"].as<std::vector<std::string>>().at(0), data);
+  const Result result = memory_only(scenario);
+  const std::string json_file = parsed.text("json");
+  if (!json_file.empty()) write_output(json_file, result_json(scenario, result, data));
+  if (json_file != "-") fmt::print("{}", memory_summary(scenario, result.memory));
+  return 0;
+}
+
+}  // namespace moeplan::cli

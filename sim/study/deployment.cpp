@@ -1,0 +1,127 @@
+#include "study/deployment.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cost/workspace.hpp"
+#include "model/lora.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Popularity and placement are drawn from a seed of their own: the same experts are hot in every run of a study, whatever its seed.
+constexpr std::uint64_t kRoutingSeed = 1;
+
+KernelCosts make_kernels(const DeploymentConfig& config) {
+  const GpuSpec& gpu = config.cluster.gpu;
+  if (config.cost_profile.empty()) return KernelCosts::from_datasheet(gpu);
+  return KernelCosts::from_profile(gpu, config.cost_profile, config.engine.kernel_preference);
+}
+
+std::unique_ptr<LoadSampler> make_sampler(const DeploymentConfig& config) {
+  const MoeSpec* moe = config.model.moe();
+  if (moe == nullptr || moe->soft_routing) return nullptr;
+  PlacementConfig placement = config.placement;
+  placement.ranks = config.layout.expert;
+  return make_load_sampler(*moe, config.model.moe_layer_count(), config.routing, placement, kRoutingSeed);
+}
+
+CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernels, const LoadSampler* sampler, RoutingMode mode) {
+  CostInputs inputs;
+  inputs.model = config.model;
+  inputs.gpu = config.cluster.gpu;
+  inputs.node = config.cluster.node;
+  inputs.layout = config.layout;
+  inputs.precision = config.precision;
+  inputs.engine = config.engine;
+  inputs.kernels = kernels;
+  inputs.sampler = sampler;
+  inputs.max_batch_tokens = config.scheduler.max_batch_tokens;
+  inputs.max_batch_requests = config.scheduler.max_batch_requests;
+  inputs.routing = mode;
+  inputs.seed = kRoutingSeed;
+  return inputs;
+}
+
+/// KV bytes that one token adds on one rank, over the layers of `stage` that keep the whole context, or only a window of it.
+struct KvDemand {
+  double full = 0;
+  double windowed = 0;
+  std::int64_t window = 0;
+};
+
+KvDemand kv_demand(const DeploymentConfig& config, const PipelineStage& stage) {
+  KvDemand demand;
+  for (std::size_t i = 0; i < config.model.layers.size(); ++i) {
+    ModelSpec part = config.model;
+    part.layers = {config.model.layers[i]};
+    part.layers[0].count = 1;
+    const double bytes = kv_bytes_per_token(part, config.precision.kv_cache, config.layout.tensor) * stage.layers[i];
+    const AttentionSpec& attention = config.model.layers[i].attention;
+    if (attention.kind == AttentionKind::kSlidingWindow || attention.kind == AttentionKind::kChunkedLocal) {
+      demand.windowed += bytes;
+      demand.window = std::max<std::int64_t>(demand.window, attention.window);
+    } else {
+      demand.full += bytes;
+    }
+  }
+  return demand;
+}
+
+}  // namespace
+
+MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
+  MemorySummary memory;
+  memory.parameters = count_parameters(config.model);
+  memory.weights = weight_bytes_per_gpu(config.model, config.precision, config.layout);
+  if (config.lora) memory.adapters = lora_bytes_per_gpu(config.model, *config.lora, config.layout);
+  const Workspace workspace = workspace_bytes(cost_inputs(config, nullptr, nullptr, RoutingMode::kTabulated));
+  std::vector<StageMemory> stages;
+  for (const PipelineStage& stage : extreme_stages(config.model, config.layout.pipeline)) {
+    const KvDemand kv = kv_demand(config, stage);
+    StageMemory demand;
+    demand.weights = memory.weights.total() + memory.adapters;
+    demand.activations = workspace.activations + workspace.communication;
+    demand.kv_bytes_per_token = kv.full;
+    demand.windowed_kv_bytes_per_token = kv.windowed;
+    demand.window_tokens = kv.window;
+    demand.state_bytes_per_sequence = state_bytes_per_sequence(config.model, config.layout.tensor) / config.layout.pipeline;
+    stages.push_back(demand);
+  }
+  MemoryLimits limits;
+  limits.capacity = config.cluster.gpu.memory;
+  limits.runtime_reserve = config.engine.runtime_reserve;
+  limits.formula = config.engine.memory_formula;
+  limits.fraction = config.scheduler.memory_fraction;
+  limits.block_tokens = config.scheduler.kv_block_tokens;
+  limits.attention_data = config.layout.attention_data;
+  memory.plan = plan_memory(stages, limits);
+  return memory;
+}
+
+Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
+    : config_(config), kernels_(make_kernels(config_)), sampler_(make_sampler(config_)), memory_(plan_deployment_memory(config_)),
+      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, sampler_.get(), mode))) {}
+
+ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
+  MOEPLAN_CHECK(memory_.plan.fits);
+  ClusterConfig cluster;
+  cluster.replicas = replicas;
+  cluster.routing = routing;
+  ReplicaConfig& replica = cluster.replica;
+  replica.scheduler = config_.scheduler;
+  // Limits are per copy of attention: each has its own scheduler in the engines.
+  replica.scheduler.max_batch_requests *= config_.layout.attention_data;
+  replica.scheduler.max_batch_tokens *= config_.layout.attention_data;
+  if (replica.scheduler.max_context == 0) replica.scheduler.max_context = config_.model.max_context;
+  replica.kv_layout = memory_.plan.kv_layout;
+  replica.kv_capacity = memory_.plan.kv_pool;
+  replica.request_latency = config_.engine.request_latency;
+  replica.stream_interval = config_.engine.stream_interval;
+  return cluster;
+}
+
+}  // namespace moeplan

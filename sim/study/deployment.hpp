@@ -1,0 +1,48 @@
+// One replica's deployment, built bottom-up from its parts: kernel times, expert routing, step cost, memory. What a simulation runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cost/deployment_cost.hpp"
+#include "model/weights.hpp"
+#include "routing/load_sampler.hpp"
+#include "serving/cluster.hpp"
+#include "serving/memory_plan.hpp"
+#include "study/scenario.hpp"
+
+namespace moeplan {
+
+/// Memory of the fullest GPU.
+struct MemorySummary {
+  MemoryPlan plan;
+  WeightBytes weights;  ///< by component
+  Bytes adapters{0};    ///< resident LoRA adapters
+  ParameterCount parameters;
+};
+
+/// Memory alone: no step cost is built.
+MemorySummary plan_deployment_memory(const DeploymentConfig& config);
+
+/// Owns its parts; immutable once built, usable from any number of threads.
+class Deployment {
+ public:
+  explicit Deployment(const DeploymentConfig& config, RoutingMode mode = RoutingMode::kTabulated);
+  Deployment(const Deployment&) = delete;
+  Deployment& operator=(const Deployment&) = delete;
+
+  [[nodiscard]] const DeploymentConfig& config() const { return config_; }
+  [[nodiscard]] const DeploymentCost& cost() const { return *cost_; }
+  [[nodiscard]] const MemorySummary& memory() const { return memory_; }
+  /// What serving needs. REQUIRES: memory().plan.fits.
+  [[nodiscard]] ClusterConfig cluster(int replicas, RequestRouting routing) const;
+
+ private:
+  DeploymentConfig config_;
+  KernelCosts kernels_;
+  std::unique_ptr<LoadSampler> sampler_;
+  MemorySummary memory_;
+  std::unique_ptr<DeploymentCost> cost_;
+};
+
+}  // namespace moeplan

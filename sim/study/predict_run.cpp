@@ -1,0 +1,126 @@
+// One measured run, repeated in simulation: its deployment resolved from catalogue ids, its load applied the way the measurement says.
+
+#include "study/predict_run.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "hardware/hardware_catalogue.hpp"
+#include "input/catalogue.hpp"
+#include "metrics/latency_metrics.hpp"
+#include "metrics/observer_list.hpp"
+#include "metrics/throughput_metrics.hpp"
+#include "model/layout_check.hpp"
+#include "model/model_file.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Weight formats of published runs: what a label means for the two component groups of a model.
+DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model) {
+  DeploymentPrecision precision;
+  const auto weights = run.weights.empty() ? std::optional(model.native.weights) : precision_from_string(run.weights);
+  if (!weights) throw InputError(fmt::format("weights '{}' is no known format", run.weights));
+  precision.weights = *weights;
+  precision.experts = *weights;
+  // Weight-only 4-bit checkpoints quantise the experts and leave the rest in bf16 (gpt-oss: MXFP4, Kimi-K2 Thinking and K2.5: INT4).
+  if (*weights == Precision::kMxfp4 || (*weights == Precision::kInt4 && model.is_moe())) precision.weights = Precision::kBf16;
+  // A model published in block-scaled fp8 is served in it when a run says just "fp8".
+  if (*weights == Precision::kFp8 && model.native.experts == Precision::kFp8Block && model.is_moe()) {
+    precision.weights = Precision::kFp8Block;
+    precision.experts = Precision::kFp8Block;
+  }
+  if (!run.kv_cache.empty()) {
+    const auto kv = precision_from_string(run.kv_cache);
+    if (!kv) throw InputError(fmt::format("kv_cache '{}' is no known format", run.kv_cache));
+    precision.kv_cache = *kv;
+  }
+  return precision;
+}
+
+/// Requests of the offline benchmark by prompt and output length, as the TensorRT-LLM performance overview prescribes: fewer where they are long.
+std::uint64_t offline_requests(const MeasuredRun& run) {
+  const double tokens = static_cast<double>(run.isl) + run.osl;
+  return static_cast<std::uint64_t>(std::clamp(6.0e6 / tokens, 1000.0, 8000.0));
+}
+
+WorkloadConfig run_workload(const MeasuredRun& run) {
+  WorkloadConfig workload;
+  WorkloadClass load;
+  const auto lengths = [&](int nominal) {
+    const int low = std::max(1, static_cast<int>(std::lround(run.length_low * nominal)));
+    return LengthConfig::uniform(low, nominal);
+  };
+  load.prompt_tokens = lengths(run.isl);
+  load.output_tokens = lengths(run.osl);
+  workload.classes = {load};
+  switch (run.mode) {
+    case LoadMode::kClosed:
+      workload.arrivals.process = ArrivalProcess::kClosed;
+      workload.arrivals.concurrency = run.concurrency;
+      workload.requests = 10ULL * static_cast<std::uint64_t>(run.concurrency);
+      break;
+    case LoadMode::kOffline:
+      workload.arrivals.process = ArrivalProcess::kBatch;
+      workload.requests = offline_requests(run);
+      break;
+    case LoadMode::kOpen:
+      workload.arrivals.process = ArrivalProcess::kPoisson;
+      workload.arrivals.rate = run.request_rate_per_s;
+      workload.requests = 500;
+      break;
+  }
+  resolve_workload(workload, run.id);
+  return workload;
+}
+
+}  // namespace
+
+DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
+  DeploymentConfig config;
+  const std::string where = run.id;
+  config.model = load_model(find_catalogue_file(data.models(), run.model, "model", {}, where), data.schema_folder());
+  config.cluster.gpu = load_gpu(find_catalogue_file(data.gpus(), run.gpu, "GPU", {}, where), {});
+  config.cluster.node = load_node(find_catalogue_file(data.nodes(), config.cluster.gpu.default_node, "node", {}, where), {});
+  config.engine = load_engine(find_catalogue_file(data.engines(), run.engine, "engine", {}, where), {}).for_gpu(config.cluster.gpu);
+  config.scheduler = config.engine.scheduler;
+  config.layout = {.tensor = run.tp, .pipeline = run.pp, .expert = run.ep, .attention_data = run.dp};
+  if (config.layout.gpus() != run.gpus) {
+    throw InputError(fmt::format("tp x pp x dp = {} GPUs, but the run states {}", config.layout.gpus(), run.gpus));
+  }
+  check_layout(config.model, config.layout, where);
+  config.cluster.nodes = (run.gpus + config.cluster.node.gpus - 1) / config.cluster.node.gpus;
+  config.cluster.gpus = run.gpus;
+  config.precision = run_precision(run, config.model);
+  const SupportAnswer support = check_support(config.engine, config.cluster.gpu, engine_use(config));
+  if (!support.ok()) throw InputError(support.refusals.front());
+  if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = default_routing(config.model.family, *moe);
+  config.cost_profile = default_cost_profile(data, config.cluster.gpu.id);
+  return config;
+}
+
+RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed) {
+  const WorkloadConfig workload = run_workload(run);
+  const auto source = make_request_source(workload, seed);
+  const MeasuredRequests measured{.total = source->total(), .warmup = 0, .closed = source->closed(), .batch = run.mode == LoadMode::kOffline};
+  LatencyMetrics latency(measured);
+  ThroughputMetrics throughput(measured);
+  ObserverList observers({&latency, &throughput});
+  simulate(deployment.cluster(1, RequestRouting::kRoundRobin), deployment.cost(), *source, observers, seed);
+  RunOutcome outcome;
+  outcome[static_cast<std::size_t>(RunMetric::kTtft)] = latency.of(LatencyMetric::kTtft).mean() * 1e3;
+  if (latency.of(LatencyMetric::kTpot).count() > 0) {
+    outcome[static_cast<std::size_t>(RunMetric::kTpot)] = latency.of(LatencyMetric::kTpot).mean() * 1e3;
+    outcome[static_cast<std::size_t>(RunMetric::kItl)] = latency.of(LatencyMetric::kItl).mean() * 1e3;
+  }
+  outcome[static_cast<std::size_t>(RunMetric::kOutputTokensPerSecond)] = throughput.result().output_tokens_per_s;
+  return outcome;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,157 @@
+#include "study/resolved_scenario.hpp"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+
+using nlohmann::json;
+
+namespace {
+
+json lengths_json(const LengthConfig& c, const DataRoot& data) {
+  json out = {{"distribution", to_string(c.kind)}};
+  switch (c.kind) {
+    case LengthKind::kFixed: out["value"] = c.value; break;
+    case LengthKind::kUniform:
+      out["low"] = c.low;
+      out["high"] = c.high;
+      break;
+    case LengthKind::kLognormal:
+      out["median"] = c.median;
+      out["sigma"] = c.sigma;
+      out["low"] = c.low;
+      out["high"] = c.high;
+      break;
+    case LengthKind::kEmpirical:
+      out["histogram"] = json::array();
+      for (const LengthBin& bin : c.bins) out["histogram"].push_back({bin.tokens, bin.weight});
+      break;
+    case LengthKind::kTrace:
+      if (!c.file.empty()) out["file"] = data.display(c.file);
+      break;
+  }
+  return out;
+}
+
+json arrivals_json(const ArrivalConfig& a, const DataRoot& data) {
+  json out = {{"process", to_string(a.process)}};
+  switch (a.process) {
+    case ArrivalProcess::kPoisson: out["rate"] = fmt::format("{} /s", a.rate); break;
+    case ArrivalProcess::kGamma:
+      out["rate"] = fmt::format("{} /s", a.rate);
+      out["cv"] = a.cv;
+      break;
+    case ArrivalProcess::kClosed:
+      out["concurrency"] = a.concurrency;
+      out["turnaround"] = fmt::format("{} ms", to_seconds(a.turnaround).value() * 1e3);
+      break;
+    case ArrivalProcess::kBatch: break;
+    case ArrivalProcess::kTrace:
+      out["file"] = data.display(a.file);
+      out["speedup"] = a.speedup;
+      out["repeat"] = a.repeat;
+      break;
+  }
+  if (!a.hourly_factors.empty()) out["diurnal"] = a.hourly_factors;
+  return out;
+}
+
+json workload_json(const WorkloadConfig& w, const DataRoot& data) {
+  json out;
+  out["arrivals"] = arrivals_json(w.arrivals, data);
+  if (w.classes.size() == 1) {
+    out["prompt_tokens"] = lengths_json(w.classes[0].prompt_tokens, data);
+    out["output_tokens"] = lengths_json(w.classes[0].output_tokens, data);
+  } else {
+    out["classes"] = json::array();
+    for (const WorkloadClass& c : w.classes) {
+      out["classes"].push_back({{"name", c.name},
+                                {"weight", c.weight},
+                                {"prompt_tokens", lengths_json(c.prompt_tokens, data)},
+                                {"output_tokens", lengths_json(c.output_tokens, data)}});
+    }
+  }
+  out["requests"] = w.requests;
+  out["warmup_requests"] = w.warmup_requests;
+  return out;
+}
+
+json routing_json(const RoutingConfig& r) {
+  switch (r.popularity) {
+    case PopularityKind::kUniform: return {{"popularity", "uniform"}};
+    case PopularityKind::kLognormal: return {{"popularity", "lognormal"}, {"sigma", r.sigma}};
+    case PopularityKind::kZipf: return {{"popularity", "zipf"}, {"exponent", r.exponent}};
+    case PopularityKind::kDirichlet: return {{"popularity", "dirichlet"}, {"alpha", r.alpha}};
+    case PopularityKind::kPowerLaw: return {{"popularity", "power_law"}, {"exponent", r.exponent}, {"range", r.range}};
+    case PopularityKind::kRecorded: return {{"popularity", "recorded"}, {"file", std::filesystem::path(r.recorded.source).filename().string()}};
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
+json scheduler_json(const Scenario& scenario) {
+  const SchedulerConfig& s = scenario.deployment.scheduler;
+  return {{"max_batch_requests", s.max_batch_requests},
+          {"max_batch_tokens", s.max_batch_tokens},
+          {"chunked_prefill", s.chunked_prefill},
+          {"prefill_mode", s.prefill_mode == PrefillMode::kMixed ? "mixed" : "separate"},
+          {"kv_block_tokens", s.kv_block_tokens},
+          {"memory_fraction", s.memory_fraction},
+          {"admission_output_reserve", s.admission_output_reserve},
+          {"max_context", s.max_context > 0 ? s.max_context : scenario.deployment.model.max_context},
+          {"runtime_reserve", fmt::format("{} B", scenario.deployment.engine.runtime_reserve.value())},
+          {"router", scenario.router == RequestRouting::kRoundRobin ? "round_robin" : "least_outstanding_tokens"}};
+}
+
+json objectives_json(const Scenario& scenario) {
+  json out = json::object();
+  for (const Objective& o : scenario.objectives) {
+    out[o.key] = o.kind == ObjectiveKind::kLatency ? json(fmt::format("{} ms", o.bound * 1e3)) : json(fmt::format("{} /s", o.bound));
+  }
+  return out;
+}
+
+}  // namespace
+
+json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
+  const DeploymentConfig& d = scenario.deployment;
+  json out;
+  out["name"] = scenario.name;
+  out["model"] = d.model.id;
+  out["cluster"] = {{"node", d.cluster.node.id}, {"gpu", d.cluster.gpu.id}, {"nodes", d.cluster.nodes}, {"gpus", d.cluster.gpus}};
+  json& deployment = out["deployment"];
+  deployment["engine"] = d.engine.id;
+  deployment["replicas"] = scenario.replicas;
+  deployment["parallel"] = {{"tensor", d.layout.tensor},
+                            {"pipeline", d.layout.pipeline},
+                            {"expert", d.layout.expert},
+                            {"attention_data", d.layout.attention_data}};
+  deployment["precision"] = {{"weights", to_string(d.precision.weights)},
+                             {"experts", to_string(d.precision.experts)},
+                             {"kv_cache", to_string(d.precision.kv_cache)},
+                             {"embeddings", to_string(d.precision.embeddings)}};
+  deployment["scheduler"] = scheduler_json(scenario);
+  deployment["cost_profile"] = d.cost_profile.empty() ? "datasheet" : data.display(d.cost_profile);
+  if (d.model.is_moe()) out["routing"] = routing_json(d.routing);
+  out["workload"] = workload_json(scenario.workload, data);
+  if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
+  if (scenario.cost.rental_usd_per_gpu_hour) out["cost"] = {{"rental", fmt::format("{} USD/h", *scenario.cost.rental_usd_per_gpu_hour)}};
+  if (scenario.cost.owned) {
+    const OwnedCost& o = *scenario.cost.owned;
+    out["cost"] = {{"owned",
+                    {{"capex", fmt::format("{} USD", o.capex_usd)},
+                     {"years", o.years},
+                     {"interest", o.interest},
+                     {"resale", o.resale},
+                     {"power_price", fmt::format("{} USD/kWh", o.power_usd_per_kwh)},
+                     {"pue", o.pue}}}};
+  }
+  out["seed"] = scenario.seed;
+  return out;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,87 @@
+// What one simulated scenario answers, as plain numbers: the source of the JSON result, the text summary and, later, the page.
+// Times in seconds, sizes in bytes, money in USD; `optional` where a result does not exist (the model does not fit, no such tokens).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calibration/kernel_shapes.hpp"
+#include "cost/step_shape.hpp"
+#include "model/model_spec.hpp"
+#include "study/deployment.hpp"
+#include "study/objective.hpp"
+#include "study/scenario.hpp"
+
+namespace moeplan {
+
+/// Mean and nearest-rank percentiles of one latency metric.
+struct LatencySummary {
+  std::uint64_t count = 0;
+  double mean = 0, p50 = 0, p90 = 0, p95 = 0, p99 = 0, max = 0;
+};
+
+struct ThroughputSummary {
+  double requests_per_s = 0, output_tokens_per_s = 0, total_tokens_per_s = 0, output_tokens_per_s_per_gpu = 0;
+  std::optional<double> offered_per_s;  ///< requests; empty for closed and batch loads
+  bool saturated = false;
+};
+
+/// Mean step of one kind and how its time divides.
+struct StepSummary {
+  std::uint64_t steps = 0;
+  double mean_s = 0;
+  std::array<double, kStepParts> share{};  ///< of the time, by StepPart
+};
+
+struct ExpertSummary {
+  double hottest_over_mean_mean = 1, hottest_over_mean_p50 = 1, hottest_over_mean_p99 = 1;
+  double distinct_experts_mean = 0;
+  std::string routing;  ///< popularity and its source, in words
+};
+
+struct RequestSummary {
+  std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0, in_flight = 0;
+};
+
+struct ObjectiveResult {
+  Objective objective;
+  std::optional<double> value;
+  bool met = false;
+};
+
+struct CostSummary {
+  double usd_per_gpu_hour = 0, usd_per_hour = 0;
+  std::optional<double> usd_per_million_output_tokens, usd_per_million_total_tokens, usd_per_request;
+  std::string source;
+};
+
+struct Result {
+  MemorySummary memory;
+  std::optional<std::array<LatencySummary, kLatencyMetrics.size()>> latency;  ///< empty when the model does not fit
+  std::optional<ThroughputSummary> throughput;
+  StepSummary decode_step, prefill_step;
+  std::optional<ExpertSummary> experts;   ///< MoE models
+  RequestSummary requests;
+  std::vector<ObjectiveResult> objectives;
+  std::optional<CostSummary> cost;
+  std::map<std::string, std::array<double, 2>> intervals;  ///< "ttft.p99" -> low, high, over replications
+  std::array<double, kOrigins> origin_share{};             ///< of the GPU's step time
+  double mean_batch = 0, utilisation = 0, kv_utilisation = 0, duration_s = 0;
+  int replications = 1;
+  std::vector<std::string> warnings;
+};
+
+/// The JSON result: reports/schema/result.schema.json. `files` get their SHA-256 into the provenance.
+std::string result_json(const Scenario& scenario, const Result& result, const DataRoot& data);
+
+/// The aligned text printed by `moeplan simulate`.
+std::string result_summary(const Scenario& scenario, const Result& result);
+
+/// The text printed by `moeplan memory`.
+std::string memory_summary(const Scenario& scenario, const MemorySummary& memory);
+
+}  // namespace moeplan

@@ -1,0 +1,158 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/hash.hpp"
+#include "study/resolved_scenario.hpp"
+#include "study/result.hpp"
+
+namespace moeplan {
+
+using nlohmann::json;
+
+namespace {
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json();
+}
+
+json memory_json(const MemorySummary& m) {
+  const MemoryPlan& p = m.plan;
+  json out;
+  out["fits"] = p.fits;
+  out["missing_bytes"] = p.missing.value();
+  out["per_gpu"] = {{"capacity_bytes", p.capacity.value()},       {"weights_bytes", p.weights.value()},
+                    {"experts_bytes", m.weights.experts.value()}, {"kv_cache_bytes", p.kv_cache.value()},
+                    {"activations_bytes", p.activations.value()}, {"runtime_bytes", p.runtime.value()},
+                    {"free_bytes", p.free.value()}};
+  out["weights_by_component"] = {{"attention_bytes", m.weights.attention.value()},
+                                 {"dense_ffn_bytes", m.weights.dense_ffn.value()},
+                                 {"shared_experts_bytes", m.weights.shared_experts.value()},
+                                 {"experts_bytes", m.weights.experts.value()},
+                                 {"embedding_bytes", m.weights.embedding.value()},
+                                 {"head_bytes", m.weights.head.value()},
+                                 {"router_bytes", m.weights.router.value()},
+                                 {"norms_bytes", m.weights.norms.value()},
+                                 {"adapters_bytes", m.adapters.value()}};
+  out["kv_capacity_tokens"] = p.kv_capacity_tokens;
+  out["parameters"] = {{"total", m.parameters.total()},
+                       {"active", m.parameters.active()},
+                       {"active_excluding_embeddings", m.parameters.active_excluding_embeddings()}};
+  return out;
+}
+
+json latency_json(const Result& result) {
+  if (!result.latency) return nullptr;
+  json out;
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    const LatencySummary& l = (*result.latency)[static_cast<std::size_t>(metric)];
+    const std::string key = std::string(to_string(metric)) + "_s";
+    if (l.count == 0) {
+      out[key] = nullptr;
+      continue;
+    }
+    out[key] = {{"mean", l.mean}, {"p50", l.p50}, {"p90", l.p90}, {"p95", l.p95}, {"p99", l.p99}, {"max", l.max}};
+  }
+  return out;
+}
+
+json throughput_json(const Result& result) {
+  if (!result.throughput) return nullptr;
+  const ThroughputSummary& t = *result.throughput;
+  return {{"requests_per_s", t.requests_per_s},
+          {"output_tokens_per_s", t.output_tokens_per_s},
+          {"total_tokens_per_s", t.total_tokens_per_s},
+          {"output_tokens_per_s_per_gpu", t.output_tokens_per_s_per_gpu},
+          {"offered_per_s", or_null(t.offered_per_s)},
+          {"saturated", t.saturated}};
+}
+
+json step_json(const StepSummary& step) {
+  if (step.steps == 0) return nullptr;
+  json share;
+  for (int i = 0; i < kStepParts; ++i) share[std::string(to_string(static_cast<StepPart>(i)))] = step.share[static_cast<std::size_t>(i)];
+  return {{"steps", step.steps}, {"mean_s", step.mean_s}, {"share", share}};
+}
+
+json experts_json(const Result& result) {
+  if (!result.experts) return nullptr;
+  const ExpertSummary& e = *result.experts;
+  return {{"hottest_over_mean", {{"mean", e.hottest_over_mean_mean}, {"p50", e.hottest_over_mean_p50}, {"p99", e.hottest_over_mean_p99}}},
+          {"distinct_experts_mean", e.distinct_experts_mean},
+          {"routing", e.routing}};
+}
+
+json network_json(const Result& result) {
+  json out;
+  for (const auto& [name, step] : {std::pair{"decode", &result.decode_step}, std::pair{"prefill", &result.prefill_step}}) {
+    if (step->steps == 0) continue;
+    const auto share = [&](StepPart part) { return step->share[static_cast<std::size_t>(part)]; };
+    out[std::string(name) + "_share_of_step"] = {{"all_reduce", share(StepPart::kAllReduce)}, {"all_to_all", share(StepPart::kAllToAll)},
+                                                 {"pipeline", share(StepPart::kPipeline)}};
+  }
+  return out;
+}
+
+json objectives_json(const Result& result) {
+  json out = json::array();
+  for (const ObjectiveResult& o : result.objectives) {
+    out.push_back({{"objective", o.objective.key}, {"bound", o.objective.bound}, {"value", or_null(o.value)}, {"met", o.met}});
+  }
+  return out;
+}
+
+json cost_json(const Result& result) {
+  if (!result.cost) return nullptr;
+  const CostSummary& c = *result.cost;
+  return {{"per_gpu_hour_usd", c.usd_per_gpu_hour},
+          {"per_hour_usd", c.usd_per_hour},
+          {"per_million_output_tokens_usd", or_null(c.usd_per_million_output_tokens)},
+          {"per_million_total_tokens_usd", or_null(c.usd_per_million_total_tokens)},
+          {"per_request_usd", or_null(c.usd_per_request)},
+          {"source", c.source}};
+}
+
+json provenance_json(const Scenario& scenario, const Result& result, const DataRoot& data) {
+  static constexpr const char* kNames[kOrigins] = {"measured", "interpolated", "extrapolated", "transferred", "datasheet"};
+  json share;
+  for (int i = 0; i < kOrigins; ++i) share[kNames[i]] = result.origin_share[static_cast<std::size_t>(i)];
+  json files = json::array();
+  for (const auto& file : scenario.files) files.push_back({{"file", data.display(file)}, {"sha256", sha256_of_file(file)}});
+  return {{"step_time_share", share}, {"files", files}};
+}
+
+}  // namespace
+
+std::string result_json(const Scenario& scenario, const Result& result, const DataRoot& data) {
+  json out;
+  out["schema"] = "moeplan result 1";
+  out["moeplan_version"] = MOEPLAN_VERSION;
+  out["scenario"] = resolved_scenario_json(scenario, data);
+  out["seed"] = scenario.seed;
+  out["memory"] = memory_json(result.memory);
+  out["latency"] = latency_json(result);
+  out["throughput"] = throughput_json(result);
+  out["step_time"] = {{"decode", step_json(result.decode_step)}, {"prefill", step_json(result.prefill_step)}};
+  out["experts"] = experts_json(result);
+  out["network"] = network_json(result);
+  out["requests"] = {{"arrived", result.requests.arrived},
+                     {"completed", result.requests.completed},
+                     {"rejected", result.requests.rejected},
+                     {"preempted", result.requests.preempted},
+                     {"in_flight", result.requests.in_flight}};
+  out["utilisation"] = {{"gpu_busy", result.utilisation},
+                        {"kv_cache", result.kv_utilisation},
+                        {"mean_batch", result.mean_batch},
+                        {"simulated_s", result.duration_s}};
+  out["objectives"] = objectives_json(result);
+  out["cost"] = cost_json(result);
+  out["intervals"] = json::object();
+  for (const auto& [key, bounds] : result.intervals) out["intervals"][key] = {{"low", bounds[0]}, {"high", bounds[1]}, {"level", 0.95}};
+  out["replications"] = result.replications;
+  out["provenance"] = provenance_json(scenario, result, data);
+  out["warnings"] = result.warnings;
+  return out.dump(1) + "\n";
+}
+
+}  // namespace moeplan

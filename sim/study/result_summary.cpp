@@ -1,0 +1,175 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "study/result.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Three significant digits with an SI prefix that people use for sizes.
+std::string bytes_text(Bytes bytes) {
+  const double v = bytes.as_double();
+  if (std::abs(v) >= 1e9) return fmt::format("{:.1f} GB", v / 1e9);
+  if (std::abs(v) >= 1e6) return fmt::format("{:.1f} MB", v / 1e6);
+  return fmt::format("{:.0f} kB", v / 1e3);
+}
+
+std::string seconds_text(double s) {
+  if (s >= 100) return fmt::format("{:.0f} s", s);
+  if (s >= 1) return fmt::format("{:.2f} s", s);
+  if (s >= 1e-2) return fmt::format("{:.1f} ms", s * 1e3);
+  if (s >= 1e-3) return fmt::format("{:.2f} ms", s * 1e3);
+  return fmt::format("{:.0f} us", s * 1e6);
+}
+
+std::string count_text(double n) {
+  if (n >= 1e12) return fmt::format("{:.2f}T", n / 1e12);
+  if (n >= 1e9) return fmt::format("{:.1f}B", n / 1e9);
+  if (n >= 1e6) return fmt::format("{:.1f}M", n / 1e6);
+  return fmt::format("{:.0f}", n);
+}
+
+std::string layout_text(const Scenario& s) {
+  const ParallelLayout& l = s.deployment.layout;
+  std::string text = fmt::format("{} x (tensor {}", s.replicas, l.tensor);
+  if (l.pipeline > 1) text += fmt::format(", pipeline {}", l.pipeline);
+  if (l.attention_data > 1) text += fmt::format(", attention data {}", l.attention_data);
+  if (l.expert > 1) text += fmt::format(", expert {}", l.expert);
+  return text + ")";
+}
+
+std::string heading(const Scenario& s, const MemorySummary& memory) {
+  const DeploymentConfig& d = s.deployment;
+  std::string text = s.name + "\n";
+  text += fmt::format("  model       {}, {} parameters, {} active per token\n", d.model.name, count_text(memory.parameters.total()),
+                      count_text(memory.parameters.active()));
+  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.replicas * d.layout.gpus(), d.cluster.gpus, d.cluster.gpu.name,
+                      d.engine.id, d.engine.version);
+  text += fmt::format("  precision   weights {}{}, KV cache {}\n", to_string(d.precision.weights),
+                      d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "", to_string(d.precision.kv_cache));
+  return text;
+}
+
+std::string memory_text(const MemorySummary& m) {
+  const MemoryPlan& p = m.plan;
+  std::string text = fmt::format("memory of the fullest GPU: {}\n", bytes_text(p.capacity));
+  const auto row = [&](const char* name, Bytes bytes) {
+    text += fmt::format("  {:<18} {:>10}  {:>5.1f} %\n", name, bytes_text(bytes), 100.0 * (bytes / p.capacity));
+  };
+  row("weights", p.weights);
+  if (m.weights.experts.value() > 0) row("  routed experts", m.weights.experts);
+  row("KV cache", p.kv_cache);
+  row("activations", p.activations);
+  row("runtime", p.runtime);
+  row("free", p.free);
+  if (p.fits) {
+    text += fmt::format("  room for {} tokens of KV cache per replica\n", p.kv_capacity_tokens);
+  } else {
+    text += fmt::format("  DOES NOT FIT: {} missing per GPU\n", bytes_text(p.missing));
+  }
+  return text;
+}
+
+std::string latency_text(const Result& result) {
+  std::string text = fmt::format("{:<12} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "latency", "mean", "p50", "p90", "p95", "p99", "max");
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    const LatencySummary& l = (*result.latency)[static_cast<std::size_t>(metric)];
+    if (l.count == 0) continue;
+    std::string name(to_string(metric));
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    text += fmt::format("  {:<10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", name, seconds_text(l.mean), seconds_text(l.p50), seconds_text(l.p90),
+                        seconds_text(l.p95), seconds_text(l.p99), seconds_text(l.max));
+  }
+  return text;
+}
+
+std::string throughput_text(const Result& result) {
+  const ThroughputSummary& t = *result.throughput;
+  std::string text = "throughput\n";
+  text += fmt::format("  {:.2f} requests/s{}, {:.0f} output tokens/s ({:.0f} per GPU), {:.0f} tokens/s in all\n", t.requests_per_s,
+                      t.offered_per_s ? fmt::format(" of {:.2f} offered", *t.offered_per_s) : "", t.output_tokens_per_s,
+                      t.output_tokens_per_s_per_gpu, t.total_tokens_per_s);
+  if (t.saturated) text += "  SATURATED: more load is offered than served; latencies grow with the length of the run\n";
+  text += fmt::format("  GPUs busy {:.0f} % of the time, KV cache {:.0f} % full on average, mean batch {:.1f}\n", result.utilisation * 100,
+                      result.kv_utilisation * 100, result.mean_batch);
+  return text;
+}
+
+std::string step_text(const char* name, const StepSummary& step) {
+  if (step.steps == 0) return {};
+  std::vector<std::pair<double, std::string>> parts;
+  for (int i = 0; i < kStepParts; ++i) {
+    const double share = step.share[static_cast<std::size_t>(i)];
+    if (share >= 0.005) parts.emplace_back(share, fmt::format("{} {:.0f} %", to_string(static_cast<StepPart>(i)), share * 100));
+  }
+  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text = fmt::format("  {:<8} {:>9}  ", name, seconds_text(step.mean_s));
+  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : ", ") + parts[i].second;
+  return text + "\n";
+}
+
+std::string origin_text(const Result& result) {
+  static constexpr const char* kNames[kOrigins] = {"measured", "interpolated", "extrapolated", "transferred", "datasheet"};
+  std::string text = "  kernel times:";
+  bool first = true;
+  for (int i = 0; i < kOrigins; ++i) {
+    const double share = result.origin_share[static_cast<std::size_t>(i)];
+    if (share < 0.0005) continue;
+    text += fmt::format("{} {:.0f} % {}", first ? "" : ",", share * 100, kNames[i]);
+    first = false;
+  }
+  return first ? std::string() : text + "\n";
+}
+
+std::string objective_text(const Result& result) {
+  std::string text = "objectives\n";
+  for (const ObjectiveResult& o : result.objectives) {
+    const bool latency = o.objective.kind == ObjectiveKind::kLatency;
+    const auto show = [&](double v) { return latency ? seconds_text(v) : fmt::format("{:.2f} /s", v); };
+    text += fmt::format("  {:<22} {} {:<10} {:<10} {}\n", o.objective.key, latency ? "<=" : ">=", show(o.objective.bound), o.value ? show(*o.value) : "-",
+                        o.met ? "met" : "NOT MET");
+  }
+  return text;
+}
+
+std::string cost_text(const CostSummary& cost) {
+  std::string text = fmt::format("cost\n  {:.2f} USD/h ({:.2f} USD per GPU-hour", cost.usd_per_hour, cost.usd_per_gpu_hour);
+  if (!cost.source.empty()) text += "; " + cost.source;
+  text += ")";
+  if (cost.usd_per_million_output_tokens) {
+    text += fmt::format("\n  {:.2f} USD per million output tokens, {:.2f} per million tokens in all", *cost.usd_per_million_output_tokens,
+                        *cost.usd_per_million_total_tokens);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string memory_summary(const Scenario& scenario, const MemorySummary& memory) {
+  return heading(scenario, memory) + "\n" + memory_text(memory);
+}
+
+std::string result_summary(const Scenario& scenario, const Result& result) {
+  std::string text = heading(scenario, result.memory) + "\n" + memory_text(result.memory);
+  if (!result.latency) return text;
+  const RequestSummary& r = result.requests;
+  text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
+                      r.preempted, seconds_text(result.duration_s));
+  text += latency_text(result) + "\n" + throughput_text(result);
+  text += "\nmean step\n" + step_text("decode", result.decode_step) + step_text("prefill", result.prefill_step) + origin_text(result);
+  if (result.experts) {
+    const ExpertSummary& e = *result.experts;
+    text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n  routing: {}\n", e.distinct_experts_mean,
+                        e.hottest_over_mean_mean, e.hottest_over_mean_p99, e.routing);
+  }
+  if (!result.objectives.empty()) text += "\n" + objective_text(result);
+  if (result.cost) text += "\n" + cost_text(*result.cost);
+  for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
+  if (!result.warnings.empty()) text += "\n";
+  return text;
+}
+
+}  // namespace moeplan

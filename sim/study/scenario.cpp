@@ -1,0 +1,297 @@
+#include "study/scenario.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "hardware/hardware_catalogue.hpp"
+#include "input/catalogue.hpp"
+#include "input/json_document.hpp"
+#include "input/json_reader.hpp"
+#include "model/layout_check.hpp"
+#include "model/model_file.hpp"
+#include "workload/parse_workload.hpp"
+
+namespace moeplan {
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Everything that resolving one scenario needs at hand.
+struct Context {
+  const DataRoot& data;
+  fs::path folder;  ///< of the scenario file
+  Scenario& scenario;
+};
+
+/// An entry named by id or path, or written inline: loads it with `from_file(path)` or `from_json(document)`.
+template <class FromFile, class FromJson>
+auto load_entry(Context& context, const JsonReader& parent, std::string_view key, std::string_view kind, const fs::path& catalogue,
+                const fs::path& schema, FromFile from_file, FromJson from_json) {
+  const JsonReader entry = parent.at(key);
+  if (entry.value().is_object()) {
+    const JsonDocument document = parse_json(entry.value().dump(), entry.where(), schema);
+    return from_json(JsonReader(document));
+  }
+  if (!entry.value().is_string()) entry.fail(fmt::format("a {} is an id, a path or an object", kind));
+  const fs::path file = find_catalogue_file(catalogue, entry.value().get<std::string>(), kind, context.folder, entry.where());
+  context.scenario.files.push_back(file);
+  return from_file(file);
+}
+
+GpuSpec load_gpu_entry(Context& context, const JsonReader& parent) {
+  const fs::path schema = context.data.schema("gpu");
+  return load_entry(
+      context, parent, "gpu", "GPU", context.data.gpus(), schema, [&](const fs::path& file) { return load_gpu(file, schema); },
+      [](const JsonReader& reader) { return read_gpu(reader); });
+}
+
+GpuSpec load_gpu_by_id(Context& context, const std::string& id, const std::string& where) {
+  const fs::path file = find_catalogue_file(context.data.gpus(), id, "GPU", context.folder, where);
+  context.scenario.files.push_back(file);
+  return load_gpu(file, context.data.schema("gpu"));
+}
+
+NodeSpec load_node_by_id(Context& context, const std::string& id, const std::string& where) {
+  const fs::path file = find_catalogue_file(context.data.nodes(), id, "node", context.folder, where);
+  context.scenario.files.push_back(file);
+  return load_node(file, context.data.schema("node"));
+}
+
+/// The node, the GPU in it, and how many of them may be used.
+ClusterSpec resolve_cluster(Context& context, const JsonReader& reader) {
+  ClusterSpec cluster;
+  if (!reader.has("node") && !reader.has("gpu")) reader.fail("name a \"node\" or a \"gpu\"");
+  if (reader.has("gpu")) cluster.gpu = load_gpu_entry(context, reader);
+  if (reader.has("node")) {
+    const fs::path schema = context.data.schema("node");
+    cluster.node = load_entry(
+        context, reader, "node", "node", context.data.nodes(), schema, [&](const fs::path& file) { return load_node(file, schema); },
+        [](const JsonReader& entry) { return read_node(entry); });
+    if (!reader.has("gpu")) cluster.gpu = load_gpu_by_id(context, cluster.node.gpu, reader.at("node").where());
+  } else {
+    cluster.node = load_node_by_id(context, cluster.gpu.default_node, reader.at("gpu").where());
+  }
+  if (cluster.node.gpu != cluster.gpu.id) {
+    reader.fail(fmt::format("node '{}' holds '{}', not '{}'", cluster.node.id, cluster.node.gpu, cluster.gpu.id));
+  }
+  cluster.nodes = static_cast<int>(reader.integer("nodes", 1));
+  const std::int64_t all = static_cast<std::int64_t>(cluster.nodes) * cluster.node.gpus;
+  const std::int64_t used = reader.integer("gpus", all);
+  if (used > all) {
+    reader.at("gpus").fail(fmt::format("{} GPUs asked of a cluster of {} ({} x {} of {})", used, all, cluster.nodes, cluster.node.id, cluster.node.gpus));
+  }
+  cluster.gpus = static_cast<int>(used);
+  return cluster;
+}
+
+ParallelLayout parse_layout(const JsonReader& deployment) {
+  ParallelLayout layout;
+  if (!deployment.has("parallel")) return layout;
+  const JsonReader parallel = deployment.at("parallel");
+  layout.tensor = static_cast<int>(parallel.integer("tensor", 1));
+  layout.pipeline = static_cast<int>(parallel.integer("pipeline", 1));
+  layout.expert = static_cast<int>(parallel.integer("expert", 1));
+  layout.attention_data = static_cast<int>(parallel.integer("attention_data", 1));
+  return layout;
+}
+
+DeploymentPrecision parse_precision(const JsonReader& deployment, const ModelSpec& model) {
+  DeploymentPrecision precision;
+  precision.weights = model.native.weights;
+  precision.experts = model.native.experts;
+  if (!deployment.has("precision")) return precision;
+  const JsonReader reader = deployment.at("precision");
+  precision.weights = reader.precision("weights", precision.weights);
+  // Naming only the weights means the whole checkpoint, experts included.
+  precision.experts = reader.precision("experts", reader.has("weights") ? precision.weights : precision.experts);
+  precision.kv_cache = reader.precision("kv_cache", precision.kv_cache);
+  precision.embeddings = reader.precision("embeddings", precision.embeddings);
+  return precision;
+}
+
+void apply_scheduler(const JsonReader& reader, Scenario& scenario) {
+  SchedulerConfig& s = scenario.deployment.scheduler;
+  s.max_batch_requests = static_cast<int>(reader.integer("max_batch_requests", s.max_batch_requests));
+  s.max_batch_tokens = static_cast<int>(reader.integer("max_batch_tokens", s.max_batch_tokens));
+  s.chunked_prefill = reader.boolean("chunked_prefill", s.chunked_prefill);
+  s.kv_block_tokens = static_cast<int>(reader.integer("kv_block_tokens", s.kv_block_tokens));
+  s.memory_fraction = reader.number("memory_fraction", s.memory_fraction);
+  s.admission_output_reserve = reader.number("admission_output_reserve", s.admission_output_reserve);
+  s.max_context = static_cast<int>(reader.integer("max_context", s.max_context));
+  if (reader.has("runtime_reserve")) scenario.deployment.engine.runtime_reserve = reader.bytes("runtime_reserve");
+  if (reader.has("prefill_mode")) {
+    s.prefill_mode = reader.string("prefill_mode") == "separate" ? PrefillMode::kSeparate : PrefillMode::kMixed;
+  }
+  if (reader.string("router", "round_robin") == "least_outstanding_tokens") scenario.router = RequestRouting::kLeastOutstandingTokens;
+}
+
+std::optional<LoraSpec> parse_lora(const JsonReader& deployment) {
+  if (!deployment.has("lora")) return std::nullopt;
+  const JsonReader reader = deployment.at("lora");
+  LoraSpec lora;
+  lora.rank = static_cast<int>(reader.integer("rank"));
+  lora.resident = static_cast<int>(reader.integer("resident"));
+  if (reader.has("targets")) {
+    const std::vector<std::string> targets = reader.strings("targets");
+    const auto named = [&](const char* target) { return std::find(targets.begin(), targets.end(), target) != targets.end(); };
+    lora.attention = named("attention");
+    lora.dense_ffn = named("dense_ffn");
+    lora.shared_experts = named("shared_experts");
+    lora.experts = named("experts");
+  }
+  return lora;
+}
+
+/// Engine, layout, precisions, scheduler and cost profile.
+void resolve_deployment(Context& context, const JsonReader& root) {
+  Scenario& scenario = context.scenario;
+  DeploymentConfig& deployment = scenario.deployment;
+  static const nlohmann::json kEmpty = nlohmann::json::object();
+  const JsonReader reader = root.has("deployment") ? root.at("deployment") : JsonReader(kEmpty, root.where(), "/deployment");
+  const fs::path schema = context.data.schema("engine");
+  if (reader.has("engine")) {
+    deployment.engine = load_entry(
+        context, reader, "engine", "engine", context.data.engines(), schema, [&](const fs::path& file) { return load_engine(file, schema); },
+        [](const JsonReader& entry) { return read_engine(entry); });
+  } else {
+    const fs::path file = context.data.engines() / "vllm.json";
+    context.scenario.files.push_back(file);
+    deployment.engine = load_engine(file, schema);
+  }
+  deployment.engine = deployment.engine.for_gpu(deployment.cluster.gpu);
+  deployment.scheduler = deployment.engine.scheduler;
+  if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), scenario);
+  deployment.layout = parse_layout(reader);
+  deployment.precision = parse_precision(reader, deployment.model);
+  deployment.lora = parse_lora(reader);
+  scenario.replicas = static_cast<int>(reader.integer("replicas", 1));
+  if (reader.has("cost_profile")) {
+    const std::string profile = reader.string("cost_profile");
+    if (profile != "datasheet") {
+      deployment.cost_profile =
+          find_catalogue_file(context.data.fitted(), profile, "cost profile", context.folder, reader.at("cost_profile").where());
+    }
+  } else {
+    deployment.cost_profile = default_cost_profile(context.data, deployment.cluster.gpu.id);
+  }
+  if (!deployment.cost_profile.empty()) scenario.files.push_back(deployment.cost_profile);
+  check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where());
+  const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.replicas;
+  if (needed > deployment.cluster.gpus) {
+    reader.fail(fmt::format("{} replicas x {} GPUs (tensor {} x pipeline {} x attention_data {}) need {} GPUs, but the cluster offers {}",
+                            scenario.replicas, deployment.layout.gpus(), deployment.layout.tensor, deployment.layout.pipeline,
+                            deployment.layout.attention_data, needed, deployment.cluster.gpus));
+  }
+}
+
+/// What the engine refuses is wrong input; what it runs with reservations is a warning of the result.
+void check_engine(const JsonReader& root, Scenario& scenario) {
+  const DeploymentConfig& d = scenario.deployment;
+  const SupportAnswer answer = check_support(d.engine, d.cluster.gpu, engine_use(d));
+  if (!answer.ok()) root.fail(answer.refusals.front());
+  scenario.warnings.insert(scenario.warnings.end(), answer.warnings.begin(), answer.warnings.end());
+}
+
+/// Longest prompt that is certain to come; 0 where only a tail may be too long (a clamp left open, or single rows of a trace).
+std::int64_t longest_certain(const LengthConfig& lengths) {
+  switch (lengths.kind) {
+    case LengthKind::kFixed: return lengths.value;
+    case LengthKind::kUniform: return lengths.high;
+    case LengthKind::kLognormal: return lengths.high < kMaxTokens ? lengths.high : 0;
+    case LengthKind::kEmpirical: {
+      std::int64_t longest = 0;
+      for (const LengthBin& bin : lengths.bins) longest = std::max<std::int64_t>(longest, bin.tokens);
+      return longest;
+    }
+    case LengthKind::kTrace: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
+/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a warning.
+void check_context(const JsonReader& root, Scenario& scenario) {
+  const DeploymentConfig& d = scenario.deployment;
+  const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
+  if (d.scheduler.max_context > d.model.max_context) {
+    root.at("deployment").at("scheduler").at("max_context").fail(
+        fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
+  }
+  const JsonReader workload = root.at("workload");
+  for (const WorkloadClass& c : scenario.workload.classes) {
+    const std::int64_t prompt = longest_certain(c.prompt_tokens);
+    if (prompt >= context) {
+      (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
+          .fail(fmt::format("prompts of up to {} tokens do not fit the context of {} tokens", prompt, context));
+    }
+  }
+  const auto& trace = scenario.workload.arrivals.trace;
+  if (trace && trace->longest_prompt >= context) {
+    scenario.warnings.push_back(fmt::format("the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected",
+                                            trace->longest_prompt, context));
+  }
+}
+
+/// Popularity and placement of the experts: as stated, or as measured on the model's family. Accepted and unused for a dense model.
+void resolve_routing(const JsonReader& root, const fs::path& folder, DeploymentConfig& deployment) {
+  const MoeSpec* moe = deployment.model.moe();
+  if (moe == nullptr) return;
+  if (!root.has("routing")) {
+    deployment.routing = default_routing(deployment.model.family, *moe);
+    return;
+  }
+  deployment.routing = parse_routing(root.at("routing"), folder);
+  deployment.placement = parse_placement(root.at("routing"), folder, deployment.layout.expert);
+}
+
+}  // namespace
+
+EngineUse engine_use(const DeploymentConfig& deployment) {
+  EngineUse use;
+  use.weights = deployment.precision.weights;
+  use.experts = deployment.precision.experts;
+  use.kv_cache = deployment.precision.kv_cache;
+  use.moe = deployment.model.is_moe();
+  use.expert_parallel = deployment.layout.expert > 1;
+  use.attention_data_parallel = deployment.layout.attention_data > 1;
+  use.pipeline_parallel = deployment.layout.pipeline > 1;
+  return use;
+}
+
+std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu) {
+  const fs::path file = data.fitted() / (gpu + ".json");
+  std::error_code ignored;
+  return fs::is_regular_file(file, ignored) ? file : fs::path();
+}
+
+Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, const DataRoot& data) {
+  Scenario scenario;
+  scenario.file = document.file;
+  Context context{data, folder, scenario};
+  const JsonReader root(document);
+  scenario.name = root.string("name", fs::path(document.file).stem().string());
+  const fs::path model_schema = data.schema("model");
+  scenario.deployment.model = load_entry(
+      context, root, "model", "model", data.models(), model_schema, [&](const fs::path& file) { return load_model(file, context.data.schema_folder()); },
+      [](const JsonReader& entry) { return parse_model(entry); });
+  scenario.deployment.cluster = resolve_cluster(context, root.at("cluster"));
+  resolve_deployment(context, root);
+  check_engine(root, scenario);
+  resolve_routing(root, folder, scenario.deployment);
+  scenario.workload = parse_workload(root.at("workload"), folder);
+  check_context(root, scenario);
+  if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
+  if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu.id, data);
+  scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
+  return scenario;
+}
+
+Scenario load_scenario(const fs::path& file, const DataRoot& data) {
+  const JsonDocument document = load_json(file, data.schema("scenario"));
+  return resolve_scenario(document, file.parent_path(), data);
+}
+
+}  // namespace moeplan

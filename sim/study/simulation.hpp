@@ -1,0 +1,26 @@
+// A resolved scenario run to its result: a function without shared mutable state, which sweeps call from many threads.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "study/result.hpp"
+
+namespace moeplan {
+
+struct RunOptions {
+  int replications = 1;                          ///< runs with seeds seed, seed + 1, ...
+  int jobs = 0;                                  ///< threads over replications; 0 = all
+  std::filesystem::path requests_file;           ///< request log of the first run; empty: none
+  bool exact_routing = false;
+  std::function<void(double)> progress;          ///< share done; may come from any thread
+};
+
+/// Simulates. A model that does not fit gives a result without latencies. The same scenario and options give the same result on any number of
+/// threads.
+Result run_scenario(const Scenario& scenario, const RunOptions& options);
+
+/// The memory part alone.
+Result memory_only(const Scenario& scenario);
+
+}  // namespace moeplan
