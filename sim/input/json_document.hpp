@@ -13,8 +13,7 @@ namespace moeplan {
 inline constexpr int kMaxJsonDepth = 200;
 
 /// A parsed file. Movable; read it through JsonReader. (Only a forward declaration of nlohmann::json here: its header is slow to compile.)
-class JsonDocument {
- public:
+struct JsonDocument {
   JsonDocument(nlohmann::json root, std::string file_name);
   ~JsonDocument();
   JsonDocument(JsonDocument&&) noexcept;
