@@ -60,7 +60,7 @@ TEST_CASE("in a full mesh of 4 a pair sees a third of a GPU's bandwidth and the 
 }
 
 TEST_CASE("a PCIe tree is limited by the slot within a socket and by the socket link across") {
-  ClusterSpec spec = cluster(ScaleUpTopology::kPcieTree, 8, 1, 2);
+  ClusterSpec spec = cluster(ScaleUpTopology::kPcieTree, 8, 1, 1);  // one NIC, reachable from both sockets
   spec.node.root_complexes = 2;
   spec.node.scale_up_bandwidth = BytesPerSecond(60 * kGB);
   const Topology topology(spec);
