@@ -1,0 +1,48 @@
+#include "metrics/throughput_metrics.hpp"
+
+namespace moeplan {
+
+void ThroughputMetrics::on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) {
+  tally_.add(at, {.finished = 0, .rejected = 1, .output_tokens = 0, .prompt_tokens = 0});
+  if (reason == RejectReason::kQueueFull && measured_.counts(spec.id)) ++turned_away_;
+}
+
+void ThroughputMetrics::on_token_gaps(SimTime at, SimTime /*gap*/, std::int64_t tokens) {
+  tally_.add(at, {.finished = 0, .rejected = 0, .output_tokens = tokens, .prompt_tokens = 0});
+}
+
+void ThroughputMetrics::on_finished(const FinishedRequest& request) {
+  // The first token has no gap before it, so it is not among the token gaps.
+  tally_.add(request.first_token, {.finished = 0, .rejected = 0, .output_tokens = 1, .prompt_tokens = request.spec.prompt_tokens});
+  tally_.add(request.last_token, {.finished = 1, .rejected = 0, .output_tokens = 0, .prompt_tokens = 0});
+  if (!measured_.counts(request.spec.id)) return;
+  ++finished_measured_;
+  latency_sum_ += e2e_of(request);
+  trend_.add(request);
+}
+
+void ThroughputMetrics::on_end(SimTime /*now*/) {
+  tally_.finish();
+  const WindowCounts sum = tally_.in_window();
+  const double seconds = tally_.seconds();
+  result_.window_s = seconds;
+  if (!(seconds > 0)) return;
+  result_.requests_per_s = static_cast<double>(sum.finished) / seconds;
+  result_.output_tokens_per_s = static_cast<double>(sum.output_tokens) / seconds;
+  result_.total_tokens_per_s = static_cast<double>(sum.output_tokens + sum.prompt_tokens) / seconds;
+  if (measured_.closed || !tally_.ends_at_last_arrival()) return;
+  // The first measured request opens the window: it is the later ones that arrive within.
+  const auto later = static_cast<double>(arrived_ - measured_.first() - 1);
+  result_.offered_per_s = later / seconds;
+  result_.saturation = saturation();
+  result_.short_window = finished_measured_ > 0 && seconds < 3.0 * latency_sum_ / static_cast<double>(finished_measured_);
+}
+
+Saturation ThroughputMetrics::saturation() const {
+  if (static_cast<double>(turned_away_) > 0.01 * static_cast<double>(measured_.total - measured_.first())) return Saturation::kQueueFull;
+  if (trend_.grows()) return Saturation::kLatencyGrows;
+  if (backlog_grows(tally_, measured_)) return Saturation::kBacklogGrows;
+  return Saturation::kNone;
+}
+
+}  // namespace moeplan
