@@ -154,7 +154,7 @@ double prefill_attention_us(const PrefillConstants& c, const KernelDevice& devic
   const double bytes = replayed_bytes(prefill_bytes(s), c.l2_gain, c.l2_frac, device.l2_bytes, kSharpness);
   const double blocks = std::ceil(s.tokens / 128);
   const double waves = c.tc * s.sequences * s.heads * blocks / device.multiprocessors;
-  return c.t0 + c.tq * blocks + smooth_max(compute, bytes / (device.bandwidth * c.eb), waves, c.p);
+  return c.t0 + c.tq * std::ceil((s.tokens + s.prefix) / 128) + smooth_max(compute, bytes / (device.bandwidth * c.eb), waves, c.p);
 }
 
 double prefill_attention_roofline_us(const KernelDevice& device, const PrefillAttentionShape& s) {
@@ -167,7 +167,7 @@ double mla_prefill_us(const PrefillConstants& c, const KernelDevice& device, con
   const double rows = padded(s.tokens, 128);
   const double flops = s.sequences * s.heads * rows * (rows + 128 + 2 * s.prefix) * (s.qk_head_dim + s.v_head_dim);
   const double waves = c.tc * s.sequences * s.heads * std::ceil(s.tokens / 128) / device.multiprocessors;
-  return c.t0 + c.tq * s.tokens / 128 + smooth_max(flops / (peak * c.ec), mla_prefill_bytes(s) / (device.bandwidth * c.eb), waves, c.p);
+  return c.t0 + c.tq * (s.tokens + s.prefix) / 128 + smooth_max(flops / (peak * c.ec), mla_prefill_bytes(s) / (device.bandwidth * c.eb), waves, c.p);
 }
 
 double mla_prefill_roofline_us(const KernelDevice& device, const MlaPrefillShape& s) {

@@ -63,7 +63,7 @@ double mla_kv_bytes(const MlaDecodeShape& shape);
 
 struct PrefillConstants {
   double t0 = 0;
-  double tq = 0;      ///< us per 128 query rows of one sequence
+  double tq = 0;      ///< us per 128 keys: one block's serial loop over its sequence, prefix included
   double ec = 1, eb = 1;
   double p = 2;
   double tc = 0;      ///< us per wave of (sequence, head, 128 rows) blocks

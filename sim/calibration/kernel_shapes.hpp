@@ -42,6 +42,7 @@ struct MoeShape {
   int total_experts = 0;
   bool gated = true;
   Precision weights = Precision::kBf16;
+  double load_cv = 0;        ///< standard deviation / mean of the pairs per local expert: uneven loads fill tiles worse; 0 = even
 };
 
 /// One decode step of GQA attention in one layer.

@@ -1,0 +1,50 @@
+#include "calibration/calibrate.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <functional>
+
+#include "base/error.hpp"
+#include "calibration/fit_kernel.hpp"
+
+namespace moeplan {
+namespace {
+
+using MeasuredTables =
+    std::tuple<std::vector<KernelRows<GemmOperation>>, std::vector<KernelRows<MoeOperation>>, std::vector<KernelRows<DecodeOperation>>,
+               std::vector<KernelRows<PrefillOperation>>, std::vector<KernelRows<MlaDecodeOperation>>,
+               std::vector<KernelRows<MlaPrefillOperation>>, std::vector<KernelRows<CollectiveOperation>>,
+               std::vector<KernelRows<ExchangeOperation>>>;
+
+template <class Operation>
+void read_into(std::vector<KernelRows<Operation>>& sets, const std::filesystem::path& folder) {
+  sets = read_measured<Operation>(folder);
+}
+
+/// Queues a fit per kernel; results land in slots fixed beforehand, whatever the order of execution.
+template <class Operation>
+void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevice& device, CostProfile& profile,
+                std::vector<std::function<void()>>& jobs) {
+  auto& slots = profile.of<Operation>();
+  slots.resize(sets.size());
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    jobs.push_back([&slots, &sets, i, &device] { slots[i] = fit_kernel(sets[i], device); });
+  }
+}
+
+}  // namespace
+
+CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu) {
+  CostProfile profile;
+  profile.gpu = gpu.id;
+  const KernelDevice device = make_kernel_device(gpu);
+  std::vector<std::function<void()>> jobs;
+  MeasuredTables tables;
+  std::apply([&](auto&... sets) { (read_into(sets, measured), ...); }, tables);
+  std::apply([&](auto&... sets) { (queue_fits(sets, device, profile, jobs), ...); }, tables);
+  if (jobs.empty()) throw InputError(measured.string(), "no measured kernels: expected gemm.csv, moe.csv, attention_decode.csv, ...");
+  tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) { jobs[i](); });
+  return profile;
+}
+
+}  // namespace moeplan

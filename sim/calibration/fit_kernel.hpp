@@ -1,0 +1,16 @@
+// One kernel's rows -> constants, residual table and errors on left-out shapes. The template behind calibrate().
+#pragma once
+
+#include "calibration/cost_profile.hpp"
+
+namespace moeplan {
+
+/// Fits one set of rows measured on `device`.
+template <class Operation>
+FittedKernel<Operation> fit_kernel(const KernelRows<Operation>& set, const KernelDevice& device);
+
+/// Errors that given constants (no residuals) show on a set of rows.
+template <class Operation>
+ErrorSummary form_error(const typename Operation::Constants& constants, const KernelRows<Operation>& set, const KernelDevice& device);
+
+}  // namespace moeplan

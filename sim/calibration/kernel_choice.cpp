@@ -1,0 +1,168 @@
+#include "calibration/kernel_choice.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace moeplan {
+namespace {
+
+/// Formats whose kernels resemble those of `format` on this device, nearest first.
+std::vector<Precision> related_formats(const KernelDevice& device, Precision format) {
+  using enum Precision;
+  if (!device.quantises(format)) {
+    if (format == kBf16) return {};
+    return {kBf16};
+  }
+  switch (format) {
+    case kFp8: return {kFp8Block, kBf16};
+    case kFp8Block: return {kFp8, kBf16};
+    case kInt8: return {kFp8, kFp8Block, kBf16};
+    case kNvfp4: return {kMxfp4, kFp8Block, kFp8, kBf16};
+    case kMxfp4: return {kNvfp4, kFp8Block, kFp8, kBf16};
+    default: return {kBf16};
+  }
+}
+
+/// 16 bit products of weights in a smaller format: any engine's 16 bit kernel is as good a guess as another.
+bool weight_only(const KernelDevice& device, Precision format) {
+  return !device.quantises(format) && bytes_per_weight(format) < 1.9;
+}
+
+/// Key-value caches: no kernel distinguishes the eight bit formats.
+bool eight_bit(Precision p) { return p == Precision::kFp8 || p == Precision::kFp8Block; }
+
+template <class Operation>
+using Choices = std::vector<Choice<Operation>>;
+
+template <class Operation>
+Choices<Operation> filtered(const std::vector<FittedKernel<Operation>>& kernels, Precision format, Origin best,
+                            const std::function<bool(const FittedKernel<Operation>&)>& wanted) {
+  Choices<Operation> choices;
+  for (const auto& k : kernels) {
+    if (k.key.format == format && wanted(k)) choices.push_back({&k, true, k.from.empty() ? best : std::max(best, Origin::kTransferred)});
+  }
+  return choices;
+}
+
+/// The first engine of the preference, else all others; measured here before transferred. `borrowed`: another engine's kernels stood in.
+template <class Operation>
+Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels, Precision format, const std::vector<std::string>& preference,
+                             Origin other_engine, bool& borrowed) {
+  using Kernel = FittedKernel<Operation>;
+  borrowed = false;
+  for (const bool same_chip : {false, true}) {
+    for (const std::string& engine : preference) {
+      auto own = filtered<Operation>(kernels, format, Origin::kMeasured, [&](const Kernel& k) {
+        return k.key.engine() == engine && (same_chip ? !k.from.empty() && !k.table.empty() : k.from.empty());
+      });
+      if (!own.empty()) return own;
+    }
+  }
+  borrowed = true;
+  auto others = filtered<Operation>(kernels, format, other_engine, [](const Kernel& k) { return k.from.empty(); });
+  if (!others.empty()) return others;
+  for (const std::string& engine : preference) {
+    auto relative = filtered<Operation>(kernels, format, Origin::kTransferred, [&](const Kernel& k) { return k.key.engine() == engine; });
+    if (!relative.empty()) return relative;
+  }
+  return filtered<Operation>(kernels, format, Origin::kTransferred, [](const Kernel&) { return true; });
+}
+
+/// Dense products in 16 bit are the vendor library's, whatever the engine; every other kernel is the engine's own.
+template <class Operation>
+Origin trust_in_others(Precision) { return Origin::kTransferred; }
+template <>
+Origin trust_in_others<GemmOperation>(Precision format) {
+  return bytes_per_weight(format) > 1.9 ? Origin::kMeasured : Origin::kTransferred;
+}
+
+/// Whether another engine's kernels of this format compete with the 16 bit kernel at this format's peak and bytes.
+template <class Operation>
+bool competes_with_wide(Precision) { return false; }
+template <>
+bool competes_with_wide<GemmOperation>(Precision format) { return eight_bit(format); }
+template <>
+bool competes_with_wide<DecodeOperation>(Precision format) { return eight_bit(format); }
+
+template <class Operation>
+constexpr bool kTablesSuitWeightOnly = !std::is_same_v<Operation, MoeOperation>;
+
+}  // namespace
+
+template <class Operation>
+std::vector<Choice<Operation>> choose_kernels(const std::vector<FittedKernel<Operation>>& kernels, const KernelDevice& device, Precision format,
+                                              const std::vector<std::string>& preference) {
+  bool borrowed = false;
+  auto choices = by_engine(kernels, format, preference, trust_in_others<Operation>(format), borrowed);
+  if (!choices.empty()) {
+    if (!borrowed || !competes_with_wide<Operation>(format)) return choices;
+    for (auto wide : by_engine(kernels, Precision::kBf16, preference, Origin::kTransferred, borrowed)) {
+      wide.best = std::max(wide.best, Origin::kTransferred);
+      choices.push_back(wide);
+    }
+    return choices;
+  }
+  for (const Precision related : related_formats(device, format)) {
+    const bool any_engine = weight_only(device, format);
+    choices = by_engine(kernels, related, any_engine ? std::vector<std::string>{} : preference, Origin::kTransferred, borrowed);
+    if (choices.empty()) continue;
+    const bool same_width = std::abs(bytes_per_weight(related) - bytes_per_weight(format)) < 0.1;
+    for (auto& choice : choices) {
+      if (format != Precision::kFp16) choice.best = std::max(choice.best, Origin::kTransferred);
+      choice.with_table = same_width || kTablesSuitWeightOnly<Operation>;
+    }
+    return choices;
+  }
+  return {};
+}
+
+template std::vector<Choice<GemmOperation>> choose_kernels(const std::vector<FittedKernel<GemmOperation>>&, const KernelDevice&, Precision,
+                                                           const std::vector<std::string>&);
+template std::vector<Choice<MoeOperation>> choose_kernels(const std::vector<FittedKernel<MoeOperation>>&, const KernelDevice&, Precision,
+                                                          const std::vector<std::string>&);
+template std::vector<Choice<DecodeOperation>> choose_kernels(const std::vector<FittedKernel<DecodeOperation>>&, const KernelDevice&, Precision,
+                                                             const std::vector<std::string>&);
+template std::vector<Choice<PrefillOperation>> choose_kernels(const std::vector<FittedKernel<PrefillOperation>>&, const KernelDevice&, Precision,
+                                                              const std::vector<std::string>&);
+template std::vector<Choice<MlaDecodeOperation>> choose_kernels(const std::vector<FittedKernel<MlaDecodeOperation>>&, const KernelDevice&, Precision,
+                                                                const std::vector<std::string>&);
+template std::vector<Choice<MlaPrefillOperation>> choose_kernels(const std::vector<FittedKernel<MlaPrefillOperation>>&, const KernelDevice&,
+                                                                 Precision, const std::vector<std::string>&);
+
+std::vector<Choice<CollectiveOperation>> choose_collectives(const std::vector<FittedKernel<CollectiveOperation>>& kernels, const std::string& variant,
+                                                            bool in_graph, const std::vector<std::string>& preference) {
+  std::vector<Choice<CollectiveOperation>> choices;
+  const auto take = [&](const std::string& engine) {
+    bool found = false;
+    for (const bool measured : {true, false}) {
+      for (const auto& k : kernels) {
+        if (found || k.key.variant != variant || k.key.engine() != engine || k.from.empty() != measured) continue;
+        choices.push_back({&k, true, measured ? Origin::kMeasured : Origin::kTransferred});
+        found = true;
+      }
+    }
+    return found;
+  };
+  take("nccl");
+  if (!in_graph) return choices;
+  for (const std::string& engine : preference) {
+    if (engine != "nccl" && take(engine)) return choices;
+  }
+  for (const auto& k : kernels) {
+    if (k.key.variant == variant && k.key.engine() != "nccl") choices.push_back({&k, true, Origin::kTransferred});
+  }
+  return choices;
+}
+
+std::vector<Choice<ExchangeOperation>> choose_exchanges(const std::vector<FittedKernel<ExchangeOperation>>& kernels, const std::string& variant) {
+  const FittedKernel<ExchangeOperation>* best = nullptr;
+  for (const auto& k : kernels) {
+    if (k.key.variant != variant) continue;
+    const bool better = !best || (k.from.empty() && !best->from.empty()) || (k.from.empty() == best->from.empty() && k.rows > best->rows);
+    if (better) best = &k;
+  }
+  if (!best) return {};
+  return {{best, true, best->from.empty() ? Origin::kMeasured : Origin::kTransferred}};
+}
+
+}  // namespace moeplan
