@@ -1,8 +1,8 @@
 // Which tokens share a step: the one thing in which the schedulers of vLLM, TensorRT-LLM and SGLang differ that a capacity planner sees.
 //
-// Mixed: all decodes ride, prompts take what is left of the token budget. Separate: a step is prefill while there is prompt to compute, else
-// decode. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the budget
-// still runs, as an engine configured for such prompts would let it).
+// Mixed: all decodes ride, prompts take what is left of the token budget. Separate: a step is prefill while there is prompt to compute,
+// else decode. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the
+// budget still runs, as an engine configured for such prompts would let it).
 #pragma once
 
 #include <cstdint>

@@ -55,7 +55,8 @@ class Cluster {
   SimTime last_rejection_{0};
 };
 
-// The replica that takes `spec`, enqueued there; null when it was rejected. Replicas must stand at the arrival's time where the router looks.
+// The replica that takes `spec`, enqueued there; null when it was rejected. Replicas must stand at the arrival's time where the router
+// looks.
 Replica* Cluster::route(const RequestSpec& spec) {
   observer_.on_arrival(spec);
   if (const auto reason = replicas_.front().refuses(spec)) {
@@ -165,7 +166,8 @@ void Cluster::schedule_next_arrival(EventQueue& events) {
 }
 
 void Cluster::schedule_decision(EventQueue& events, std::size_t replica) {
-  if (replicas_[replica].step_end() == kNever && replicas_[replica].has_work()) events.schedule(events.now(), EventPhase::kDecide, 0, replica);
+  if (replicas_[replica].step_end() == kNever && replicas_[replica].has_work())
+    events.schedule(events.now(), EventPhase::kDecide, 0, replica);
 }
 
 // The replica whose step ends next, the first of them; past the end when none runs a step.

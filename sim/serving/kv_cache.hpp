@@ -18,10 +18,10 @@ struct KvLayout {
   static constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();
 
   int block_tokens = 16;
-  Bytes block{1};                         ///< one block in all layers
-  Bytes block_past_window{1};             ///< a block further than `window_blocks` from the sequence's end; at most `block`
-  std::int64_t window_blocks = kNoWindow; ///< blocks a windowed layer keeps per sequence
-  Bytes sequence_state{0};                ///< constant state per running sequence (linear attention, Mamba)
+  Bytes block{1};                          ///< one block in all layers
+  Bytes block_past_window{1};              ///< a block further than `window_blocks` from the sequence's end; at most `block`
+  std::int64_t window_blocks = kNoWindow;  ///< blocks a windowed layer keeps per sequence
+  Bytes sequence_state{0};                 ///< constant state per running sequence (linear attention, Mamba)
 
   /// Bytes of a sequence that holds `tokens` tokens.
   [[nodiscard]] Bytes cost(std::int64_t tokens) const {

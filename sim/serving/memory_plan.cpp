@@ -22,9 +22,8 @@ Bytes kv_room(const StageMemory& stage, const MemoryLimits& limits) {
 // The smallest GPU on which `kv` bytes of KV would be left, less this one.
 Bytes missing_for(Bytes kv, const StageMemory& stage, const MemoryLimits& limits) {
   const Bytes taken = stage.weights + stage.activations + limits.runtime_reserve;
-  const Bytes needed = limits.formula == MemoryFormula::kFractionOfTotal
-                           ? rounded_up((taken + kv).as_double() / limits.fraction)
-                           : taken + rounded_up(kv.as_double() / limits.fraction);
+  const Bytes needed = limits.formula == MemoryFormula::kFractionOfTotal ? rounded_up((taken + kv).as_double() / limits.fraction)
+                                                                         : taken + rounded_up(kv.as_double() / limits.fraction);
   return std::max(Bytes(1), needed - limits.capacity);
 }
 
@@ -87,7 +86,8 @@ MemoryPlan plan_memory(std::span<const StageMemory> stages, const MemoryLimits& 
   for (std::size_t i = 0; i < stages.size(); ++i) {
     MemoryPlan plan = plan_stage(stages[i], limits);
     plan.stage = static_cast<int>(i);
-    const bool tighter = plan.missing != tightest.missing ? plan.missing > tightest.missing : plan.kv_capacity_tokens < tightest.kv_capacity_tokens;
+    const bool tighter =
+        plan.missing != tightest.missing ? plan.missing > tightest.missing : plan.kv_capacity_tokens < tightest.kv_capacity_tokens;
     if (i == 0 || tighter) tightest = plan;
   }
   return tightest;

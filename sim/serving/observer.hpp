@@ -14,7 +14,7 @@ namespace moeplan {
 struct FinishedRequest {
   RequestSpec spec;
   std::int32_t replica = 0;
-  SimTime scheduled{0};    ///< first time any of its tokens entered a step
+  SimTime scheduled{0};  ///< first time any of its tokens entered a step
   SimTime first_token{0};
   SimTime last_token{0};
   std::int32_t preemptions = 0;

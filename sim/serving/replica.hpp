@@ -27,7 +27,7 @@ struct ReplicaConfig {
   /// HTTP, tokenizer and detokenizer time, off the GPU: a client sees every token this much later than the replica makes it. First and last
   /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
   Seconds request_latency{0};
-  int stream_interval = 1;  ///< clients see tokens in groups of this many
+  int stream_interval = 1;        ///< clients see tokens in groups of this many
   bool keep_completions = false;  ///< somebody outside waits for completions and clears them
 };
 
@@ -113,12 +113,12 @@ class Replica {
   RingQueue<RequestSpec> waiting_;
   std::vector<SlotIndex> preempted_;  ///< ahead of waiting_, the next one at the back
 
-  std::int32_t decoding_ = 0;         ///< sequences that decode
-  std::int64_t decode_context_ = 0;   ///< KV tokens they hold
-  std::int64_t decode_steps_ = 0;     ///< decode steps ended
-  std::int64_t held_tokens_ = 0;      ///< KV tokens of all running sequences
+  std::int32_t decoding_ = 0;        ///< sequences that decode
+  std::int64_t decode_context_ = 0;  ///< KV tokens they hold
+  std::int64_t decode_steps_ = 0;    ///< decode steps ended
+  std::int64_t held_tokens_ = 0;     ///< KV tokens of all running sequences
   std::int64_t outstanding_tokens_ = 0;
-  SlotIndex partial_ = kNoSlot;       ///< the one sequence whose prompt is computed in part
+  SlotIndex partial_ = kNoSlot;  ///< the one sequence whose prompt is computed in part
 
   // the running step
   bool decodes_ride_ = false;

@@ -1,5 +1,5 @@
-// The requests that run on one replica, in fixed slots. Two intrusive lists tie them: the running order (order of arrival, so the last one is
-// preempted first) and the milestone calendar.
+// The requests that run on one replica, in fixed slots. Two intrusive lists tie them: the running order (order of arrival, so the last one
+// is preempted first) and the milestone calendar.
 #pragma once
 
 #include <cstdint>
@@ -22,16 +22,16 @@ inline constexpr SimTime kUnset{-1};
 /// has produced `output - (end_step - steps so far)` tokens and holds `prompt + produced - 1` in the KV cache.
 struct Sequence {
   RequestSpec spec;
-  SimTime scheduled = kUnset;    ///< start of the first step with one of its tokens
-  SimTime first_token = kUnset;  ///< when the client sees its first token, path latency not included
-  SimTime token_at = kUnset;     ///< its last token made outside a decode step, or before preemption
-  SimTime seen_at = kUnset;      ///< last time the client saw tokens, where the decode history does not tell
-  std::int32_t produced = 0;     ///< output tokens made, kept while not decoding
-  std::int32_t prefill_done = 0; ///< tokens computed of the present prefill (prompt, after preemption also the output so far)
+  SimTime scheduled = kUnset;     ///< start of the first step with one of its tokens
+  SimTime first_token = kUnset;   ///< when the client sees its first token, path latency not included
+  SimTime token_at = kUnset;      ///< its last token made outside a decode step, or before preemption
+  SimTime seen_at = kUnset;       ///< last time the client saw tokens, where the decode history does not tell
+  std::int32_t produced = 0;      ///< output tokens made, kept while not decoding
+  std::int32_t prefill_done = 0;  ///< tokens computed of the present prefill (prompt, after preemption also the output so far)
   std::int32_t preemptions = 0;
-  bool in_groups = false;        ///< the client sees its tokens in regular groups (TokenStream)
-  std::int64_t join_step = 0;    ///< decode steps done when it began to decode
-  std::int64_t due = kNoStep;    ///< decode step of its next milestone: the least of the three below
+  bool in_groups = false;              ///< the client sees its tokens in regular groups (TokenStream)
+  std::int64_t join_step = 0;          ///< decode steps done when it began to decode
+  std::int64_t due = kNoStep;          ///< decode step of its next milestone: the least of the three below
   std::int64_t end_step = kNoStep;     ///< makes its last token
   std::int64_t window_step = kNoStep;  ///< has all blocks of its windowed layers
   std::int64_t group_step = kNoStep;   ///< completes the first group of tokens the client sees
@@ -94,8 +94,8 @@ class RunningList {
   std::int32_t size_ = 0;
 };
 
-/// Decoding sequences by the decode step at which something happens to them. A bucket holds the steps that are equal modulo kBuckets; looking
-/// at a sequence once per lap costs less than a heap.
+/// Decoding sequences by the decode step at which something happens to them. A bucket holds the steps that are equal modulo kBuckets;
+/// looking at a sequence once per lap costs less than a heap.
 class MilestoneCalendar {
  public:
   void add(SequenceTable& table, SlotIndex slot) {

@@ -1,8 +1,8 @@
-// What clients see of the tokens: inter-token gaps, and the first token. With `stream_interval` n > 1 (TensorRT-LLM) a client sees tokens n at
-// a time: n - 1 gaps of zero and one as long as n steps; its first token comes with the n-th, its last with the end of the output.
+// What clients see of the tokens: inter-token gaps, and the first token. With `stream_interval` n > 1 (TensorRT-LLM) a client sees tokens n
+// at a time: n - 1 gaps of zero and one as long as n steps; its first token comes with the n-th, its last with the end of the output.
 //
-// Sequences that decode together share their gaps, so a step is one call of the observer however many sequences run; only sequences that have
-// just joined have gaps of their own.
+// Sequences that decode together share their gaps, so a step is one call of the observer however many sequences run; only sequences that
+// have just joined have gaps of their own.
 #pragma once
 
 #include <cstdint>

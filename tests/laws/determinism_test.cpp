@@ -11,12 +11,12 @@ namespace {
 const AffineStepCost kCost(0.1, 0.01, 0.0003, 0.05, 0.2);
 
 std::string open_loop(ClusterConfig config, const StepCost& cost, std::uint64_t seed) {
-  PoissonSource source(0.3 * config.replicas, 800, {1, 30}, {1, 40}, seed);
+  PoissonSource source(0.3 * config.replicas, 250, {1, 30}, {1, 40}, seed);
   return run(config, cost, source, seed).text();
 }
 
 std::string closed_loop(ClusterConfig config, const StepCost& cost, std::uint64_t seed, SimTime turnaround) {
-  ClosedSource source(4 * config.replicas, 800, turnaround, {1, 30}, {1, 40}, seed);
+  ClosedSource source(4 * config.replicas, 250, turnaround, {1, 30}, {1, 40}, seed);
   return run(config, cost, source, seed).text();
 }
 

@@ -85,12 +85,12 @@ TEST_CASE("admission keeps the reserved share of all output still to be written"
   // 10 blocks of 4. One sequence of 8 tokens now and 24 in the end: 2 blocks, 4 to come. Another of 8 and 16: 2 blocks, 2 to come.
   KvCache cache(plain(4), Bytes(10));
   cache.admit(8, 24);
-  CHECK(cache.admits(32, 40, 0.0));    // 2 + 8 = 10
-  CHECK(!cache.admits(33, 40, 0.0));   // 2 + 9
-  CHECK(cache.admits(8, 16, 1.0));     // 6 + 4 = 10
-  CHECK(!cache.admits(8, 17, 1.0));    // 6 + 5
-  CHECK(cache.admits(12, 24, 0.5));    // 2 + 3 + (4 + 3) / 2 rounded down = 8
-  CHECK(!cache.admits(24, 32, 0.5));   // 2 + 6 + (4 + 2) / 2 = 11
+  CHECK(cache.admits(32, 40, 0.0));   // 2 + 8 = 10
+  CHECK(!cache.admits(33, 40, 0.0));  // 2 + 9
+  CHECK(cache.admits(8, 16, 1.0));    // 6 + 4 = 10
+  CHECK(!cache.admits(8, 17, 1.0));   // 6 + 5
+  CHECK(cache.admits(12, 24, 0.5));   // 2 + 3 + (4 + 3) / 2 rounded down = 8
+  CHECK(!cache.admits(24, 32, 0.5));  // 2 + 6 + (4 + 2) / 2 = 11
 }
 
 TEST_CASE("taking more than there is, or giving back more than was taken, is a bug") {

@@ -110,7 +110,8 @@ TEST_CASE("copies of attention add their KV caches, the fullest pipeline stage d
 
 TEST_CASE("windowed layers stop growing and states are counted per sequence") {
   // 16-token blocks: 0.8 MB for ever + 0.8 MB inside 128 tokens (8 blocks and one for the edge), 10 MB of state. A sequence of 1600 tokens
-  // costs 10 + 100 x 0.8 + 9 x 0.8 = 97.2 MB; 22 GB / 97.2 MB = 226 sequences and 32.8 MB: 22.8 MB of blocks: 9 at 1.6, 10 at 0.8: 19 blocks.
+  // costs 10 + 100 x 0.8 + 9 x 0.8 = 97.2 MB; 22 GB / 97.2 MB = 226 sequences and 32.8 MB: 22.8 MB of blocks: 9 at 1.6, 10 at 0.8: 19
+  // blocks.
   StageMemory hybrid = stage(45);
   hybrid.kv_bytes_per_token = 5e4;
   hybrid.windowed_kv_bytes_per_token = 5e4;

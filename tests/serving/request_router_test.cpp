@@ -29,9 +29,9 @@ TEST_CASE("least outstanding tokens takes the emptiest replica and goes round am
 }
 
 TEST_CASE("a router that reads state sees the tokens done up to the arrival's instant") {
-  // Steps take 10 s + 1 s per sequence or prompt token. Request 0 (4 + 1) goes to replica 0 and is done at 14; request 1 (8 + 8) to replica 1.
-  // Request 2 arrives at 14: replica 0 owes nothing, replica 1 its 16 tokens less none (its prompt step runs until 18). Request 3 arrives at
-  // 18: replica 0 owes 20 + 1, replica 1 has done 8 + 1 of 16.
+  // Steps take 10 s + 1 s per sequence or prompt token. Request 0 (4 + 1) goes to replica 0 and is done at 14; request 1 (8 + 8) to
+  // replica 1. Request 2 arrives at 14: replica 0 owes nothing, replica 1 its 16 tokens less none (its prompt step runs until 18). Request
+  // 3 arrives at 18: replica 0 owes 20 + 1, replica 1 has done 8 + 1 of 16.
   const AffineStepCost cost(10, 1, 0, 1);
   ListSource source({{seconds(0), 4, 1}, {seconds(0), 8, 8}, {seconds(14), 20, 1}, {seconds(18), 1, 1}});
   ClusterConfig config = small_cluster();

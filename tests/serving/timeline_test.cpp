@@ -177,8 +177,8 @@ TEST_CASE("an output shorter than the stream interval is seen when it ends") {
 }
 
 TEST_CASE("stream groups go on across a preemption") {
-  // B of the preemption timeline, interval 2: tokens at 18, 77, 88, 99, 110. Its groups end with token 2 (77, made by the recompute), token 4
-  // (99) and the last token 5 (110). A's tokens come at 18, 29, 40, 51, 62: groups at 29, 51, 62.
+  // B of the preemption timeline, interval 2: tokens at 18, 77, 88, 99, 110. Its groups end with token 2 (77, made by the recompute), token
+  // 4 (99) and the last token 5 (110). A's tokens come at 18, 29, 40, 51, 62: groups at 29, 51, 62.
   ListSource source({{seconds(0), 4, 5}, {seconds(0), 4, 5}});
   ClusterConfig config = small_cluster(3);
   config.replica.stream_interval = 2;

@@ -60,8 +60,9 @@ class RecordingObserver final : public Observer {
       by_replica[s.replica] += line({s.start.count(), s.end.count(), s.decodes, s.prefill, s.context, s.kv_tokens, s.running, s.waiting});
     }
     for (const FinishedRequest& r : finished) {
-      by_replica[r.replica] += line({static_cast<std::int64_t>(r.spec.id), r.spec.arrival.count(), r.spec.prompt_tokens, r.spec.output_tokens,
-                                     r.scheduled.count(), r.first_token.count(), r.last_token.count(), r.preemptions});
+      by_replica[r.replica] +=
+          line({static_cast<std::int64_t>(r.spec.id), r.spec.arrival.count(), r.spec.prompt_tokens, r.spec.output_tokens,
+                r.scheduled.count(), r.first_token.count(), r.last_token.count(), r.preemptions});
     }
     std::vector<std::string> gap_lines;
     for (const Gap& g : gaps) gap_lines.push_back(line({g.at.count(), g.gap.count(), g.tokens}));
