@@ -1,6 +1,7 @@
 #include "cost/attention_costs.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 
@@ -30,6 +31,20 @@ bool windowed(const AttentionSpec& a) {
   return (a.kind == AttentionKind::kSlidingWindow || a.kind == AttentionKind::kChunkedLocal) && a.window > 0;
 }
 
+/// Query-key pairs of `tokens` queries after `prefix` tokens in a windowed layer: token i sees min(prefix + i, w), or its place in its chunk.
+double windowed_pairs(const AttentionSpec& a, double tokens, double prefix) {
+  const double w = a.window;
+  if (a.kind == AttentionKind::kChunkedLocal) {
+    const auto up_to = [w](double x) {
+      const double rest = x - std::floor(x / w) * w;
+      return std::floor(x / w) * 0.5 * w * w + 0.5 * rest * rest;
+    };
+    return up_to(prefix + tokens) - up_to(prefix);
+  }
+  const double growing = std::clamp(w - prefix, 0.0, tokens);
+  return growing * (prefix + 0.5 * growing) + (tokens - growing) * w;
+}
+
 }  // namespace
 
 AttentionCosts::AttentionCosts(const CostInputs& inputs, const DeviceKernels& kernels, double layer_scale)
@@ -51,8 +66,7 @@ KernelTime AttentionCosts::indexer(const AttentionSpec& a, double keys, double q
 }
 
 KernelTime AttentionCosts::decode_layer(const AttentionSpec& a, double sequences, double context) const {
-  double seen = windowed(a) ? std::min<double>(context, a.window) : context;
-  if (a.sparse_top_k > 0) seen = std::min<double>(seen, a.sparse_top_k);
+  const double seen = attended_tokens(a, context);
   const Precision kv = inputs_.precision.kv_cache;
   KernelTime time;
   if (a.kind == AttentionKind::kMla) {
@@ -60,7 +74,7 @@ KernelTime AttentionCosts::decode_layer(const AttentionSpec& a, double sequences
   } else {
     time = kernels_.decode_attention({sequences, sequences * seen, share(a.heads, tensor_), share(a.kv_heads, tensor_), a.head_dim, kv});
   }
-  if (a.sparse_top_k > 0) time = time + indexer(a, sequences * context, sequences * context);
+  if (a.index_heads > 0) time = time + indexer(a, sequences * context, sequences * context);
   return time;
 }
 
@@ -78,12 +92,10 @@ KernelTime AttentionCosts::windowed_prefill(const AttentionSpec& a, double token
   const int heads = share(a.heads, tensor_);
   const int kv_heads = share(a.kv_heads, tensor_);
   if (prefix + tokens <= w) return kernels_.prefill_attention({tokens, prefix, heads, kv_heads, a.head_dim, kv});
-  // Pairs attended: token i sees min(prefix + i, w). The time above the launch floor scales with them, down to moving q, k, v and output once.
-  const double growing = std::clamp(w - prefix, 0.0, tokens);
-  const double pairs = growing * (prefix + 0.5 * growing) + (tokens - growing) * w;
+  // The time above the launch floor scales with the pairs attended, down to moving queries, keys, values and output once.
   const KernelTime floor = kernels_.prefill_attention({1, 0, heads, kv_heads, a.head_dim, kv});
   const KernelTime full = kernels_.prefill_attention({tokens, prefix, heads, kv_heads, a.head_dim, kv});
-  const double ratio = pairs / (tokens * (prefix + 0.5 * tokens));
+  const double ratio = windowed_pairs(a, tokens, prefix) / (tokens * (prefix + 0.5 * tokens));
   const double moved = 2.0 * 2.0 * tokens * (heads + kv_heads) * a.head_dim;
   const double scaled = floor.seconds + std::max(0.0, full.seconds - floor.seconds) * ratio;
   return {std::max(scaled, kernels_.elementwise(moved).seconds), full.origin};
@@ -109,7 +121,7 @@ KernelTime AttentionCosts::prefill_layer(const AttentionSpec& a, double tokens, 
     const double attended = tokens * std::min<double>(a.sparse_top_k, prefix + 0.5 * tokens);
     const KernelTime sparse = kernels_.roofline(0, 1, 2.0 * attended * heads * width, kSparsePeak, kSparseFixed);
     if (sparse.seconds < time.seconds) time = sparse;  // engines run dense attention on short contexts
-    time = time + indexer(a, prefix + tokens, tokens * (prefix + 0.5 * tokens));
+    if (a.index_heads > 0) time = time + indexer(a, prefix + tokens, tokens * (prefix + 0.5 * tokens));
   }
   return time;
 }

@@ -2,7 +2,7 @@
 // sequences or prefilled tokens alone (absorbed MLA products, recurrent states). Projections are elsewhere (layer_costs).
 //
 // Left out: contexts within a batch enter only through their mean, so a batch that mixes contexts below and above a sliding window is
-// slightly overestimated; chunked-local layers (Llama 4) read min(context, window) although half a chunk is the mean beyond the window.
+// slightly overestimated.
 #pragma once
 
 #include "cost/cost_inputs.hpp"

@@ -32,7 +32,7 @@ KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase)
                        .pairs = load.pairs,
                        .experts = load.experts,
                        .pairs_nonlocal = dispatched_ ? 0.0 : std::max(0.0, all_pairs - load.pairs),
-                       .hidden = inputs_.model.hidden,
+                       .hidden = moe_.input_width(inputs_.model.hidden),
                        .inter = share(moe_.expert_inter, inputs_.layout.expert_tensor()),
                        .local_experts = share(moe_.experts, inputs_.layout.expert),
                        .top_k = moe_.top_k,
@@ -45,7 +45,7 @@ KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase)
 KernelTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase) const {
   if (!dispatched_) return {0, Origin::kMeasured};
   const bool decode = phase == KernelPhase::kDecode;
-  const double hidden = inputs_.model.hidden;
+  const double hidden = moe_.input_width(inputs_.model.hidden);
   const ExpertParallelComm kind = inputs_.engine.expert_comm;
   if (kind == ExpertParallelComm::kAllToAll || (kind == ExpertParallelComm::kNvlinkOneSided && group_.nodes > 1)) {
     const double moved = tokens_on_rank(tokens, pairs) * hidden;
@@ -57,7 +57,7 @@ KernelTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase)
                                                            : ExchangeMode::kDeepEpNormal;
   // Ranks send alike; the busiest receives `pairs`. The variable part of the measured curve follows it.
   shape.tokens = pairs / std::max(1, moe_.top_k);
-  shape.hidden = inputs_.model.hidden;
+  shape.hidden = moe_.input_width(inputs_.model.hidden);
   shape.top_k = moe_.top_k;
   shape.total_experts = moe_.experts;
   shape.ranks = group_.ranks;

@@ -1,31 +1,14 @@
 #include "cost/layer_costs.hpp"
 
 #include <algorithm>
+#include <vector>
+
+#include "model/layer_weights.hpp"
 
 namespace moeplan {
 namespace {
 
 constexpr double kActivationBytes = 2;  ///< residual stream and collectives are bf16
-
-int output_width(const AttentionSpec& a) {
-  switch (a.kind) {
-    case AttentionKind::kGatedDeltaNet:
-    case AttentionKind::kKimiDelta: return a.state_value_heads * a.state_value_dim;
-    case AttentionKind::kMamba: return a.state_inner;
-    default: return a.heads * (a.v_head_dim > 0 ? a.v_head_dim : a.head_dim);
-  }
-}
-
-/// All parameters of one token mixer, whatever its kind.
-double mixer_parameters(const ModelSpec& model, const AttentionSpec& a) {
-  ModelSpec one = model;
-  LayerGroup layer;
-  layer.count = 1;
-  layer.attention = a;
-  layer.ffn = FfnKind::kNone;
-  one.layers = {layer};
-  return count_parameters(one).attention;
-}
 
 }  // namespace
 
@@ -55,14 +38,26 @@ void LayerCosts::projections(const AttentionSpec& a, Row& row) const {
   const double heads = share(a.heads, tensor);
   const double v_dim = a.v_head_dim > 0 ? a.v_head_dim : a.head_dim;
   const double q = heads * a.head_dim + (a.output_gate ? heads * v_dim : 0.0);
-  const double kv = share(a.kv_heads, tensor) * (a.head_dim + v_dim);
+  const double cached = share(a.kv_heads, tensor) * (a.head_dim + v_dim);
+  const double kv = a.k_eq_v ? share(a.kv_heads, tensor) * a.head_dim : cached;
   // Layers that share a KV cache project keys and values once.
   const double with_kv = 1.0 / std::max(1, a.kv_shared_by);
   row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q + kv, hidden, w}, row.phase), with_kv);
   if (with_kv < 1.0) row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q, hidden, w}, row.phase), 1.0 - with_kv);
   row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, heads * v_dim, w}, row.phase));
   // Rotary embedding and cache write read and write queries, keys and values once; query/key norms once more.
-  row.moved += row.layers * 2.0 * kActivationBytes * (q + kv) * (a.qk_norm ? 2.0 : 1.0);
+  row.moved += row.layers * 2.0 * kActivationBytes * (q + cached) * (a.qk_norm ? 2.0 : 1.0);
+  indexer_projections(a, row);
+}
+
+void LayerCosts::indexer_projections(const AttentionSpec& a, Row& row) const {
+  if (a.index_heads == 0) return;
+  const double hidden = inputs_.model.hidden;
+  const double from = a.q_lora > 0 ? a.q_lora : hidden;
+  const double queries = static_cast<double>(a.index_heads) * a.index_head_dim;
+  const double keys = a.index_head_dim + (a.kind == AttentionKind::kMla ? a.index_heads : 0);  // and a weight per head
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, queries, from, inputs_.precision.weights}, row.phase));
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, keys, hidden, inputs_.precision.weights}, row.phase));
 }
 
 void LayerCosts::mla_projections(const AttentionSpec& a, Row& row) const {
@@ -79,25 +74,34 @@ void LayerCosts::mla_projections(const AttentionSpec& a, Row& row) const {
     row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, q + latent, hidden, w}, row.phase));
   }
   row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, heads * a.v_head_dim, w}, row.phase));
-  if (a.index_heads > 0) {
-    const double from = a.q_lora > 0 ? a.q_lora : hidden;
-    const double index_q = static_cast<double>(a.index_heads) * a.index_head_dim;
-    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, index_q, from, w}, row.phase));
-    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, static_cast<double>(a.index_head_dim + a.index_heads), hidden, w}, row.phase));
-  }
+  if (a.output_gate) row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, heads * a.v_head_dim, hidden, w}, row.phase));
+  indexer_projections(a, row);
   row.moved += row.layers * 2.0 * kActivationBytes * (q + latent + a.q_lora);
 }
 
-void LayerCosts::state_projections(const AttentionSpec& a, Row& row) const {
-  const double hidden = inputs_.model.hidden;
-  const Precision w = inputs_.precision.weights;
-  const double tensor = inputs_.layout.tensor;
-  const double out = output_width(a) / tensor;
-  // One product in, one out, which together hold all parameters of the mixer: gates, convolution and low-rank parts ride with the first.
-  const double in = std::max(out, mixer_parameters(inputs_.model, a) / (tensor * hidden) - out);
-  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, in, hidden, w}, row.phase));
-  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, out, w}, row.phase));
-  row.moved += row.layers * 2.0 * kActivationBytes * (in + out);
+void LayerCosts::state_projections(const LayerGroup& group, Row& row) const {
+  // Products of one input run as one; a product over split inputs stands alone.
+  std::vector<GemmShape> products;
+  std::vector<bool> open;
+  for (const LayerWeight& weight : layer_weights(inputs_.model, group)) {
+    if (weight.component != WeightComponent::kAttention || !weight.matrix) continue;
+    const bool split_inputs = weight.split == WeightSplit::kRow;
+    const double ranks = weight.ranks(inputs_.layout);
+    const GemmShape one{row.tokens, split_inputs ? weight.outputs : weight.outputs / ranks, split_inputs ? weight.inputs / ranks : weight.inputs,
+                        inputs_.precision.weights};
+    std::size_t at = 0;
+    while (at < products.size() && (split_inputs || !open[at] || products[at].k != one.k)) ++at;
+    if (at < products.size()) {
+      products[at].n += one.n;
+    } else {
+      products.push_back(one);
+      open.push_back(!split_inputs);
+    }
+  }
+  for (const GemmShape& product : products) {
+    row.add(StepPart::kDenseGemm, kernels_.gemm(product, row.phase));
+    row.moved += row.layers * 2.0 * kActivationBytes * product.n;
+  }
 }
 
 void LayerCosts::gated_mlp(double inter, Row& row) const {
@@ -117,7 +121,8 @@ void LayerCosts::all_reduce(Row& row) const {
 
 void LayerCosts::gather_scatter(Row& row) const {
   // Idle copies pad to the busiest one.
-  const double bytes = row.tokens * inputs_.layout.attention_data * inputs_.model.hidden * kActivationBytes;
+  const double width = inputs_.model.moe()->input_width(inputs_.model.hidden);
+  const double bytes = row.tokens * inputs_.layout.attention_data * width * kActivationBytes;
   row.add(StepPart::kAllToAll, comm_.all_gather(bytes, data_group_, row.in_graph()));
   row.add(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
 }
@@ -128,7 +133,7 @@ void LayerCosts::soft_experts(const MoeSpec& moe, Row& row) const {
   const MoeShape shape{.tokens = tokens,
                        .pairs = tokens * local,
                        .experts = static_cast<double>(local),
-                       .hidden = inputs_.model.hidden,
+                       .hidden = moe.input_width(inputs_.model.hidden),
                        .inter = share(moe.expert_inter, inputs_.layout.expert_tensor()),
                        .local_experts = local,
                        .top_k = moe.experts,
@@ -144,6 +149,10 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   row.add(StepPart::kRouter, kernels_.gemm({row.tokens, experts, hidden, inputs_.precision.embeddings}, row.phase));
   row.add(StepPart::kRouter, kernels_.elementwise(row.tokens * experts * 8.0));  // fp32 scores written, read by the top-k
   if (moe.shared_inter > 0) gated_mlp(moe.shared_inter, row);
+  if (moe.latent > 0) {
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, static_cast<double>(moe.latent), hidden, inputs_.precision.weights}, row.phase));
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, static_cast<double>(moe.latent), inputs_.precision.weights}, row.phase));
+  }
   if (moe.dense_residual_inter > 0) gated_mlp(moe.dense_residual_inter, row);
   if (moe.shared_inter > 0 || moe.dense_residual_inter > 0) row.moved += row.layers * 3.0 * kActivationBytes * hidden;
   if (moe.soft_routing) soft_experts(moe, row);
@@ -169,7 +178,7 @@ Tally LayerCosts::layers(double tokens, KernelPhase phase) const {
     } else if (a.has_kv_cache()) {
       projections(a, row);
     } else if (a.kind != AttentionKind::kNone) {
-      state_projections(a, row);
+      state_projections(group, row);
     }
     if (a.kind != AttentionKind::kNone) all_reduce(row);
     if (group.ffn == FfnKind::kMoe) moe_layer(group.moe, row);
