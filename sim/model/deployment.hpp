@@ -10,7 +10,7 @@ namespace moeplan {
 /// GPUs per replica = tensor x pipeline x attention_data. `expert` divides tensor x attention_data; what is left of it is tensor width
 /// inside the experts.
 struct ParallelLayout {
-  int tensor = 1;          ///< tensor-parallel width of attention and dense FFN
+  int tensor = 1;  ///< tensor-parallel width of attention and dense FFN
   int pipeline = 1;
   int expert = 1;          ///< expert-parallel width
   int attention_data = 1;  ///< data-parallel copies of attention within the replica

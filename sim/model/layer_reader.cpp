@@ -18,7 +18,8 @@ int heads_of(const JsonReader& reader, std::string_view key) { return read_size(
 
 void need_multiple(const JsonReader& reader, std::string_view of_key, int of, std::string_view by_key, int by) {
   if (of % by == 0) return;
-  reader.at(by_key).fail("found " + text(by) + ", which does not divide the " + text(of) + " " + std::string(of_key) + ", accepted: a divisor of " + text(of));
+  reader.at(by_key).fail("found " + text(by) + ", which does not divide the " + text(of) + " " + std::string(of_key) +
+                         ", accepted: a divisor of " + text(of));
 }
 
 void read_sparse(const JsonReader& reader, AttentionSpec& a) {
@@ -137,7 +138,8 @@ void read_expert_groups(const JsonReader& reader, MoeSpec& moe) {
   if (moe.top_groups > moe.groups) reader.at("top_groups").fail("found " + text(moe.top_groups) + " of " + text(moe.groups) + " groups");
   const std::int64_t reachable = static_cast<std::int64_t>(moe.experts / moe.groups) * moe.top_groups;
   if (moe.top_k > reachable) {
-    reader.at("top_groups").fail(text(moe.top_groups) + " groups hold " + std::to_string(reachable) + " experts, fewer than top_k " + text(moe.top_k));
+    reader.at("top_groups")
+        .fail(text(moe.top_groups) + " groups hold " + std::to_string(reachable) + " experts, fewer than top_k " + text(moe.top_k));
   }
 }
 
@@ -145,7 +147,8 @@ MoeSpec read_moe(const JsonReader& reader) {
   MoeSpec moe;
   moe.experts = read_size(reader, "experts", 1, kMostExperts);
   moe.top_k = read_size(reader, "top_k", 1, kMostExperts);
-  if (moe.top_k > moe.experts) reader.at("top_k").fail("found " + text(moe.top_k) + " of " + text(moe.experts) + " experts, accepted: at most " + text(moe.experts));
+  if (moe.top_k > moe.experts)
+    reader.at("top_k").fail("found " + text(moe.top_k) + " of " + text(moe.experts) + " experts, accepted: at most " + text(moe.experts));
   moe.expert_inter = read_size(reader, "inter", 1, kMostWidth);
   moe.latent = read_optional_size(reader, "latent", kMostWidth);
   moe.shared_inter = read_optional_size(reader, "shared_inter", kMostWidth);
@@ -163,11 +166,14 @@ MoeSpec read_moe(const JsonReader& reader) {
 
 int read_size(const JsonReader& reader, std::string_view key, int least, int most) {
   const std::int64_t value = reader.integer(key);
-  if (value < least || value > most) reader.at(key).fail("found " + std::to_string(value) + ", accepted: " + text(least) + " to " + text(most));
+  if (value < least || value > most)
+    reader.at(key).fail("found " + std::to_string(value) + ", accepted: " + text(least) + " to " + text(most));
   return static_cast<int>(value);
 }
 
-int read_optional_size(const JsonReader& reader, std::string_view key, int most) { return reader.has(key) ? read_size(reader, key, 0, most) : 0; }
+int read_optional_size(const JsonReader& reader, std::string_view key, int most) {
+  return reader.has(key) ? read_size(reader, key, 0, most) : 0;
+}
 
 LayerGroup read_layer_group(const JsonReader& reader) {
   LayerGroup group;
@@ -175,7 +181,9 @@ LayerGroup read_layer_group(const JsonReader& reader) {
   group.leading = reader.boolean("leading", false);
   group.attention = read_attention(reader.at("attention"));
   if (group.count % group.attention.kv_shared_by != 0) {
-    reader.at("attention").at("kv_shared_by").fail("found " + text(group.attention.kv_shared_by) + ", which does not divide the " + text(group.count) + " layers of the group");
+    reader.at("attention")
+        .at("kv_shared_by")
+        .fail("found " + text(group.attention.kv_shared_by) + ", which does not divide the " + text(group.count) + " layers of the group");
   }
   const JsonReader ffn = reader.at("ffn");
   const std::string kind = ffn.string("kind");

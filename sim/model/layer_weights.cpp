@@ -60,7 +60,8 @@ void add_grouped_query(Collector& out, const AttentionSpec& a) {
   add_indexer(out, a);
 }
 
-// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1). The down-projections make the shared latent: no head to cut along.
+// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1). The down-projections make the shared latent: no head to cut
+// along.
 void add_latent(Collector& out, const AttentionSpec& a) {
   const double h = out.hidden();
   const double q = static_cast<double>(a.heads) * (a.qk_nope + a.qk_rope);

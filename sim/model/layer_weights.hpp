@@ -1,5 +1,5 @@
-// The weight matrices of one layer, named by what they belong to and by how tensor and expert parallelism cut them. Parameter counts, weight
-// bytes, FLOPs and LoRA adapters all read this one list, so that they cannot disagree.
+// The weight matrices of one layer, named by what they belong to and by how tensor and expert parallelism cut them. Parameter counts,
+// weight bytes, FLOPs and LoRA adapters all read this one list, so that they cannot disagree.
 //
 // Left out on purpose: relative-position biases, attention output biases and other vectors far below a millionth of a model.
 #pragma once

@@ -40,9 +40,12 @@ std::string attention_problem(const AttentionSpec& a, int tensor) {
 std::string tensor_problem(const ModelSpec& model, int tensor) {
   for (const auto& group : model.layers) {
     std::string problem = attention_problem(group.attention, tensor);
-    if (problem.empty() && group.ffn == FfnKind::kDense) problem = must_divide(tensor, group.dense_inter, "inner channels of the dense FFN");
-    if (problem.empty() && group.ffn == FfnKind::kMoe) problem = must_divide(tensor, group.moe.shared_inter, "inner channels of the shared experts");
-    if (problem.empty() && group.ffn == FfnKind::kMoe) problem = must_divide(tensor, group.moe.dense_residual_inter, "inner channels of the dense residual FFN");
+    if (problem.empty() && group.ffn == FfnKind::kDense)
+      problem = must_divide(tensor, group.dense_inter, "inner channels of the dense FFN");
+    if (problem.empty() && group.ffn == FfnKind::kMoe)
+      problem = must_divide(tensor, group.moe.shared_inter, "inner channels of the shared experts");
+    if (problem.empty() && group.ffn == FfnKind::kMoe)
+      problem = must_divide(tensor, group.moe.dense_residual_inter, "inner channels of the dense residual FFN");
     if (!problem.empty()) return problem;
   }
   return "";
@@ -55,7 +58,8 @@ std::string expert_problem(const ModelSpec& model, int gpus, int expert) {
     if (group.ffn != FfnKind::kMoe) continue;
     if (auto problem = must_divide(expert, group.moe.experts, "experts"); !problem.empty()) return problem;
     if (group.moe.expert_inter % (gpus / expert) != 0) {
-      return "leaves a tensor width of " + text(gpus / expert) + " inside the experts, which does not divide their " + text(group.moe.expert_inter) + " inner channels";
+      return "leaves a tensor width of " + text(gpus / expert) + " inside the experts, which does not divide their " +
+             text(group.moe.expert_inter) + " inner channels";
     }
   }
   return "";
@@ -81,7 +85,8 @@ std::string nearest(int width, int most, const Problem& problem) {
 void require(std::string_view where, const char* key, const ModelSpec& model, int width, int most, const Problem& problem) {
   const std::string why = problem(width);
   if (why.empty()) return;
-  throw InputError(std::string(where) + "/" + key, std::string(key) + " width " + text(width) + " of '" + model.id + "' " + why + nearest(width, most, problem));
+  throw InputError(std::string(where) + "/" + key,
+                   std::string(key) + " width " + text(width) + " of '" + model.id + "' " + why + nearest(width, most, problem));
 }
 
 void check_range(std::string_view where, const char* key, int width) {
@@ -102,9 +107,8 @@ void check_layout(const ModelSpec& model, const ParallelLayout& layout, std::str
   }
   require(where, "tensor", model, layout.tensor, kMostGpusPerReplica, [&](int t) { return tensor_problem(model, t); });
   const int layers = model.layer_count();
-  require(where, "pipeline", model, layout.pipeline, layers, [&](int p) {
-    return p <= layers ? std::string() : "exceeds its " + text(layers) + " layers";
-  });
+  require(where, "pipeline", model, layout.pipeline, layers,
+          [&](int p) { return p <= layers ? std::string() : "exceeds its " + text(layers) + " layers"; });
   const int gpus = static_cast<int>(stage);
   require(where, "expert", model, layout.expert, gpus, [&](int e) { return expert_problem(model, gpus, e); });
 }

@@ -1,5 +1,5 @@
-// Memory of LoRA adapters kept resident beside the weights (Hu et al. 2021, arXiv 2106.09685): two bf16 matrices of the given rank per target.
-// Cut as serving engines cut them: of a column-parallel weight the first matrix is on every rank, of a row-parallel one the second.
+// Memory of LoRA adapters kept resident beside the weights (Hu et al. 2021, arXiv 2106.09685): two bf16 matrices of the given rank per
+// target. Cut as serving engines cut them: of a column-parallel weight the first matrix is on every rank, of a row-parallel one the second.
 #pragma once
 
 #include "base/units.hpp"

@@ -52,7 +52,8 @@ void read_architecture(const JsonReader& reader, ModelSpec& model) {
   if (model.layers.empty()) reader.at("layers").fail("found no layers, accepted: at least one group");
   if (model.encoder_layers > layers) reader.at("encoder_layers").fail("more encoder layers than layers");
   const double total = count_parameters(model).total();
-  if (total > kMostParameters) reader.fail("these sizes make " + std::to_string(static_cast<long long>(total / 1e12)) + "T parameters, accepted: at most 1000T");
+  if (total > kMostParameters)
+    reader.fail("these sizes make " + std::to_string(static_cast<long long>(total / 1e12)) + "T parameters, accepted: at most 1000T");
 }
 
 // An encoder's step cost and KV would be silently wrong, so an entry with one must not pass even when it forgets to say so.

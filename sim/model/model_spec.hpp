@@ -30,27 +30,28 @@ struct AttentionSpec {
   AttentionKind kind = AttentionKind::kFull;
   int heads = 0;
   int kv_heads = 0;
-  int head_dim = 0;     ///< query/key head width (MLA: qk_nope + qk_rope)
-  int v_head_dim = 0;   ///< value head width (= head_dim but for MLA and a few others)
+  int head_dim = 0;    ///< query/key head width (MLA: qk_nope + qk_rope)
+  int v_head_dim = 0;  ///< value head width (= head_dim but for MLA and a few others)
   int window = 0;
   int q_lora = 0, kv_lora = 0, qk_nope = 0, qk_rope = 0;  // MLA
   bool qkv_bias = false;
   bool qk_norm = false;
   bool sinks = false;
-  bool output_gate = false;          ///< a gate as wide as the attention output (Qwen3-Next, Qwen3.5)
-  bool k_eq_v = false;               ///< keys and values come from one projection; both are cached (Gemma 4 full layers)
-  bool cross_attention = false;      ///< a second attention over an encoder's output: parameters are counted, simulation is refused
-  int kv_shared_by = 1;              ///< layers that share one KV cache and K/V projection (Hunyuan-Large: 2)
+  bool output_gate = false;      ///< a gate as wide as the attention output (Qwen3-Next, Qwen3.5)
+  bool k_eq_v = false;           ///< keys and values come from one projection; both are cached (Gemma 4 full layers)
+  bool cross_attention = false;  ///< a second attention over an encoder's output: parameters are counted, simulation is refused
+  int kv_shared_by = 1;          ///< layers that share one KV cache and K/V projection (Hunyuan-Large: 2)
   // sparse attention (DSA): at most `sparse_top_k` tokens attended, chosen by an indexer with its own small cache; `index_heads` 0: the
   // choice of an earlier layer is reused (GLM-5.2)
   int sparse_top_k = 0, index_heads = 0, index_head_dim = 0;
-  // constant-state layers: the state has state_value_heads x state_key_dim x state_value_dim elements (Mamba-1: state_inner x state_key_dim);
-  // for Mamba-2 state_key_heads are the groups that share B and C
+  // constant-state layers: the state has state_value_heads x state_key_dim x state_value_dim elements (Mamba-1: state_inner x
+  // state_key_dim); for Mamba-2 state_key_heads are the groups that share B and C
   int state_key_heads = 0, state_value_heads = 0, state_key_dim = 0, state_value_dim = 0, conv_kernel = 0, state_inner = 0, state_rank = 0;
-  bool full_rank_gate = false;       ///< Kimi Delta Attention: the output gate is one full matrix
+  bool full_rank_gate = false;  ///< Kimi Delta Attention: the output gate is one full matrix
 
   [[nodiscard]] bool has_kv_cache() const {
-    return kind == AttentionKind::kFull || kind == AttentionKind::kSlidingWindow || kind == AttentionKind::kChunkedLocal || kind == AttentionKind::kMla;
+    return kind == AttentionKind::kFull || kind == AttentionKind::kSlidingWindow || kind == AttentionKind::kChunkedLocal ||
+           kind == AttentionKind::kMla;
   }
 };
 
@@ -60,12 +61,12 @@ enum class RouterScoring : std::uint8_t { kSoftmax, kSigmoid, kSinkhorn };
 struct MoeSpec {
   int experts = 0;
   int top_k = 0;
-  int expert_inter = 0;        ///< inner width of one routed expert
-  int latent = 0;              ///< width the token is projected to before the routed experts and back after them; 0: none (see input_width)
-  int shared_inter = 0;        ///< inner width of all shared experts together; 0 without
-  bool shared_gate = false;    ///< a sigmoid gate on the shared expert (Qwen2-MoE, Qwen3-Next)
+  int expert_inter = 0;      ///< inner width of one routed expert
+  int latent = 0;            ///< width the token is projected to before the routed experts and back after them; 0: none (see input_width)
+  int shared_inter = 0;      ///< inner width of all shared experts together; 0 without
+  bool shared_gate = false;  ///< a sigmoid gate on the shared expert (Qwen2-MoE, Qwen3-Next)
   int dense_residual_inter = 0;  ///< a dense FFN in parallel with the experts (Arctic)
-  bool soft_routing = false;   ///< all experts run on every token
+  bool soft_routing = false;     ///< all experts run on every token
   bool expert_bias = false;
   bool router_bias = false;
   RouterScoring scoring = RouterScoring::kSoftmax;
@@ -111,23 +112,23 @@ struct PublishedCounts {
 struct ModelSpec {
   std::string id;
   std::string name;
-  std::string family;       ///< "deepseek", "qwen", "llama", "mixtral", ...: chooses routing defaults
+  std::string family;  ///< "deepseek", "qwen", "llama", "mixtral", ...: chooses routing defaults
   int hidden = 0;
   std::int64_t vocab = 0;
   bool tied_embeddings = false;
-  bool gated_ffn = true;    ///< SwiGLU: three matrices per FFN; else two
+  bool gated_ffn = true;  ///< SwiGLU: three matrices per FFN; else two
   int max_context = 0;
   int norms_per_layer = 2;  ///< RMSNorm or LayerNorm vectors of width `hidden`
   bool norm_bias = false;
-  int encoder_layers = 0;   ///< encoder-decoder models count both stacks in `layers`; an encoder is a refusal reason
+  int encoder_layers = 0;  ///< encoder-decoder models count both stacks in `layers`; an encoder is a refusal reason
   std::vector<LayerGroup> layers;
   NativePrecision native;
-  int mtp_layers = 0;       ///< multi-token-prediction layers in the checkpoint, not counted in parameters
+  int mtp_layers = 0;  ///< multi-token-prediction layers in the checkpoint, not counted in parameters
   PublishedCounts published;
-  std::string confidence;   ///< how near the figures are to the publisher's own configuration: "raw-config", "secondary-config", ...
+  std::string confidence;  ///< how near the figures are to the publisher's own configuration: "raw-config", "secondary-config", ...
   std::vector<std::string> sources;
   std::string notes;
-  std::string refused;      ///< why the model cannot be simulated; only read_model_entry returns such a spec
+  std::string refused;  ///< why the model cannot be simulated; only read_model_entry returns such a spec
 
   [[nodiscard]] int layer_count() const;
   [[nodiscard]] int moe_layer_count() const;
@@ -143,7 +144,7 @@ struct ParameterCount {
   double attention = 0;  ///< projections and state mixers
   double dense_ffn = 0;  ///< dense layers and dense residuals
   double shared_experts = 0;
-  double experts = 0;    ///< all routed experts
+  double experts = 0;  ///< all routed experts
   double router = 0;
   double norms = 0;
   double active_experts = 0;  ///< routed experts one token runs through
@@ -160,7 +161,8 @@ struct ParameterCount {
 /// Counts the matrices and vectors of layer_weights.hpp, plus embeddings and final norm.
 ParameterCount count_parameters(const ModelSpec& model);
 
-/// KV-cache elements that one token adds to one layer (already divided by kv_shared_by); 0 for constant-state layers. GQA: kv_heads x (head_dim
+/// KV-cache elements that one token adds to one layer (already divided by kv_shared_by); 0 for constant-state layers. GQA: kv_heads x
+/// (head_dim
 /// + v_head_dim); MLA: kv_lora + qk_rope, whatever the heads. Includes the index keys of sparse attention.
 double kv_elements_per_token(const AttentionSpec& attention);
 

@@ -37,7 +37,8 @@ Sums stage_sums(const ModelSpec& model, const DeploymentPrecision& precision, co
   Sums sums;
   for (std::size_t g = 0; g < model.layers.size(); ++g) {
     for (const auto& weight : layer_weights(model, model.layers[g])) {
-      sums.add(weight.component, stage.layers[g] * weight.parameters() * bytes_per_parameter(model, precision, weight) / weight.ranks(layout));
+      sums.add(weight.component,
+               stage.layers[g] * weight.parameters() * bytes_per_parameter(model, precision, weight) / weight.ranks(layout));
     }
   }
   const double per_parameter = bytes_per_weight(precision.embeddings);

@@ -65,7 +65,7 @@ TEST_CASE("experts behind a latent are as wide as the latent, and its projection
   ModelSpec model = tiny_moe();
   model.layers[0].moe.latent = 50;
   const ParameterCount count = count_parameters(model);
-  CHECK(count.experts == 2'400'000);                      // 10 x 8 x 3 x 50 x 200
+  CHECK(count.experts == 2'400'000);                        // 10 x 8 x 3 x 50 x 200
   CHECK(count.shared_experts == 300'000 + 10 * 2 * 5'000);  // down and up: 100 x 50 each
 }
 

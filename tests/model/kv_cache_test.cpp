@@ -80,5 +80,6 @@ TEST_CASE("Mamba states have one vector per inner channel") {
   // Jamba: 28 layers x 8192 channels x (16 x 4 bytes + 3 x 2 bytes).
   CHECK(state_bytes_per_sequence(catalogue_model("jamba-v0.1"), 1) == 28.0 * 8192 * (16 * 4 + 3 * 2));
   // Nemotron 3: 40 layers; 128 heads x 64 x 128 in fp32; convolution over 8192 + 2 x 8 x 128 channels.
-  CHECK(state_bytes_per_sequence(catalogue_model("nvidia-nemotron-3-super-120b-a12b-fp8"), 1) == 40.0 * (128 * 64 * 128 * 4 + 3 * 10'240 * 2));
+  CHECK(state_bytes_per_sequence(catalogue_model("nvidia-nemotron-3-super-120b-a12b-fp8"), 1) ==
+        40.0 * (128 * 64 * 128 * 4 + 3 * 10'240 * 2));
 }

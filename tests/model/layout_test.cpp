@@ -29,15 +29,18 @@ TEST_CASE("layouts that divide everything pass") {
 
 TEST_CASE("a tensor width that does not divide the heads is refused with the nearest that do") {
   CHECK(complaint(tiny_dense(), 4, 1, 1, 1) ==
-        "s.json: /deployment/parallel/tensor: tensor width 4 of 'tiny-dense' does not divide the 10 attention heads (nearest accepted: 2, 10)");
+        "s.json: /deployment/parallel/tensor: tensor width 4 of 'tiny-dense' does not divide the 10 attention heads (nearest accepted: 2, "
+        "10)");
   // 5 divides the 10 heads, but 2 KV heads can neither be split nor replicated evenly over 5 ranks.
-  CHECK(complaint(tiny_dense(), 5, 1, 1, 1).find("neither divides the 2 KV heads nor is a multiple of them (nearest accepted: 2, 10)") != std::string::npos);
+  CHECK(complaint(tiny_dense(), 5, 1, 1, 1).find("neither divides the 2 KV heads nor is a multiple of them (nearest accepted: 2, 10)") !=
+        std::string::npos);
 }
 
 TEST_CASE("a tensor width that does not divide the dense FFN is refused") {
   ModelSpec model = tiny_dense();
   model.layers[0].dense_inter = 405;
-  CHECK(complaint(model, 2, 1, 1, 1).find("does not divide the 405 inner channels of the dense FFN (nearest accepted: 1)") != std::string::npos);
+  CHECK(complaint(model, 2, 1, 1, 1).find("does not divide the 405 inner channels of the dense FFN (nearest accepted: 1)") !=
+        std::string::npos);
 }
 
 TEST_CASE("state heads limit the tensor width of constant-state layers") {
@@ -47,7 +50,8 @@ TEST_CASE("state heads limit the tensor width of constant-state layers") {
 }
 
 TEST_CASE("an expert width must divide tensor x attention data and the experts") {
-  CHECK(complaint(tiny_moe(), 2, 1, 3, 1).find("/expert: expert width 3 of 'tiny-moe' does not divide tensor x attention_data = 2 (nearest accepted: 2)") !=
+  CHECK(complaint(tiny_moe(), 2, 1, 3, 1)
+            .find("/expert: expert width 3 of 'tiny-moe' does not divide tensor x attention_data = 2 (nearest accepted: 2)") !=
         std::string::npos);
   // 16 GPUs: 16 does not divide 8 experts, 8 does.
   CHECK(complaint(tiny_moe(), 1, 1, 16, 16).find("does not divide the 8 experts (nearest accepted: 8)") != std::string::npos);
@@ -56,7 +60,8 @@ TEST_CASE("an expert width must divide tensor x attention data and the experts")
 TEST_CASE("the tensor width left inside the experts must divide their inner width") {
   ModelSpec model = tiny_moe();
   model.layers[0].moe.expert_inter = 201;
-  CHECK(complaint(model, 2, 1, 1, 1).find("leaves a tensor width of 2 inside the experts, which does not divide their 201 inner channels (nearest accepted: 2)") !=
+  CHECK(complaint(model, 2, 1, 1, 1)
+            .find("leaves a tensor width of 2 inside the experts, which does not divide their 201 inner channels (nearest accepted: 2)") !=
         std::string::npos);
 }
 
@@ -65,8 +70,8 @@ TEST_CASE("a dense model has no expert width but 1") {
 }
 
 TEST_CASE("a pipeline longer than the model is refused") {
-  CHECK(complaint(tiny_dense(), 1, 11, 1, 1).find("/pipeline: pipeline width 11 of 'tiny-dense' exceeds its 10 layers (nearest accepted: 10)") !=
-        std::string::npos);
+  CHECK(complaint(tiny_dense(), 1, 11, 1, 1)
+            .find("/pipeline: pipeline width 11 of 'tiny-dense' exceeds its 10 layers (nearest accepted: 10)") != std::string::npos);
 }
 
 TEST_CASE("widths that are not positive, or whose product is absurd, are refused without overflow") {

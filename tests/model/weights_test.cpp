@@ -1,7 +1,8 @@
+#include "model/weights.hpp"
+
 #include <doctest/doctest.h>
 
 #include "model/lora.hpp"
-#include "model/weights.hpp"
 #include "tiny_models.hpp"
 
 using namespace moeplan;
@@ -93,8 +94,24 @@ TEST_CASE("leading dense layers fill the first stage, so that the last one has o
   CHECK(bytes.dense_ffn == 0_B);
 }
 
+TEST_CASE("the first stage holds the leading layers, and all stages of a pipeline share the others evenly") {
+  ModelSpec model = tiny_moe();
+  LayerGroup dense = tiny_dense().layers[0];
+  dense.count = 2;
+  dense.leading = true;
+  model.layers[0].count = 8;
+  model.layers.insert(model.layers.begin(), dense);
+  CHECK(extreme_stages(model, 1).at(0).layers == std::vector<double>{2, 8});
+  CHECK(extreme_stages(model, 2).at(0).layers == std::vector<double>{2, 3});
+  CHECK(extreme_stages(model, 2).at(1).layers == std::vector<double>{0, 5});
+  CHECK(extreme_stages(model, 10).at(0).layers == std::vector<double>{1, 0});
+  model.layers[0].leading = false;  // interleaved: every stage has one dense layer in five
+  CHECK(extreme_stages(model, 2).at(0).layers == std::vector<double>{1, 4});
+}
+
 TEST_CASE("precision applies per component, scales included") {
-  const DeploymentPrecision mixed{.weights = Precision::kFp8, .experts = Precision::kMxfp4, .kv_cache = Precision::kBf16, .embeddings = Precision::kFp16};
+  const DeploymentPrecision mixed{
+      .weights = Precision::kFp8, .experts = Precision::kMxfp4, .kv_cache = Precision::kBf16, .embeddings = Precision::kFp16};
   const WeightBytes bytes = weight_bytes_per_gpu(tiny_moe(), mixed, {});
   CHECK(bytes.attention == 240'000_B);
   CHECK(bytes.shared_experts == 300'000_B);
