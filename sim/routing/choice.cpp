@@ -46,9 +46,12 @@ void prepare_copula(RouterChoice& choice, const std::vector<double>& group_varia
   if (!grouped) return;
   const std::vector<double> q = hajek_coefficients(group_variance);
   const double sum = std::accumulate(q.begin(), q.end(), 0.0);
-  for (const double x : q) {
-    choice.group_spread.push_back(std::sqrt(x));
-    choice.group_common.push_back(x / sum);
+  for (std::size_t g = 0; g < q.size(); ++g) {
+    choice.group_spread.push_back(std::sqrt(q[g]));
+    choice.group_common.push_back(q[g] / sum);
+    const auto first = choice.included.begin() + static_cast<std::ptrdiff_t>(g * size);
+    const double mean = std::accumulate(first, first + static_cast<std::ptrdiff_t>(size), 0.0);
+    choice.group_excess.push_back(std::max(0.0, group_variance[g] - mean * (1.0 - mean / choice.top_k)));
   }
 }
 
@@ -70,7 +73,6 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) 
     return choice;
   }
   std::vector<double> weights = choice_weights(shares, choice.top_k);
-  std::vector<double> exchange = exchange_weights(shares, choice.top_k);
   choice.included = std::move(shares);
   for (double& p : choice.included) p *= choice.top_k;
   std::vector<double> group_variance;
@@ -78,12 +80,9 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) 
     MOEPLAN_CHECK(moe.groups <= kMostGroups && moe.experts % moe.groups == 0 && moe.experts / moe.groups * moe.top_groups >= choice.top_k);
     choice.group_size = moe.experts / moe.groups;
     choice.top_groups = moe.top_groups;
-    const std::vector<double> plain = weights;
     group_variance = fit_grouped_weights(choice, weights);
-    for (std::size_t e = 0; e < weights.size(); ++e) exchange[e] *= weights[e] / plain[e];
   }
   choice.table = AliasTable(weights);
-  choice.exchange = AliasTable(exchange);
   prepare_copula(choice, group_variance);
   return choice;
 }
@@ -92,18 +91,17 @@ double LocalityTables::fresh_tokens(double tokens) const { return on() ? extend(
 
 double LocalityTables::inflation(double tokens) const { return on() ? extend(variance, tokens) / tokens : 1.0; }
 
-LocalityTables make_locality_tables(const RoutingLocality& locality, double crowding) {
+LocalityTables make_locality_tables(const RoutingLocality& locality) {
   LocalityTables tables;
   tables.locality = locality;
   if (locality.copy <= 0) return tables;
   const auto reach = static_cast<std::size_t>(locality.reach);
-  MOEPLAN_CHECK(reach > 0 && locality.copy < 1 && crowding >= 0);
-  const double copy = std::max(0.0, 1.0 - (1.0 - locality.copy) / std::max(0.1, 1.0 - crowding));
+  MOEPLAN_CHECK(reach > 0 && locality.copy < 1);
   std::vector<double> lag(reach);
   for (std::size_t d = 0; d < reach; ++d) lag[d] = std::pow(static_cast<double>(d + 1), -locality.decay);
   tables.lag = AliasTable(lag);
   const double sum = std::accumulate(lag.begin(), lag.end(), 0.0);
-  for (double& q : lag) q *= copy / sum;
+  for (double& q : lag) q *= locality.copy / sum;
   // Token t copies from distance l with probability lag[l - 1] unless that lies before the first token. Then the correlation of tokens
   // s < t is the sum over l of lag[l - 1] times that of s and t - l; both tables grow linearly beyond a few reaches.
   const std::size_t length = 3 * reach;

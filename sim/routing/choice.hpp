@@ -18,7 +18,6 @@ struct RouterChoice {
   int top_groups = 0;
   std::vector<double> included;  ///< P(expert chosen by a token); sums to top_k
   AliasTable table;              ///< by weight for drawing top_k in succession
-  AliasTable exchange;           ///< by weight for redrawing one of top_k
 
   // Gaussian copula of the counts (count_sampler.hpp). The standard score of expert e of group g is
   // own[e] z_e + common[e] (shift_g - sum over j in g of spread[j] z_j); without groups all experts form one, whose shift is 0.
@@ -29,6 +28,7 @@ struct RouterChoice {
   std::vector<double> spread;
   std::vector<double> group_spread;    ///< shift_g = group_spread[g] y_g - group_common[g] sum over h of group_spread[h] y_h
   std::vector<double> group_common;
+  std::vector<double> group_excess;    ///< variance of a group's total per token beyond that of independent experts
 
   [[nodiscard]] int groups() const { return group_size > 0 ? experts / group_size : 1; }
 };
@@ -41,17 +41,16 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares);
 struct LocalityTables {
   RoutingLocality locality;
   AliasTable lag;                ///< draws distance - 1
-  std::vector<double> fresh;     ///< fresh[t]: expected number of choices not copied among the first t tokens, per slot
+  std::vector<double> fresh;     ///< fresh[t]: expected number of uncopied tokens among the first t
   std::vector<double> variance;  ///< variance[t] of a count over the first t tokens, in units of one token's variance
 
   [[nodiscard]] bool on() const { return locality.copy > 0; }
-  /// Expected number of uncopied choices among `tokens` neighbours, per slot.
+  /// Expected number of uncopied tokens among `tokens` neighbours.
   [[nodiscard]] double fresh_tokens(double tokens) const;
   /// Variance of a count over `tokens` neighbours / variance over as many independent tokens.
   [[nodiscard]] double inflation(double tokens) const;
 };
 
-/// `crowding` = (top_k - 1) x sum of squared shares: redrawn choices avoid the kept ones, which shortens the memory by 1 / (1 - crowding).
-LocalityTables make_locality_tables(const RoutingLocality& locality, double crowding = 0);
+LocalityTables make_locality_tables(const RoutingLocality& locality);
 
 }  // namespace moeplan

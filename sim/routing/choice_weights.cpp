@@ -9,7 +9,7 @@ namespace moeplan {
 namespace {
 
 constexpr int kSteps = 64;      // of the integral; the expected number of arrivals is the variable
-constexpr int kIterations = 12;
+constexpr int kIterations = 40;
 
 /// Roughly solves sum_e (1 - exp(-w_e t)) = arrivals for t: it only places a point of the integral.
 double time_of(std::span<const double> weights, double arrivals, double guess) {
@@ -91,6 +91,9 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, int
       open_before[e] = open[e];
     }
   }
+  double sum = 0;  // is top_k but for the error of the integral, which is about the same for all
+  for (const double p : included) sum += p;
+  for (double& p : included) p = std::min(1.0, p * top_k / sum);
   return included;
 }
 
@@ -108,35 +111,6 @@ std::vector<double> choice_weights(std::span<const double> shares, int top_k) {
       weights[e] *= std::log1p(-wanted) / std::log1p(-std::min(got[e], 1.0 - 1e-9));
     }
     if (worst < 2e-3) break;
-  }
-  return weights;
-}
-
-std::vector<double> exchange_weights(std::span<const double> shares, int top_k) {
-  if (top_k == 1) return {shares.begin(), shares.end()};
-  const auto k = static_cast<std::size_t>(top_k);
-  std::vector<double> weights(shares.size());
-  for (std::size_t e = 0; e < shares.size(); ++e) weights[e] = top_k * shares[e] / (1.0 - top_k * shares[e]);
-  std::vector<double> sums(k + 1);  // elementary symmetric sums of the weights
-  std::vector<double> got(shares.size());
-  for (int i = 0; i < kIterations; ++i) {
-    std::fill(sums.begin(), sums.end(), 0.0);
-    sums[0] = 1.0;
-    for (const double w : weights) {
-      for (std::size_t m = k; m > 0; --m) sums[m] += w * sums[m - 1];
-    }
-    double worst = 0;
-    for (std::size_t e = 0; e < shares.size(); ++e) {
-      double without = 1.0;  // the sums over the other experts, from order 0 to k - 1
-      for (std::size_t m = 1; m < k; ++m) without = sums[m] - weights[e] * without;
-      got[e] = std::clamp(weights[e] * without / sums[k], 1e-12, 1.0 - 1e-9);
-      worst = std::max(worst, std::abs(got[e] / (top_k * shares[e]) - 1.0));
-    }
-    if (worst < 2e-3) break;
-    for (std::size_t e = 0; e < shares.size(); ++e) {
-      const double wanted = top_k * shares[e];
-      weights[e] *= wanted / (1.0 - wanted) * (1.0 - got[e]) / got[e];
-    }
   }
   return weights;
 }

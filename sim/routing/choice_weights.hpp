@@ -15,9 +15,4 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, int
 /// sum to 1, each below 1 / top_k.
 std::vector<double> choice_weights(std::span<const double> shares, int top_k);
 
-/// Weights of the product distribution P(set) ~ product of its members' weights (conditional Poisson sampling; Chen, Dempster and Liu 1994)
-/// whose inclusion probabilities are top_k * share, to 0.2 %. Redrawing one member by weight given the others leaves it unchanged, which is
-/// how neighbouring tokens keep part of their experts without changing the popularity.
-std::vector<double> exchange_weights(std::span<const double> shares, int top_k);
-
 }  // namespace moeplan

@@ -31,18 +31,36 @@ std::int32_t binomial_quantile(double n, double p, double log_missed, double dev
 
 double standard_normal(RandomStream& random) { return normal_quantile((static_cast<double>(random.bits32()) + 0.5) * 0x1.0p-32); }
 
-/// Gives or takes single pairs until the counts sum to `wanted`.
-void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t missing, RandomStream& random, std::span<std::int32_t> counts) {
+/// Gives or takes single pairs until the counts sum to `wanted`. With `touched_only`, touched experts stay touched and the others not.
+void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t missing, bool touched_only, RandomStream& random,
+                 std::span<std::int32_t> counts) {
   const int step = missing > 0 ? 1 : -1;
   std::int64_t tries = 0;
   while (missing != 0) {
     std::size_t e = choice.table.draw(random);
-    if (++tries > 100000) e = static_cast<std::size_t>(tries) % counts.size();
+    if (++tries > 100000) {  // nearly everything is at a limit: anything goes
+      e = static_cast<std::size_t>(tries) % counts.size();
+      touched_only = false;
+    }
     const std::int64_t next = std::int64_t{counts[e]} + step;
-    if (next < 0 || next > tokens) continue;
+    if (next < 0 || next > tokens || (touched_only && (next == 0 || counts[e] == 0))) continue;
     counts[e] = static_cast<std::int32_t>(next);
     missing -= step;
   }
+}
+
+/// A gamma variate of the given mean and variance (Wilson and Hilferty's cube), or, where that would be wrong because the deviation exceeds
+/// the mean by much, 0 or an exponential with the same two moments.
+double non_negative(double mean, double variance, RandomStream& random) {
+  const double shape = mean * mean / variance;
+  if (shape >= 0.6) {
+    const double ninth = 1.0 / (9.0 * shape);
+    const double root = 1.0 - ninth + std::sqrt(ninth) * standard_normal(random);
+    return root > 0 ? mean * root * root * root : 0.0;
+  }
+  const double some = 2.0 * shape / (1.0 + shape);
+  const double u = random.uniform_positive();
+  return u < some ? -mean / some * std::log(u / some) : 0.0;
 }
 
 /// Fluctuation of the group totals, whose sum is fixed.
@@ -80,22 +98,38 @@ std::int64_t draw_independent(const RouterChoice& choice, double tokens, RandomS
   return sum;
 }
 
-/// Turns counts of uncopied choices into counts of all choices of `tokens` tokens; returns their sum.
-std::int64_t add_copies(double tokens, double fresh, double inflation, RandomStream& random, std::span<std::int32_t> counts, std::int64_t sum) {
+/// Turns counts of uncopied tokens into counts of all `tokens` tokens; returns their sum. The copies of an expert's f uncopied choices have
+/// mean f (ratio - 1) and variance f ratio (inflation - ratio), so that the variance in all is inflation times that of independent tokens.
+std::int64_t add_copies(const RouterChoice& choice, double tokens, double fresh, double inflation, RandomStream& random,
+                        std::span<std::int32_t> counts, std::int64_t sum) {
   const double ratio = tokens / fresh;
-  const double extra_variance = std::max(0.0, ratio * (inflation - ratio));
-  std::array<double, kMostExperts> noise;
-  double shared = 0;
-  for (std::size_t e = 0; e < counts.size(); ++e) {
-    if (counts[e] == 0) continue;
-    noise[e] = std::sqrt(counts[e] * extra_variance) * standard_normal(random);
-    shared += noise[e];
+  const double excess = std::max(1e-3, inflation - ratio);
+  const auto groups = static_cast<std::size_t>(choice.groups());
+  const std::size_t size = counts.size() / groups;
+  std::array<double, kMostExperts> copies;
+  double drawn = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    double in_group = 0;
+    for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
+      if (counts[e] == 0) continue;
+      copies[e] = non_negative(counts[e] * (ratio - 1.0), counts[e] * ratio * excess, random);
+      in_group += copies[e];
+    }
+    if (groups > 1 && in_group > 0) {  // whole tokens are copied, and the experts of a group come together
+      const double shift = std::sqrt(tokens * excess * choice.group_excess[g]) * standard_normal(random);
+      const double factor = std::max(0.0, 1.0 + shift / in_group);
+      for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
+        if (counts[e] > 0) copies[e] *= factor;
+      }
+      in_group *= factor;
+    }
+    drawn += in_group;
   }
+  const double scale = drawn > 0 ? (ratio - 1.0) * static_cast<double>(sum) / drawn : 0.0;
   std::int64_t total = 0;
   for (std::size_t e = 0; e < counts.size(); ++e) {
     if (counts[e] == 0) continue;
-    const double x = counts[e] * (ratio - shared / static_cast<double>(sum)) + noise[e] + 0.5;
-    counts[e] = static_cast<std::int32_t>(std::clamp(x, 1.0, tokens));
+    counts[e] = static_cast<std::int32_t>(std::min(tokens, counts[e] + copies[e] * scale + 0.5));
     total += counts[e];
   }
   return total;
@@ -126,15 +160,11 @@ void sample_counts(const RouterChoice& choice, const LocalityTables* locality, s
                    std::span<std::int32_t> counts) {
   MOEPLAN_CHECK(counts.size() <= kMostExperts && tokens < (std::int64_t{1} << 31));
   const auto all = static_cast<double>(tokens);
-  std::int64_t sum = 0;
-  if (locality != nullptr && locality->on()) {
-    const double fresh = locality->fresh_tokens(all);
-    sum = draw_independent(choice, fresh, random, counts);
-    sum = add_copies(all, fresh, locality->inflation(all), random, counts, sum);
-  } else {
-    sum = draw_independent(choice, all, random, counts);
-  }
-  restore_sum(choice, tokens, tokens * choice.top_k - sum, random, counts);
+  const bool neighbours = locality != nullptr && locality->on();
+  const double fresh = neighbours ? locality->fresh_tokens(all) : all;
+  std::int64_t sum = draw_independent(choice, fresh, random, counts);
+  if (neighbours) sum = add_copies(choice, all, fresh, locality->inflation(all), random, counts, sum);
+  restore_sum(choice, tokens, tokens * choice.top_k - sum, neighbours, random, counts);
 }
 
 }  // namespace moeplan

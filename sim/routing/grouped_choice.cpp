@@ -10,8 +10,8 @@
 namespace moeplan {
 namespace {
 
-constexpr int kTrialTokens = 6000;
-constexpr int kRounds = 4;
+constexpr int kTrialTokens = 5000;
+constexpr int kRounds = 7;
 constexpr std::size_t kClasses = 12;  // experts of similar popularity are corrected together, to average the noise of the trials
 
 struct Trial {
@@ -23,25 +23,27 @@ Trial draw_trial(const RouterChoice& choice, RandomStream& random) {
   const auto groups = static_cast<std::size_t>(choice.groups());
   Trial trial;
   trial.counts.assign(choice.included.size(), 0);
-  std::vector<std::int32_t> total(groups, 0);
+  std::vector<std::uint16_t> token(static_cast<std::size_t>(choice.top_k));
+  std::vector<double> chosen(groups);
   std::vector<double> sum(groups, 0.0);
   std::vector<double> squares(groups, 0.0);
   for (int t = 0; t < kTrialTokens; ++t) {
-    sample_tokens(choice, nullptr, 1, random, trial.counts);
+    sample_token(choice, random, token);
+    std::fill(chosen.begin(), chosen.end(), 0.0);
+    for (const std::uint16_t expert : token) {
+      ++trial.counts[expert];
+      ++chosen[expert / static_cast<std::size_t>(choice.group_size)];
+    }
     for (std::size_t g = 0; g < groups; ++g) {
-      const auto first = trial.counts.begin() + static_cast<std::ptrdiff_t>(g) * choice.group_size;
-      const std::int32_t now = std::accumulate(first, first + choice.group_size, 0);
-      const double chosen = now - total[g];
-      total[g] = now;
-      sum[g] += chosen;
-      squares[g] += chosen * chosen;
+      sum[g] += chosen[g];
+      squares[g] += chosen[g] * chosen[g];
     }
   }
   for (std::size_t g = 0; g < groups; ++g) trial.group_variance.push_back(squares[g] / kTrialTokens - std::pow(sum[g] / kTrialTokens, 2));
   return trial;
 }
 
-/// Multiplies the weights of each set of experts by (wanted / drawn)^gain.
+/// Multiplies the weights of each set of experts by (wanted / drawn)^gain, less what may be noise of the trial.
 template <class SetOf>
 void correct(const RouterChoice& choice, const Trial& trial, double gain, std::size_t sets, SetOf set_of, std::vector<double>& weights) {
   std::vector<double> wanted(sets, 0.0);
@@ -50,10 +52,13 @@ void correct(const RouterChoice& choice, const Trial& trial, double gain, std::s
     wanted[set_of(e)] += choice.included[e] * kTrialTokens;
     drawn[set_of(e)] += trial.counts[e];
   }
-  for (std::size_t e = 0; e < weights.size(); ++e) {
-    const double ratio = (wanted[set_of(e)] + 1.0) / (drawn[set_of(e)] + 1.0);
-    weights[e] *= std::pow(std::clamp(ratio, 0.5, 2.0), gain);
+  std::vector<double> factor(sets);
+  for (std::size_t i = 0; i < sets; ++i) {
+    const double off = std::log((wanted[i] + 1.0) / (drawn[i] + 1.0));
+    const double noise = 1.5 / (drawn[i] + 1.0);
+    factor[i] = std::exp(gain * std::clamp(off * std::max(0.0, 1.0 - noise / std::max(off * off, 1e-12)), -0.7, 0.7));
   }
+  for (std::size_t e = 0; e < weights.size(); ++e) weights[e] *= factor[set_of(e)];
 }
 
 }  // namespace
@@ -75,7 +80,7 @@ std::vector<double> fit_grouped_weights(RouterChoice& choice, std::vector<double
     choice.table = AliasTable(weights);
     const Trial trial = draw_trial(choice, random);
     for (std::size_t g = 0; g < group_variance.size(); ++g) group_variance[g] += trial.group_variance[g] / kRounds;
-    const double gain = round == 1 ? 1.0 : 1.0 / (round - 1.0);
+    const double gain = round <= 3 ? 1.2 : 1.2 / (round - 2.0);
     correct(choice, trial, gain, kClasses, [&](std::size_t e) { return popularity_class[e]; }, weights);
     correct(choice, trial, gain, group_variance.size(), [&](std::size_t e) { return e / static_cast<std::size_t>(choice.group_size); }, weights);
   }

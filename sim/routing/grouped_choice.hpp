@@ -12,7 +12,7 @@ namespace moeplan {
 inline constexpr int kMostGroups = 64;
 
 /// Corrects `weights` (on entry those of ungrouped drawing) and returns the variance, per token, of the choices in each group.
-/// `choice` has its sizes and wanted inclusion probabilities. About 20,000 tokens are drawn; the probabilities then hold to about 1 %.
+/// `choice` has its sizes and wanted inclusion probabilities. 35,000 tokens are drawn; the probabilities then hold to about 1 %.
 std::vector<double> fit_grouped_weights(RouterChoice& choice, std::vector<double>& weights);
 
 }  // namespace moeplan

@@ -19,20 +19,8 @@ struct Layer {
 };
 
 /// Token by token where that is cheaper than one normal per expert, and where counts are too small for the counts' approximation.
-bool worth_drawing_tokens(const RouterChoice& choice, std::int64_t tokens, bool neighbours) {
-  return tokens * choice.top_k <= std::max(512, (neighbours ? 3 : 5) * choice.experts);
-}
-
-/// See make_locality_tables; the mean over the layers.
-double crowding(const std::vector<Layer>& layers) {
-  double sum = 0;
-  for (const Layer& layer : layers) {
-    double squares = 0;
-    for (const double p : layer.choice.included) squares += p * p;
-    const double k = layer.choice.top_k;
-    sum += (k - 1.0) * squares / (k * k);
-  }
-  return sum / static_cast<double>(layers.size());
+bool worth_drawing_tokens(const RouterChoice& choice, std::int64_t tokens) {
+  return tokens * choice.top_k <= std::max(512, (choice.group_size > 0 ? 3 : 5) * choice.experts);
 }
 
 class RouterLoadSampler final : public LoadSampler {
@@ -55,7 +43,7 @@ class RouterLoadSampler final : public LoadSampler {
     } else {
       out.tokens_per_expert.assign(static_cast<std::size_t>(choice.experts), 0);
       const LocalityTables* locality = phase == RoutingPhase::kPrefill ? &locality_ : nullptr;
-      if (mode_ == SamplingMode::kTokens || worth_drawing_tokens(choice, tokens, locality != nullptr && locality->on())) {
+      if (mode_ == SamplingMode::kTokens || worth_drawing_tokens(choice, tokens)) {
         sample_tokens(choice, locality, tokens, random, out.tokens_per_expert);
       } else {
         sample_counts(choice, locality, tokens, random, out.tokens_per_expert);
@@ -95,8 +83,7 @@ std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, c
     Placement placed = make_placement(placement, shares, l);
     made.push_back({make_router_choice(moe, std::move(shares)), std::move(placed)});
   }
-  LocalityTables tables = make_locality_tables(locality, crowding(made));
-  return std::make_unique<RouterLoadSampler>(std::move(made), std::move(tables), placement.ranks, mode);
+  return std::make_unique<RouterLoadSampler>(std::move(made), make_locality_tables(locality), placement.ranks, mode);
 }
 
 }  // namespace moeplan

@@ -21,8 +21,9 @@ struct RecordedCounts {
   std::string source;                       ///< file name for messages
 };
 
-/// Choices of neighbouring tokens of a prompt: a slot repeats the choice of an earlier token with probability `copy`; the distance d to
-/// that token has probability proportional to d^-decay, d = 1 .. reach. Fitted, see scenarios/routing/README.md.
+/// Choices of neighbouring tokens of a prompt: a token repeats the choice of an earlier one with probability `copy`; the distance d to
+/// that token has probability proportional to d^-decay, d = 1 .. reach. Real tokens repeat a part of their experts; all or none with the
+/// same mean reproduces the measured loads as well and keeps the popularity exactly. Fitted, see scenarios/routing/README.md.
 struct RoutingLocality {
   double copy = 0;
   double decay = 1;
@@ -52,13 +53,16 @@ struct PlacementConfig {
   RecordedCounts tuned_on{};     ///< kBalanced: counts the placement was computed on; empty = the popularity it meets
 };
 
-/// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent | "dirichlet" + alpha |
+/// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |
 /// "power_law" + exponent [, range] | "recorded" + file), and optionally noise, collapsed, locality {copy, decay, reach}. Relative files
 /// are taken from `base`. Throws InputError.
 RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base);
 
 /// Reads placement ("contiguous" | "balanced"), redundant_experts and tuned_on (a recorded file) from the same object.
 PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem::path& base, int ranks);
+
+/// Locality as fitted to the DeepSeek-V2-Lite traces; the default of every popularity but uniform.
+RoutingLocality measured_locality();
 
 /// The popularity measured for a model family, or on the nearest measured one; `source` says which.
 RoutingConfig default_routing(const std::string& family, const MoeSpec& moe);

@@ -15,6 +15,9 @@ inline constexpr int kMostChoices = 64;
 /// Most remembered choices of earlier tokens: reach x top_k.
 inline constexpr int kMostHistory = 16384;
 
+/// Draws the top_k different experts of one token into `experts` (at least top_k long).
+void sample_token(const RouterChoice& choice, RandomStream& random, std::span<std::uint16_t> experts);
+
 /// Adds the experts of `tokens` tokens to `counts` (one per expert). With `locality` on, the tokens are consecutive in one prompt and the
 /// first of them has no past.
 void sample_tokens(const RouterChoice& choice, const LocalityTables* locality, std::int64_t tokens, RandomStream& random,
