@@ -176,6 +176,6 @@ std::int64_t CsvReader::integer(std::size_t column) const {
 
 std::size_t CsvReader::line() const { return state_->row_line; }
 std::string CsvReader::where() const { return state_->file + ":" + std::to_string(state_->row_line); }
-void CsvReader::fail(std::string_view what) const { state_->fail(what); }
+void CsvReader::fail(std::string_view what) const { state_->fail(printable(what, 2000)); }
 
 }  // namespace moeplan

@@ -143,6 +143,7 @@ double JsonReader::watts(std::string_view key) const {
 
 std::string JsonReader::where() const { return pointer_.empty() ? file_ : file_ + ": " + printable(pointer_, 200); }
 
-void JsonReader::fail(std::string_view what) const { throw InputError(where(), what); }
+// Callers quote what they found; one line of printable text whatever that was.
+void JsonReader::fail(std::string_view what) const { throw InputError(where(), printable(what, 2000)); }
 
 }  // namespace moeplan

@@ -82,3 +82,8 @@ TEST_CASE("asking a list for members or a text for keys is refused, not a crash"
   CHECK_THROWS_AS(static_cast<void>(r.at("text").elements()), InputError);
   CHECK_FALSE(r.at("text").has("k"));
 }
+
+TEST_CASE("a refusal is one printable line whatever the caller quotes") {
+  const JsonDocument d = document("{}");
+  CHECK(complaint_of([&] { JsonReader(d).fail("found 'a\nb\x01\xFF'"); }) == "s.json: found 'a?b?" "?'");
+}
