@@ -8,7 +8,6 @@
 namespace moeplan {
 namespace {
 
-constexpr int kSteps = 64;      // of the integral; the expected number of arrivals is the variable
 constexpr int kIterations = 40;
 
 /// Roughly solves sum_e (1 - exp(-w_e t)) = arrivals for t: it only places a point of the integral.
@@ -75,12 +74,13 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, int
   double t = 0;
   for (const double w : weights) t += w;
   t = 1e-3 / t;
+  const int steps = std::clamp(static_cast<int>(8192 / n), 64, 512);  // few experts make an uneven integrand, and are cheap
   // From no arrivals to so many that the k-th has surely happened, on a grid that is finer where the expected number is near k.
   const double most = std::min(static_cast<double>(n) - 1e-6, top_k + 6.0 * std::sqrt(static_cast<double>(top_k)) + 6.0);
-  for (int step = 1; step <= kSteps; ++step) {
-    double expected = most * step / kSteps;
+  for (int step = 1; step <= steps; ++step) {
+    double expected = most * step / steps;
     if (most > static_cast<double>(n) - 1.0) {  // few experts: approach the end geometrically
-      expected = static_cast<double>(n) * (1.0 - std::pow(1e-6, static_cast<double>(step) / kSteps));
+      expected = static_cast<double>(n) * (1.0 - std::pow(1e-6, static_cast<double>(step) / steps));
     }
     t = time_of(weights, expected, step > 1 ? t * step / (step - 1) : t);
     for (std::size_t e = 0; e < n; ++e) arrived[e] = -std::expm1(-weights[e] * t);
@@ -110,7 +110,7 @@ std::vector<double> choice_weights(std::span<const double> shares, int top_k) {
       // In log(1 - p), where a weight acts linearly: ratios alone would crawl for experts that nearly every token chooses.
       weights[e] *= std::log1p(-wanted) / std::log1p(-std::min(got[e], 1.0 - 1e-9));
     }
-    if (worst < 2e-3) break;
+    if (worst < 1e-3) break;
   }
   return weights;
 }

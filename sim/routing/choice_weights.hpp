@@ -11,7 +11,7 @@ namespace moeplan {
 /// successive drawing (Rosen 1997); relative error below 1e-3. Precondition: more than `top_k` positive weights.
 std::vector<double> inclusion_probabilities(std::span<const double> weights, int top_k);
 
-/// Weights whose inclusion probabilities are top_k * share, to 0.2 %. Starts from -log(1 - top_k share) and iterates. Precondition: shares
+/// Weights whose inclusion probabilities are top_k * share, to 0.1 %. Starts from -log(1 - top_k share) and iterates. Precondition: shares
 /// sum to 1, each below 1 / top_k.
 std::vector<double> choice_weights(std::span<const double> shares, int top_k);
 

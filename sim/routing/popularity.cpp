@@ -102,7 +102,7 @@ std::vector<double> expert_shares(const RoutingConfig& config, const MoeSpec& mo
   const int top_k = moe.soft_routing ? moe.experts : moe.top_k;
   const double limit = top_k == moe.experts ? 1.0 / top_k : largest_share(moe.experts, top_k);
   if (config.collapsed > 0) collapse(shares, config.collapsed, random);
-  // An expert that was never chosen in a recording may still be chosen: half a count in all.
+  // An expert that a recording never saw chosen may still be chosen, very rarely: zero weights have no logarithm.
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   const double least = sum > 0 ? std::min(0.5, 1e-6 * sum) : 1.0;
   for (double& share : shares) share = std::max(share, least);
