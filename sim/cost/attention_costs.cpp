@@ -8,8 +8,9 @@
 namespace moeplan {
 namespace {
 
-// Kernels no table covers, from the end-to-end study: recurrent state moves at 0.6 of the bandwidth plus 10 us a layer, the sparse-attention
-// indexer adds 15 us, absorbed MLA products run at 0.7 of bandwidth and 0.6 of peak plus 4 us (two products, one launch pair).
+// Kernels no table covers, from the end-to-end study: recurrent state moves at 0.6 of the bandwidth plus 10 us a layer, the
+// sparse-attention indexer adds 15 us, absorbed MLA products run at 0.7 of bandwidth and 0.6 of peak plus 4 us (two products, one launch
+// pair).
 constexpr double kStateBandwidth = 0.6;
 constexpr double kStateFixed = 10e-6;
 constexpr double kStatePeak = 0.3;
@@ -31,7 +32,8 @@ bool windowed(const AttentionSpec& a) {
   return (a.kind == AttentionKind::kSlidingWindow || a.kind == AttentionKind::kChunkedLocal) && a.window > 0;
 }
 
-/// Query-key pairs of `tokens` queries after `prefix` tokens in a windowed layer: token i sees min(prefix + i, w), or its place in its chunk.
+/// Query-key pairs of `tokens` queries after `prefix` tokens in a windowed layer: token i sees min(prefix + i, w), or its place in its
+/// chunk.
 double windowed_pairs(const AttentionSpec& a, double tokens, double prefix) {
   const double w = a.window;
   if (a.kind == AttentionKind::kChunkedLocal) {

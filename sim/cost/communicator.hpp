@@ -29,8 +29,8 @@ class Communicator {
   [[nodiscard]] KernelTime reduce_scatter(double bytes, RankGroup group, bool in_graph) const;
   /// `bytes`: what the busiest rank sends or receives, its own share included.
   [[nodiscard]] KernelTime all_to_all(double bytes, RankGroup group, bool in_graph) const;
-  /// Activations of one micro-batch handed from one pipeline stage to the next, averaged over the `pipeline` hand-overs of a round (the last
-  /// stage returns tokens, charged like a hand-over).
+  /// Activations of one micro-batch handed from one pipeline stage to the next, averaged over the `pipeline` hand-overs of a round (the
+  /// last stage returns tokens, charged like a hand-over).
   [[nodiscard]] KernelTime hand_over(double bytes) const;
 
  private:

@@ -34,8 +34,8 @@ struct CostInputs {
   std::uint64_t seed = 1;
 };
 
-/// Whether tokens travel to their experts' ranks (all-to-all). Otherwise every expert rank sees all tokens: tensor-parallel attention has them
-/// anyway, data-parallel attention gathers them and reduces the outputs back.
+/// Whether tokens travel to their experts' ranks (all-to-all). Otherwise every expert rank sees all tokens: tensor-parallel attention has
+/// them anyway, data-parallel attention gathers them and reduces the outputs back.
 inline bool dispatches(const CostInputs& in) {
   return in.layout.attention_data > 1 && in.layout.expert > 1 && in.engine.expert_comm != ExpertParallelComm::kAllGatherReduceScatter;
 }

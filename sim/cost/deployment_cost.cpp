@@ -92,7 +92,8 @@ DeploymentCost::RankPrefill DeploymentCost::busiest_prefill(std::span<const Pref
   std::array<RankPrefill, kMostCopies> ranks;
   const auto used = std::min<std::size_t>(prefill.size(), static_cast<std::size_t>(copies));
   const auto fewer = [](const RankPrefill& a, const RankPrefill& b) { return a.tokens < b.tokens; };
-  for (const PrefillChunk& chunk : prefill) add_chunk(chunk, *std::min_element(ranks.begin(), ranks.begin() + static_cast<long>(used), fewer));
+  for (const PrefillChunk& chunk : prefill)
+    add_chunk(chunk, *std::min_element(ranks.begin(), ranks.begin() + static_cast<long>(used), fewer));
   return *std::max_element(ranks.begin(), ranks.begin() + static_cast<long>(used), fewer);
 }
 
@@ -162,11 +163,13 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   }
   if (experts_) {
     // One attention copy's stage share of the tokens, all copies together: what enters the experts at once.
-    const double micro_tokens = share(decode_sequences, stages) + (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * stage_share) : 0.0);
+    const double micro_tokens =
+        share(decode_sequences, stages) + (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * stage_share) : 0.0);
     const OctaveGrid::Position at = experts_->find(micro_tokens);
     out.table_index[1] = at.index;
     out.table_blend[1] = at.blend;
-    out.table_blend[2] = static_cast<double>(prefill_tokens) / static_cast<double>(std::max<std::int64_t>(1, decode_sequences + prefill_tokens));
+    out.table_blend[2] =
+        static_cast<double>(prefill_tokens) / static_cast<double>(std::max<std::int64_t>(1, decode_sequences + prefill_tokens));
   }
 }
 

@@ -66,13 +66,10 @@ KernelTime DeviceKernels::mla_prefill(const MlaPrefillShape& s) const {
   return sustained(kernels_.mla_prefill(s), bytes, flops, peak(s.kv), KernelPhase::kPrefill);
 }
 
-KernelTime DeviceKernels::elementwise(double bytes) const {
-  return sustained(kernels_.elementwise(bytes), 0, 0, 1, KernelPhase::kDecode);
-}
+KernelTime DeviceKernels::elementwise(double bytes) const { return sustained(kernels_.elementwise(bytes), 0, 0, 1, KernelPhase::kDecode); }
 
 KernelTime DeviceKernels::roofline(double bytes, double memory_fraction, double flops, double compute_fraction, double fixed) const {
-  const double seconds =
-      std::max(bytes / (bandwidth_ * memory_fraction), flops / (peak(Precision::kBf16) * compute_fraction)) + fixed;
+  const double seconds = std::max(bytes / (bandwidth_ * memory_fraction), flops / (peak(Precision::kBf16) * compute_fraction)) + fixed;
   return {seconds * multiplier_, Origin::kDatasheet};
 }
 

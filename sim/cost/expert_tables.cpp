@@ -10,11 +10,16 @@
 namespace moeplan {
 namespace {
 
-constexpr unsigned kGridBits = 2;             ///< four token counts per octave
+constexpr unsigned kGridBits = 2;  ///< four token counts per octave
 constexpr double kLargestTokens = 1 << 20;
-constexpr int kLayerDraws = 384;              ///< draws per node, over all layers
-constexpr int kComposed = 512;                ///< steps composed of them, at least
+constexpr int kComposed = 512;  ///< steps composed per node, at least
 constexpr int kFewestPerLayer = 4;
+
+/// Draws per layer at a node, a power of two. Few tokens scatter widely and are cheap to draw; with few layers a step's spread is a draw's.
+unsigned draws_per_layer(std::int64_t tokens, int layers) {
+  const int over_all_layers = (tokens <= 2 ? 1536 : tokens <= 4 ? 768 : tokens <= 16 ? 384 : 192) * (layers < 8 ? 4 : 1);
+  return std::bit_ceil(static_cast<unsigned>(std::max(kFewestPerLayer, share(over_all_layers, layers))));
+}
 
 }  // namespace
 
@@ -78,7 +83,7 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   if (tokens <= 0) return point;
   const bool prefill = phase == RoutingPhase::kPrefill;
   RandomStream random(inputs_.seed, prefill ? "cost/experts/prefill" : "cost/experts/decode", node);
-  const auto per_layer = std::bit_ceil(static_cast<unsigned>(std::max(kFewestPerLayer, share(kLayerDraws, layers_))));
+  const unsigned per_layer = draws_per_layer(tokens, layers_);
   const std::vector<LayerDraw> drawn = sample_layers(phase, tokens, static_cast<int>(per_layer), random);
 
   LoadTimer timer(layer_, static_cast<double>(tokens), prefill ? KernelPhase::kPrefill : KernelPhase::kDecode);
@@ -150,7 +155,8 @@ ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_
     }
     first.pairs = (decode_tokens + prefill_tokens) * layer_.moe().top_k;
     const LayerDraw drawn(first);
-    const double slowest = std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
+    const double slowest =
+        std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
     const ExpertDraw one{slowest, layer_.exchange(tokens, drawn.hottest.pairs, phase).seconds, drawn.hottest.pairs / drawn.mean_pairs,
                          drawn.distinct};
     sum.add(one, 1.0);

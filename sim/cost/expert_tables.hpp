@@ -2,8 +2,8 @@
 // time, hottest rank, distinct experts) summed or averaged over the MoE layers.
 //
 // A node of the table samples every layer a few times and composes steps by picking one of its draws for each layer: the mean is that of
-// all draws, the spread that of a sum over layers, which is what a step is. The composed steps are sorted by time and averaged in 64 groups,
-// so that neighbouring token counts can be blended at the same quantile.
+// all draws, the spread that of a sum over layers, which is what a step is. The composed steps are sorted by time and averaged in 64
+// groups, so that neighbouring token counts can be blended at the same quantile.
 #pragma once
 
 #include <array>

@@ -87,8 +87,8 @@ void LayerCosts::state_projections(const LayerGroup& group, Row& row) const {
     if (weight.component != WeightComponent::kAttention || !weight.matrix) continue;
     const bool split_inputs = weight.split == WeightSplit::kRow;
     const double ranks = weight.ranks(inputs_.layout);
-    const GemmShape one{row.tokens, split_inputs ? weight.outputs : weight.outputs / ranks, split_inputs ? weight.inputs / ranks : weight.inputs,
-                        inputs_.precision.weights};
+    const GemmShape one{row.tokens, split_inputs ? weight.outputs : weight.outputs / ranks,
+                        split_inputs ? weight.inputs / ranks : weight.inputs, inputs_.precision.weights};
     std::size_t at = 0;
     while (at < products.size() && (split_inputs || !open[at] || products[at].k != one.k)) ++at;
     if (at < products.size()) {
@@ -150,8 +150,10 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   row.add(StepPart::kRouter, kernels_.elementwise(row.tokens * experts * 8.0));  // fp32 scores written, read by the top-k
   if (moe.shared_inter > 0) gated_mlp(moe.shared_inter, row);
   if (moe.latent > 0) {
-    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, static_cast<double>(moe.latent), hidden, inputs_.precision.weights}, row.phase));
-    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, static_cast<double>(moe.latent), inputs_.precision.weights}, row.phase));
+    row.add(StepPart::kDenseGemm,
+            kernels_.gemm({row.tokens, static_cast<double>(moe.latent), hidden, inputs_.precision.weights}, row.phase));
+    row.add(StepPart::kDenseGemm,
+            kernels_.gemm({row.tokens, hidden, static_cast<double>(moe.latent), inputs_.precision.weights}, row.phase));
   }
   if (moe.dense_residual_inter > 0) gated_mlp(moe.dense_residual_inter, row);
   if (moe.shared_inter > 0 || moe.dense_residual_inter > 0) row.moved += row.layers * 3.0 * kActivationBytes * hidden;

@@ -46,7 +46,8 @@ class LazyRows {
   template <class Build>
   [[nodiscard]] const Row& at(std::size_t node, Build&& build) const {
     const Row* row = ready_[node].load(std::memory_order_acquire);
-    if (row != nullptr) [[likely]] return *row;
+    if (row != nullptr) [[likely]]
+      return *row;
     auto fresh = std::make_unique<Row>(build());
     const std::lock_guard lock(mutex_);
     if (!rows_[node]) {

@@ -1,5 +1,5 @@
-// Times of many rank loads of one token count from a few kernel evaluations: a small table over (pairs, distinct experts) spanning the loads
-// that occur, linear in between. Building a node of the expert tables costs at most 81 kernel evaluations this way, not thousands.
+// Times of many rank loads of one token count from a few kernel evaluations: a small table over (pairs, distinct experts) spanning the
+// loads that occur, linear in between. Building a node of the expert tables costs at most 81 kernel evaluations this way, not thousands.
 #pragma once
 
 #include <limits>

@@ -1,5 +1,5 @@
-// A grid over non-negative numbers with 2^bits nodes per octave, evenly spaced within the octave, and whole numbers below 2^bits. Looking up
-// a node takes bit operations, no logarithm: it is the axis of every table of this floor.
+// A grid over non-negative numbers with 2^bits nodes per octave, evenly spaced within the octave, and whole numbers below 2^bits. Looking
+// up a node takes bit operations, no logarithm: it is the axis of every table of this floor.
 #pragma once
 
 #include <bit>

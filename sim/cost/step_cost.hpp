@@ -16,12 +16,13 @@ namespace moeplan {
 struct PreparedStep {
   std::int32_t decode_sequences = 0;
   std::int32_t prefill_tokens = 0;
-  double fixed_seconds = 0;                        ///< all parts but decode attention, experts and expert communication
-  std::array<double, kStepParts> fixed_parts{};    ///< the same by part
-  std::array<double, kOrigins> fixed_origins{};    ///< the same (host excluded) by origin
-  // decode attention: seconds = f(decode_context); coefficients of the implementation
+  double fixed_seconds = 0;                      ///< all parts but decode attention, experts and expert communication
+  std::array<double, kStepParts> fixed_parts{};  ///< the same by part
+  std::array<double, kOrigins> fixed_origins{};  ///< the same (host excluded) by origin
+  // decode attention: seconds = f(decode_context); coefficients of the implementation (DeploymentCost: [0] = 1 / decode_sequences)
   std::array<double, 8> attention{};
-  // expert tables: cursor and blend per phase
+  // cursors into the implementation's tables (DeploymentCost: [0] sequences of the busiest attention copy, [1] tokens entering the experts)
+  // and how far to blend to the next node; blend [2]: share of prefill among the tokens
   std::array<std::uint32_t, 4> table_index{};
   std::array<double, 4> table_blend{};
   bool pure_decode = true;
@@ -29,12 +30,12 @@ struct PreparedStep {
 
 /// One evaluated step.
 struct StepOutcome {
-  double seconds = 0;            ///< whole step
-  double attention_seconds = 0;  ///< decode attention
-  double experts_seconds = 0;    ///< routed experts, hottest rank, summed over layers
-  double all_to_all_seconds = 0; ///< exposed expert-parallel communication that depends on the routing draw
-  double hottest_over_mean = 1;  ///< load of the hottest expert rank over the mean rank, mean over layers; 1 for dense models
-  double distinct_experts = 0;   ///< experts touched per MoE layer, mean over layers
+  double seconds = 0;             ///< whole step
+  double attention_seconds = 0;   ///< decode attention
+  double experts_seconds = 0;     ///< routed experts, hottest rank, summed over layers
+  double all_to_all_seconds = 0;  ///< exposed expert-parallel communication that depends on the routing draw
+  double hottest_over_mean = 1;   ///< load of the hottest expert rank over the mean rank, mean over layers; 1 for dense models
+  double distinct_experts = 0;    ///< experts touched per MoE layer, mean over layers
   Origin attention_origin = Origin::kDatasheet;
   Origin experts_origin = Origin::kDatasheet;
 };

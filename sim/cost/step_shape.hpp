@@ -19,22 +19,22 @@ struct PrefillChunk {
 
 /// Tokens of one step of one replica. With attention data parallelism the `rank_` figures are those of its busiest copy.
 struct StepShape {
-  std::int32_t decode_sequences = 0;       ///< whole replica
-  std::int64_t decode_context = 0;         ///< KV tokens of those sequences, whole replica
-  std::span<const PrefillChunk> prefill{}; ///< whole replica
+  std::int32_t decode_sequences = 0;        ///< whole replica
+  std::int64_t decode_context = 0;          ///< KV tokens of those sequences, whole replica
+  std::span<const PrefillChunk> prefill{};  ///< whole replica
 };
 
 /// Parts of a step's time, for the report.
 enum class StepPart : std::uint8_t {
-  kDenseGemm,      ///< QKV, output and MLA projections, dense FFN, shared experts
+  kDenseGemm,  ///< QKV, output and MLA projections, dense FFN, shared experts
   kAttention,
   kExperts,
   kRouter,
   kElementwise,
   kLmHead,
-  kAllReduce,      ///< tensor parallel
-  kAllToAll,       ///< expert parallel dispatch and combine, or all-gather and reduce-scatter of attention data parallelism
-  kPipeline,       ///< stage hand-over and bubbles
+  kAllReduce,  ///< tensor parallel
+  kAllToAll,   ///< expert parallel dispatch and combine, or all-gather and reduce-scatter of attention data parallelism
+  kPipeline,   ///< stage hand-over and bubbles
   kHost,
 };
 inline constexpr int kStepParts = 10;

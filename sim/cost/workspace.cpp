@@ -12,9 +12,11 @@ constexpr double kGroupBuffers = 256.0 * 1024 * 1024;
 
 double mixer_width(const AttentionSpec& a, double tensor) {
   const double v_dim = a.v_head_dim > 0 ? a.v_head_dim : a.head_dim;
-  if (a.kind == AttentionKind::kMla) return a.q_lora + a.kv_lora + a.qk_rope + a.heads / tensor * (2.0 * (a.qk_nope + a.qk_rope) + 2.0 * v_dim);
-  if (a.has_kv_cache()) return share(a.heads, static_cast<int>(tensor)) * (a.head_dim + v_dim) +
-                               share(a.kv_heads, static_cast<int>(tensor)) * (a.head_dim + v_dim);
+  if (a.kind == AttentionKind::kMla)
+    return a.q_lora + a.kv_lora + a.qk_rope + a.heads / tensor * (2.0 * (a.qk_nope + a.qk_rope) + 2.0 * v_dim);
+  if (a.has_kv_cache())
+    return share(a.heads, static_cast<int>(tensor)) * (a.head_dim + v_dim) +
+           share(a.kv_heads, static_cast<int>(tensor)) * (a.head_dim + v_dim);
   const double inner = std::max({static_cast<double>(a.state_value_heads) * a.state_value_dim, static_cast<double>(a.state_inner),
                                  static_cast<double>(a.heads) * a.head_dim});
   return 4.0 * inner / tensor;
@@ -59,7 +61,8 @@ Workspace workspace_bytes(const CostInputs& in) {
     const double copies = dispatches(in) ? static_cast<double>(moe.top_k) : 2.0 * in.layout.attention_data;
     communication += kActivationBytes * tokens * copies * hidden;
   }
-  return {Bytes(static_cast<std::int64_t>(std::ceil(std::max(layers, logits)))), Bytes(static_cast<std::int64_t>(std::ceil(communication)))};
+  return {Bytes(static_cast<std::int64_t>(std::ceil(std::max(layers, logits)))),
+          Bytes(static_cast<std::int64_t>(std::ceil(communication)))};
 }
 
 }  // namespace moeplan

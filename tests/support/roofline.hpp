@@ -9,10 +9,10 @@
 namespace moeplan::test {
 
 struct StepWork {
-  double decode = 0;           ///< sequences
-  double context = 0;          ///< of each
-  double prefill = 0;          ///< tokens of one chunk without prefix that ends its prompt
-  double distinct = 0;         ///< experts touched per MoE layer
+  double decode = 0;    ///< sequences
+  double context = 0;   ///< of each
+  double prefill = 0;   ///< tokens of one chunk without prefix that ends its prompt
+  double distinct = 0;  ///< experts touched per MoE layer
 };
 
 /// Seconds, per GPU. Weights of all stages are read one after the other; tokens are spread over stages and attention copies.
@@ -45,7 +45,8 @@ struct Roofline {
       }
       const AttentionSpec& a = group.attention;
       if (!a.has_kv_cache()) continue;
-      const double width = a.kind == AttentionKind::kMla ? a.kv_lora + a.qk_rope : 2.0 * std::min(a.head_dim, a.v_head_dim) * a.kv_heads / tensor;
+      const double width =
+          a.kind == AttentionKind::kMla ? a.kv_lora + a.qk_rope : 2.0 * std::min(a.head_dim, a.v_head_dim) * a.kv_heads / tensor;
       kv += group.count * work.decode * attended_tokens(a, work.context) * width * bytes_per_activation(in.precision.kv_cache);
     }
     const double head = static_cast<double>(in.model.vocab) * in.model.hidden / tensor * bytes_per_weight(in.precision.embeddings);
