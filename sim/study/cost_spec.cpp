@@ -28,7 +28,7 @@ std::vector<Price> prices_of(const std::string& gpu, std::string_view kind, cons
                     provider = csv.column("provider"), date = csv.column("date"), source = csv.column("source");
   std::vector<Price> prices;
   while (csv.next()) {
-    if (csv.text(item) != gpu || csv.text(kind_column) != kind || csv.text(unit) != "usd_per_gpu_hour") continue;
+    if (csv.text(item) != gpu || csv.text(kind_column) != kind || csv.text(unit) != "USD/h per GPU") continue;
     prices.push_back({csv.number(value), fmt::format("{} ({}), {}, {}", csv.text(provider), kind, csv.text(date), csv.text(source))});
   }
   std::sort(prices.begin(), prices.end(), [](const Price& a, const Price& b) {
@@ -39,7 +39,7 @@ std::vector<Price> prices_of(const std::string& gpu, std::string_view kind, cons
 
 /// The median on-demand list price; without one, the owner's total cost at a neocloud.
 Price automatic_price(const JsonReader& reader, const std::string& gpu, const DataRoot& data) {
-  for (const std::string_view kind : {"on_demand", "rental_3yr", "tco_neocloud", "tco_hyperscaler"}) {
+  for (const std::string_view kind : {"rental_on_demand", "rental_3_years", "owner_cost_neocloud", "owner_cost_hyperscaler"}) {
     const std::vector<Price> prices = prices_of(gpu, kind, data);
     if (!prices.empty()) return prices[(prices.size() - 1) / 2];
   }

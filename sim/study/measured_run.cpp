@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <limits>
+
 #include "base/error.hpp"
 #include "input/csv.hpp"
 
@@ -89,7 +91,9 @@ MeasuredRun parse_run(const CsvReader& csv, const Columns& c) {
   run.mode = parse_mode(csv, c.mode);
   run.concurrency = positive(csv, c.concurrency, 0);
   if (run.mode == LoadMode::kClosed && run.concurrency == 0) csv.fail("a closed run must state its concurrency");
-  if (!csv.empty(c.rate)) run.request_rate_per_s = csv.number(c.rate);
+  // "inf" is a benchmark client's word for sending everything at once.
+  if (csv.text(c.rate) == "inf") run.request_rate_per_s = std::numeric_limits<double>::infinity();
+  else if (!csv.empty(c.rate)) run.request_rate_per_s = csv.number(c.rate);
   if (run.mode == LoadMode::kOpen && !(run.request_rate_per_s > 0)) csv.fail("an open run must state request_rate_per_s");
   run.isl = positive(csv, c.isl, 0);
   run.osl = positive(csv, c.osl, 0);

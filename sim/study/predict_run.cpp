@@ -71,8 +71,8 @@ WorkloadConfig run_workload(const MeasuredRun& run) {
       workload.requests = offline_requests(run);
       break;
     case LoadMode::kOpen:
-      workload.arrivals.process = ArrivalProcess::kPoisson;
-      workload.arrivals.rate = run.request_rate_per_s;
+      workload.arrivals.process = std::isinf(run.request_rate_per_s) ? ArrivalProcess::kBatch : ArrivalProcess::kPoisson;
+      if (workload.arrivals.process == ArrivalProcess::kPoisson) workload.arrivals.rate = run.request_rate_per_s;
       workload.requests = 500;
       break;
   }

@@ -1,0 +1,292 @@
+#include "study/simulation.hpp"
+
+#include <fmt/core.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+
+#include "metrics/goodput_metrics.hpp"
+#include "metrics/latency_metrics.hpp"
+#include "metrics/observer_list.hpp"
+#include "metrics/request_counts.hpp"
+#include "metrics/request_log.hpp"
+#include "metrics/step_metrics.hpp"
+#include "metrics/throughput_metrics.hpp"
+#include "study/deployment.hpp"
+#include "study/routing_text.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Reports progress by arrivals, a few hundred times a run.
+class ProgressObserver final : public Observer {
+ public:
+  ProgressObserver(std::uint64_t total, std::function<void(double)> report)
+      : total_(total), every_(std::max<std::uint64_t>(1, total / 256)), report_(std::move(report)) {}
+  void on_arrival(const RequestSpec& spec) override {
+    if (spec.id % every_ == 0) report_(static_cast<double>(spec.id) / static_cast<double>(total_));
+  }
+
+ private:
+  std::uint64_t total_;
+  std::uint64_t every_;
+  std::function<void(double)> report_;
+};
+
+std::vector<LatencyLimit> latency_limits(const std::vector<Objective>& objectives) {
+  std::vector<LatencyLimit> limits;
+  for (const Objective& o : objectives) {
+    if (o.kind == ObjectiveKind::kLatency) limits.push_back({o.statistic.metric, o.bound});
+  }
+  return limits;
+}
+
+/// Everything that watches one run.
+struct Observers {
+  Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured)
+      : latency(measured), throughput(measured), steps(scenario.replicas, deployment.memory().plan.kv_capacity_tokens),
+        goodput(measured, latency_limits(scenario.objectives)) {
+    list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
+    list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
+    list.add(steps, ObserverList::kSteps);
+    list.add(counter, ObserverList::kRequests);
+    list.add(goodput, ObserverList::kRequests);
+  }
+  LatencyMetrics latency;
+  ThroughputMetrics throughput;
+  StepMetrics steps;
+  RequestCounter counter;
+  GoodputMetrics goodput;
+  ObserverList list;
+};
+
+LatencySummary summarise(const Samples& samples) {
+  LatencySummary s;
+  s.count = samples.count();
+  if (s.count == 0) return s;
+  s.mean = samples.mean();
+  s.p50 = samples.quantile(0.50);
+  s.p90 = samples.quantile(0.90);
+  s.p95 = samples.quantile(0.95);
+  s.p99 = samples.quantile(0.99);
+  s.max = samples.max();
+  return s;
+}
+
+StepSummary summarise(const StepKind& kind) {
+  StepSummary s;
+  s.steps = kind.steps;
+  s.mean_s = kind.mean_seconds();
+  for (int i = 0; i < kStepParts; ++i) s.share[static_cast<std::size_t>(i)] = kind.share(static_cast<StepPart>(i));
+  return s;
+}
+
+ThroughputSummary summarise(const Throughput& t, int gpus) {
+  ThroughputSummary s;
+  s.requests_per_s = t.requests_per_s;
+  s.output_tokens_per_s = t.output_tokens_per_s;
+  s.total_tokens_per_s = t.total_tokens_per_s;
+  s.output_tokens_per_s_per_gpu = t.output_tokens_per_s / gpus;
+  s.offered_per_s = t.offered_per_s;
+  s.saturated = t.saturated();
+  return s;
+}
+
+ObjectiveResult judge(const Objective& objective, const Observers& seen) {
+  ObjectiveResult result{objective, std::nullopt, false};
+  const Throughput& t = seen.throughput.result();
+  switch (objective.kind) {
+    case ObjectiveKind::kLatency:
+      if (seen.latency.of(objective.statistic.metric).count() == 0) return result;
+      result.value = seen.latency.value(objective.statistic);
+      result.met = *result.value <= objective.bound && !t.saturated();
+      return result;
+    case ObjectiveKind::kOutputTokensPerSecond: result.value = t.output_tokens_per_s; break;
+    case ObjectiveKind::kRequestsPerSecond: result.value = t.requests_per_s; break;
+    case ObjectiveKind::kGoodput: result.value = seen.goodput.requests_per_s(); break;
+  }
+  result.met = *result.value >= objective.bound;
+  return result;
+}
+
+std::optional<CostSummary> price(const Scenario& scenario, const ThroughputSummary& t) {
+  const NodeSpec& node = scenario.deployment.cluster.node;
+  const double watts = node.max_watts ? *node.max_watts : scenario.deployment.cluster.gpu.tdp_watts * node.gpus;
+  const auto per_gpu = usd_per_gpu_hour(scenario.cost, node.gpus, watts);
+  if (!per_gpu) return std::nullopt;
+  CostSummary cost;
+  cost.usd_per_gpu_hour = *per_gpu;
+  cost.usd_per_hour = *per_gpu * scenario.replicas * scenario.deployment.layout.gpus();
+  cost.source = scenario.cost.rental_source;
+  const double per_second = cost.usd_per_hour / 3600.0;
+  if (t.output_tokens_per_s > 0) cost.usd_per_million_output_tokens = per_second / t.output_tokens_per_s * 1e6;
+  if (t.total_tokens_per_s > 0) cost.usd_per_million_total_tokens = per_second / t.total_tokens_per_s * 1e6;
+  if (t.requests_per_s > 0) cost.usd_per_request = per_second / t.requests_per_s;
+  return cost;
+}
+
+void add_warnings(const Scenario& scenario, const Observers& seen, Result& result) {
+  const Throughput& t = seen.throughput.result();
+  if (t.saturated()) result.warnings.push_back(fmt::format("saturated ({}): more load is offered than served", to_string(t.saturation)));
+  if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
+  const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
+  const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
+  if (scenario.deployment.cost_profile.empty()) {
+    result.warnings.push_back("no measured kernels of this GPU: step times rest on datasheet peaks and generic achievable fractions");
+  }
+  if (extrapolated > 0.05) result.warnings.push_back(fmt::format("{:.0f} % of the kernel time lies outside the measured shapes", extrapolated * 100));
+  if (transferred > 0.05) result.warnings.push_back(fmt::format("{:.0f} % of the kernel time is transferred from other kernels or GPUs", transferred * 100));
+}
+
+Result collect(const Scenario& scenario, const Deployment& deployment, const Observers& seen, const CountingSource& source) {
+  Result result;
+  result.memory = deployment.memory();
+  result.latency.emplace();
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    (*result.latency)[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
+  }
+  result.throughput = summarise(seen.throughput.result(), scenario.replicas * scenario.deployment.layout.gpus());
+  result.decode_step = summarise(seen.steps.decode());
+  result.prefill_step = summarise(seen.steps.prefill());
+  result.origin_share = seen.steps.origin_shares();
+  if (scenario.deployment.model.is_moe() && seen.steps.steps() > 0) {
+    const LogHistogram& hottest = seen.steps.hottest_over_mean();
+    result.experts = ExpertSummary{hottest.mean(), hottest.quantile(0.5), hottest.quantile(0.99), seen.steps.mean_distinct_experts(),
+                                   routing_text(scenario.deployment.routing)};
+  }
+  const RequestCounts counts = seen.counter.counts(source.issued());
+  result.requests = {counts.arrived, counts.completed, counts.rejected(), counts.preempted, counts.in_flight};
+  for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
+  result.cost = price(scenario, *result.throughput);
+  result.mean_batch = seen.steps.mean_running();
+  result.utilisation = seen.steps.mean_utilisation();
+  result.kv_utilisation = seen.steps.mean_kv_utilisation();
+  result.warnings = scenario.warnings;
+  add_warnings(scenario, seen, result);
+  return result;
+}
+
+/// Remembers the end of the run.
+class EndObserver final : public Observer {
+ public:
+  void on_end(SimTime now) override { end_ = now; }
+  [[nodiscard]] double seconds() const { return to_seconds(end_).value(); }
+
+ private:
+  SimTime end_{0};
+};
+
+Result run_once(const Scenario& scenario, const Deployment& deployment, const RunOptions& options, std::uint64_t seed, bool first) {
+  const auto inner = make_request_source(scenario.workload, seed);
+  CountingSource source(*inner);
+  const MeasuredRequests measured{.total = source.total(),
+                                  .warmup = scenario.workload.warmup_requests,
+                                  .closed = source.closed(),
+                                  .batch = scenario.workload.arrivals.process == ArrivalProcess::kBatch};
+  Observers seen(scenario, deployment, measured);
+  EndObserver end;
+  seen.list.add(end, 0);
+  std::optional<RequestLog> log;
+  if (first && !options.requests_file.empty()) {
+    std::vector<std::string> classes;
+    for (const WorkloadClass& c : scenario.workload.classes) classes.push_back(c.name);
+    log.emplace(options.requests_file, classes);
+    seen.list.add(*log, ObserverList::kRequests);
+  }
+  std::optional<ProgressObserver> progress;
+  if (options.progress && options.replications == 1) {
+    progress.emplace(source.total(), options.progress);
+    seen.list.add(*progress, ObserverList::kRequests);
+  }
+  simulate(deployment.cluster(scenario.replicas, scenario.router), deployment.cost(), source, seen.list, seed);
+  Result result = collect(scenario, deployment, seen, source);
+  result.duration_s = end.seconds();
+  return result;
+}
+
+/// Two-sided 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5), within 0.3 % for 2 degrees of freedom or more.
+double student_t(int degrees) {
+  if (degrees == 1) return 12.7062;
+  if (degrees == 2) return 4.3027;
+  const double z = 1.959964;
+  const double n = degrees;
+  const double z3 = z * z * z;
+  const double z5 = z3 * z * z;
+  const double z7 = z5 * z * z;
+  return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n) + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n);
+}
+
+/// Replaces `value` in the first result by the mean over replications and gives its 95 % interval.
+template <class Get>
+std::array<double, 2> average(std::vector<Result>& results, Get value) {
+  const double n = static_cast<double>(results.size());
+  double sum = 0;
+  for (Result& r : results) sum += value(r);
+  const double mean = sum / n;
+  double squares = 0;
+  for (Result& r : results) squares += (value(r) - mean) * (value(r) - mean);
+  const double half = student_t(static_cast<int>(results.size()) - 1) * std::sqrt(squares / (n - 1) / n);
+  value(results.front()) = mean;
+  return {std::max(0.0, mean - half), mean + half};
+}
+
+/// One result out of several: means and intervals of latencies and throughput; everything else is the first run's.
+Result combine(std::vector<Result> results) {
+  std::map<std::string, std::array<double, 2>> intervals;
+  using Member = double LatencySummary::*;
+  static constexpr std::array<std::pair<const char*, Member>, 6> kStatistics = {{{"mean", &LatencySummary::mean},
+                                                                                 {"p50", &LatencySummary::p50},
+                                                                                 {"p90", &LatencySummary::p90},
+                                                                                 {"p95", &LatencySummary::p95},
+                                                                                 {"p99", &LatencySummary::p99},
+                                                                                 {"max", &LatencySummary::max}}};
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    if ((*results.front().latency)[static_cast<std::size_t>(metric)].count == 0) continue;
+    for (const auto& [name, member] : kStatistics) {
+      intervals[fmt::format("{}.{}", to_string(metric), name)] =
+          average(results, [metric, m = member](Result& r) -> double& { return (*r.latency)[static_cast<std::size_t>(metric)].*m; });
+    }
+  }
+  intervals["throughput.requests_per_s"] = average(results, [](Result& r) -> double& { return r.throughput->requests_per_s; });
+  intervals["throughput.output_tokens_per_s"] = average(results, [](Result& r) -> double& { return r.throughput->output_tokens_per_s; });
+  Result result = std::move(results.front());
+  result.intervals = std::move(intervals);
+  result.replications = static_cast<int>(results.size());
+  return result;
+}
+
+}  // namespace
+
+Result memory_only(const Scenario& scenario) {
+  Result result;
+  result.memory = plan_deployment_memory(scenario.deployment);
+  result.warnings = scenario.warnings;
+  if (!result.memory.plan.fits) {
+    result.warnings.push_back(fmt::format("does not fit: {:.1f} GB missing per GPU", result.memory.plan.missing.as_double() / 1e9));
+  }
+  return result;
+}
+
+Result run_scenario(const Scenario& scenario, const RunOptions& options) {
+  Result fit = memory_only(scenario);
+  if (!fit.memory.plan.fits) return fit;
+  const Deployment deployment(scenario.deployment, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated);
+  if (options.replications == 1) return run_once(scenario, deployment, options, scenario.seed, true);
+  std::optional<tbb::global_control> limit;
+  if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
+  std::vector<Result> results(static_cast<std::size_t>(options.replications));
+  std::atomic<int> done{0};
+  tbb::parallel_for(0, options.replications, [&](int i) {
+    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
+    if (options.progress) options.progress(static_cast<double>(++done) / options.replications);
+  });
+  return combine(std::move(results));
+}
+
+}  // namespace moeplan
