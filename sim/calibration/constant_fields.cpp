@@ -11,7 +11,7 @@ constexpr std::array<ConstantField<GemmConstants>, 9> kGemm{{{"t0_us", &GemmCons
                                                              {"k_half", &GemmConstants::k_half, 1, 3000},
                                                              {"eq", &GemmConstants::eq, 0.02, 6},
                                                              {"l2_gain", &GemmConstants::l2_gain, 1, 8},
-                                                             {"l2_frac", &GemmConstants::l2_frac, 0.03, 4}}};
+                                                             {"l2_frac", &GemmConstants::l2_frac, 0.03, 1}}};
 
 constexpr std::array<ConstantField<MoeConstants>, 12> kMoe{{{"t0_us", &MoeConstants::t0, 1, 120},
                                                             {"tk_us", &MoeConstants::tk, 0.01, 12},

@@ -120,6 +120,7 @@ ResidualTable table_from(const JsonReader& json) {
     if (shape.lines.empty()) entry.fail("a shape has no lines");
     table.shapes().push_back(std::move(shape));
   }
+  table.finish();
   return table;
 }
 

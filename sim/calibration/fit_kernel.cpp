@@ -324,13 +324,14 @@ class KernelFit {
   }
 
  public:
-  static ErrorSummary error_of(const Constants& c, const KernelRows<Operation>& set, const KernelDevice& device) {
+  static ErrorSummary error_of(const Constants& c, const ResidualTable& table, const KernelRows<Operation>& set, const KernelDevice& device) {
     KernelFit fit(set, device);
-    std::vector<double> errors;
+    std::vector<double> by_form, by_table;
+    std::vector<std::pair<double, WorstRow>> worst;
     for (const auto* row : fit.fit_rows_) {
-      if (fit.judged(c, *row)) errors.push_back(fit.form(c, *row) / row->us - 1);
+      if (fit.judged(c, *row)) fit.judge(c, table, *row, by_form, by_table, worst);
     }
-    return summarise(errors);
+    return summarise(by_table);
   }
 
  private:
@@ -350,13 +351,15 @@ FittedKernel<Operation> fit_kernel(const KernelRows<Operation>& set, const Kerne
 }
 
 template <class Operation>
-ErrorSummary form_error(const typename Operation::Constants& constants, const KernelRows<Operation>& set, const KernelDevice& device) {
-  return KernelFit<Operation>::error_of(constants, set, device);
+ErrorSummary error_of(const typename Operation::Constants& constants, const ResidualTable& table, const KernelRows<Operation>& set,
+                      const KernelDevice& device) {
+  return KernelFit<Operation>::error_of(constants, table, set, device);
 }
 
 #define MOEPLAN_INSTANTIATE(Operation)                                                              \
   template FittedKernel<Operation> fit_kernel(const KernelRows<Operation>&, const KernelDevice&);   \
-  template ErrorSummary form_error<Operation>(const Operation::Constants&, const KernelRows<Operation>&, const KernelDevice&);
+  template ErrorSummary error_of<Operation>(const Operation::Constants&, const ResidualTable&, const KernelRows<Operation>&, \
+                                            const KernelDevice&);
 MOEPLAN_INSTANTIATE(GemmOperation)
 MOEPLAN_INSTANTIATE(MoeOperation)
 MOEPLAN_INSTANTIATE(DecodeOperation)

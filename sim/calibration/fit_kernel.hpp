@@ -9,8 +9,9 @@ namespace moeplan {
 template <class Operation>
 FittedKernel<Operation> fit_kernel(const KernelRows<Operation>& set, const KernelDevice& device);
 
-/// Errors that given constants (no residuals) show on a set of rows.
+/// Errors that given constants and residuals show on a set of rows (evenly loaded, read cold).
 template <class Operation>
-ErrorSummary form_error(const typename Operation::Constants& constants, const KernelRows<Operation>& set, const KernelDevice& device);
+ErrorSummary error_of(const typename Operation::Constants& constants, const ResidualTable& table, const KernelRows<Operation>& set,
+                      const KernelDevice& device);
 
 }  // namespace moeplan

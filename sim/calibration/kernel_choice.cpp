@@ -50,10 +50,10 @@ Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels
                              Origin other_engine, bool& borrowed) {
   using Kernel = FittedKernel<Operation>;
   borrowed = false;
-  for (const bool same_chip : {false, true}) {
+  for (const bool from_sibling : {false, true}) {
     for (const std::string& engine : preference) {
       auto own = filtered<Operation>(kernels, format, Origin::kMeasured, [&](const Kernel& k) {
-        return k.key.engine() == engine && (same_chip ? !k.from.empty() && !k.table.empty() : k.from.empty());
+        return k.key.engine() == engine && (from_sibling ? !k.from.empty() && !k.table.empty() : k.from.empty());
       });
       if (!own.empty()) return own;
     }

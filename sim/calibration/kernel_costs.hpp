@@ -22,8 +22,8 @@ class KernelCosts {
   /// Constants and residuals of a fitted profile (hardware_profiles/fitted/GPU.json); `kernel_preference` lists engine frameworks
   /// ("vllm", "sglang", "trtllm"), best first. Kernels the profile lacks fall back to its transferred or generic constants.
   ///
-  /// For a format, the first of these that has a kernel: a preferred engine's measured here, in order of preference; a preferred engine's of the
-  /// same chip; another engine's measured here; constants of relatives; kernels of a related format with the bytes of this one (fp8 for
+  /// For a format, the first of these that has a kernel: a preferred engine's measured here, in order of preference; a preferred engine's of a
+  /// sibling chip; another engine's measured here; constants of relatives; kernels of a related format with the bytes of this one (fp8 for
   /// fp8_block, 16 bit for weight-only formats, ...); generic fractions. Within one of them the fastest kernel counts, as engines choose.
   /// fp8 kernels of another engine also compete with the 16 bit kernel at fp8 peak and bytes: one engine's slow fp8 path is not another's.
   static KernelCosts from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference);

@@ -10,10 +10,10 @@ constexpr std::size_t kNeighbours = 4;
 constexpr double kOffset = 0.05;
 constexpr double kSame = 1e-6;
 
-double distance(const ShapeCoordinates& a, const ShapeCoordinates& b) {
+double squared_distance(const ShapeCoordinates& a, const ShapeCoordinates& b) {
   double sum = 0;
   for (std::size_t i = 0; i < kShapeAxes; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return std::sqrt(sum);
+  return sum;
 }
 
 struct Along {
@@ -56,7 +56,7 @@ Along inside_shape(const ResidualShape& shape, GridPoint point) {
 }  // namespace
 
 void ResidualTable::add(const ShapeCoordinates& shape, GridPoint point, double residual) {
-  auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const ResidualShape& s) { return distance(s.at, shape) < kSame; });
+  auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const ResidualShape& s) { return squared_distance(s.at, shape) < kSame * kSame; });
   if (found == shapes_.end()) found = shapes_.insert(shapes_.end(), ResidualShape{shape, {}});
   auto line = std::find_if(found->lines.begin(), found->lines.end(),
                            [&](const ResidualLine& l) { return std::abs(l.outer - point.outer) < kSame; });
@@ -66,6 +66,8 @@ void ResidualTable::add(const ShapeCoordinates& shape, GridPoint point, double r
 }
 
 void ResidualTable::finish() {
+  places_.clear();
+  for (const ResidualShape& shape : shapes_) places_.push_back(shape.at);
   for (ResidualShape& shape : shapes_) {
     std::sort(shape.lines.begin(), shape.lines.end(), [](const auto& a, const auto& b) { return a.outer < b.outer; });
     for (ResidualLine& line : shape.lines) {
@@ -89,25 +91,29 @@ void ResidualTable::finish() {
 ResidualAnswer ResidualTable::at(const ShapeCoordinates& shape, GridPoint point) const {
   if (shapes_.empty()) return {};
   std::array<double, kNeighbours> best{};
-  std::array<const ResidualShape*, kNeighbours> who{};
+  std::array<std::size_t, kNeighbours> who{};
   std::size_t found = 0;
-  for (const ResidualShape& candidate : shapes_) {
-    const double d = distance(candidate.at, shape);
+  for (std::size_t candidate = 0; candidate < places_.size(); ++candidate) {
+    const double d = squared_distance(places_[candidate], shape);
     if (found == kNeighbours && d >= best[kNeighbours - 1]) continue;
+    if (d < kSame * kSame) {
+      const Along own = inside_shape(shapes_[candidate], point);
+      return {own.residual, 0, own.inside, own.on_point};
+    }
     std::size_t place = found < kNeighbours ? found++ : kNeighbours - 1;
     for (; place > 0 && best[place - 1] > d; --place) {
       best[place] = best[place - 1];
       who[place] = who[place - 1];
     }
     best[place] = d;
-    who[place] = &candidate;
+    who[place] = candidate;
   }
-  const Along nearest = inside_shape(*who[0], point);
-  if (best[0] < kSame) return {nearest.residual, best[0], nearest.inside, nearest.on_point};
+  for (std::size_t i = 0; i < found; ++i) best[i] = std::sqrt(best[i]);
+  const Along nearest = inside_shape(shapes_[who[0]], point);
   double sum = 0, weights = 0;
   for (std::size_t i = 0; i < found; ++i) {
     const double weight = 1 / ((best[i] + kOffset) * (best[i] + kOffset));
-    sum += weight * (i == 0 ? nearest.residual : inside_shape(*who[i], point).residual);
+    sum += weight * (i == 0 ? nearest.residual : inside_shape(shapes_[who[i]], point).residual);
     weights += weight;
   }
   return {sum / weights, best[0], nearest.inside, false};

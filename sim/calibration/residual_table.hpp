@@ -42,7 +42,7 @@ class ResidualTable {
  public:
   /// Adds a row; rows of one shape and point are averaged.
   void add(const ShapeCoordinates& shape, GridPoint point, double residual);
-  /// Sorts the axes; call once after the last add.
+  /// Sorts the axes; call after the last add or change of shapes().
   void finish();
   [[nodiscard]] bool empty() const { return shapes_.empty(); }
   [[nodiscard]] const std::vector<ResidualShape>& shapes() const { return shapes_; }
@@ -52,6 +52,7 @@ class ResidualTable {
 
  private:
   std::vector<ResidualShape> shapes_;
+  std::vector<ShapeCoordinates> places_;  // of the shapes, side by side for the search
 };
 
 }  // namespace moeplan

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 
@@ -46,11 +47,21 @@ const std::vector<Relatives>& relatives_table() {
   return table;
 }
 
-/// The same silicon under another memory, link or power limit keeps its kernels' residuals.
-bool same_chip(const std::string& gpu, const std::string& relative) {
-  static const std::map<std::string, std::string> chips = {{"a100-sxm-40", "a100-sxm-80"}, {"h800-sxm", "h100-sxm"}};
-  const auto at = chips.find(gpu);
-  return at != chips.end() && at->second == relative;
+/// Chips of one generation and one balance of compute to memory: their residuals agree within 1-7 % (measured: H100 and H200, B200 and GB200),
+/// those of different generations do not.
+const char* family_of(const std::string& gpu) {
+  static const std::map<std::string, const char*> families = {
+      {"a100-sxm-80", "GA100"},  {"a100-sxm-40", "GA100"},  {"a100-pcie-80", "GA100"}, {"a100-pcie-40", "GA100"}, {"h100-sxm", "GH100"},
+      {"h100-pcie", "GH100"},    {"h100-nvl", "GH100"},     {"h200-sxm", "GH100"},     {"h800-sxm", "GH100"},     {"b200-sxm", "GB100"},
+      {"gb200", "GB100"},        {"b300-sxm", "GB100"},     {"gb300", "GB100"},        {"l40s", "AD102"},         {"l4", "AD102"},
+      {"rtx-6000-ada", "AD102"}, {"mi300x", "CDNA3"},       {"mi325x", "CDNA3"}};
+  const auto at = families.find(gpu);
+  return at == families.end() ? "" : at->second;
+}
+
+bool siblings(const std::string& a, const std::string& b) {
+  const std::string family = family_of(a);
+  return !family.empty() && family == family_of(b);
 }
 
 struct Neighbour {
@@ -84,7 +95,7 @@ bool is_link_bound(const ExchangeOperation&) { return true; }
 template <class Operation>
 bool is_link_bound(const Operation&) { return false; }
 
-/// A kernel of the target that serves the same purpose; on the same chip the engine must be the same too.
+/// Whether the target needs `k` no more: it has a kernel for the same purpose; from a sibling, of the same engine.
 template <class Operation>
 bool covered(const std::vector<FittedKernel<Operation>>& own, const FittedKernel<Operation>& k, bool engine_too) {
   return std::any_of(own.begin(), own.end(), [&](const auto& o) {
@@ -92,52 +103,55 @@ bool covered(const std::vector<FittedKernel<Operation>>& own, const FittedKernel
   });
 }
 
-/// The kernel of `others` most like `k`: same engine and kernel, else same engine, else any of its format; nothing otherwise.
+/// The same kernel of the same engine among those measured on another device; nothing when there is none.
 template <class Operation>
 const FittedKernel<Operation>* counterpart(const std::vector<FittedKernel<Operation>>& others, const FittedKernel<Operation>& k) {
-  const FittedKernel<Operation>* best = nullptr;
-  int best_score = -1;
   for (const auto& o : others) {
-    if (!o.from.empty() || o.key.format != k.key.format || o.key.variant != k.key.variant) continue;
-    const int score = (o.key.engine() == k.key.engine() ? 1 : 0) + (o.key.kernel == k.key.kernel ? 2 : 0) + (o.key.products == k.key.products ? 1 : 0);
-    if (score > best_score) {
-      best_score = score;
-      best = &o;
-    }
+    const bool same = o.key.engine() == k.key.engine() && o.key.kernel == k.key.kernel && o.key.products == k.key.products;
+    if (same && o.from.empty() && o.key.format == k.key.format && o.key.variant == k.key.variant) return &o;
   }
-  return best;
+  return nullptr;
+}
+
+/// What the constants (and residuals, between siblings) of the relative's own relatives show on the relative's rows.
+template <class Operation>
+void record_errors(FittedKernel<Operation>& copy, const FittedKernel<Operation>& original, const Neighbour& relative,
+                   const std::vector<KernelRows<Operation>>& rows, Neighbours& neighbours) {
+  copy.left_out = "device (no other has this kernel)";
+  copy.form_error = copy.table_error = {};
+  const auto set = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.key == original.key; });
+  if (set == rows.end()) return;
+  const KernelDevice device = make_kernel_device(relative.gpu);
+  for (const std::string& judge : relatives_of(relative.gpu.id)) {
+    const Neighbour* other = neighbours.find(judge);
+    const auto* same = other ? counterpart(other->profile.of<Operation>(), original) : nullptr;
+    if (!same) continue;
+    copy.form_error = error_of(same->constants, ResidualTable{}, *set, device);
+    copy.table_error = siblings(judge, relative.gpu.id) ? error_of(same->constants, same->table, *set, device) : copy.form_error;
+    copy.left_out = "device (by " + judge + ")";
+    return;
+  }
 }
 
 template <class Operation>
-void transfer(std::vector<FittedKernel<Operation>>& own, const KernelDevice& device, const std::string& gpu, const Neighbour& relative,
-              Neighbours& neighbours) {
+void transfer(std::vector<FittedKernel<Operation>>& own, const GpuSpec& gpu, const Neighbour& relative, Neighbours& neighbours) {
+  const KernelDevice device = make_kernel_device(gpu);
   const KernelDevice relative_device = make_kernel_device(relative.gpu);
-  if (is_link_bound(Operation{}) && device.pcie_fabric != relative_device.pcie_fabric) return;
-  const bool chip = same_chip(gpu, relative.gpu.id);
+  const bool on_links = is_link_bound(Operation{});
+  if (on_links && device.pcie_fabric != relative_device.pcie_fabric) return;
+  const bool same_links = std::abs(device.scale_up / relative_device.scale_up - 1) < 0.05;
+  const bool with_tables = siblings(gpu.id, relative.gpu.id) && (!on_links || same_links);
   const std::vector<FittedKernel<Operation>> before = own;
   std::vector<KernelRows<Operation>> rows;
   for (const auto& k : relative.profile.of<Operation>()) {
-    if (!k.from.empty() || covered(before, k, chip)) continue;
+    if (!k.from.empty() || covered(before, k, with_tables)) continue;
     if (relative_device.quantises(k.key.format) && !device.quantises(k.key.format)) continue;
+    if (rows.empty()) rows = read_measured<Operation>(neighbours.measured(relative.gpu.id));
     FittedKernel<Operation> copy = k;
     copy.from = relative.gpu.id;
     copy.worst.clear();
-    if (!chip || is_link_bound(Operation{})) copy.table = {};
-    if (!chip) {
-      copy.left_out = "device";
-      copy.form_error = copy.table_error = {};
-      for (const std::string& judge : relatives_of(relative.gpu.id)) {
-        const Neighbour* other = neighbours.find(judge);
-        const auto* same = other ? counterpart(other->profile.of<Operation>(), k) : nullptr;
-        if (!same) continue;
-        if (rows.empty()) rows = read_measured<Operation>(neighbours.measured(relative.gpu.id));
-        const auto set = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.key == k.key; });
-        if (set == rows.end()) continue;
-        copy.form_error = copy.table_error = form_error<Operation>(same->constants, *set, relative_device);
-        copy.left_out = "device (by " + judge + ")";
-        break;
-      }
-    }
+    if (!with_tables) copy.table = {};
+    record_errors(copy, k, relative, rows, neighbours);
     own.push_back(std::move(copy));
   }
 }
@@ -153,11 +167,10 @@ std::vector<std::string> relatives_of(const std::string& gpu) {
 
 void add_transferred(CostProfile& profile, const GpuSpec& gpu, const std::filesystem::path& hardware_profiles) {
   Neighbours neighbours(hardware_profiles);
-  const KernelDevice device = make_kernel_device(gpu);
   for (const std::string& id : relatives_of(gpu.id)) {
     const Neighbour* relative = neighbours.find(id);
     if (!relative) continue;
-    std::apply([&](auto&... own) { (transfer(own, device, gpu.id, *relative, neighbours), ...); }, profile.kernels);
+    std::apply([&](auto&... own) { (transfer(own, gpu, *relative, neighbours), ...); }, profile.kernels);
   }
 }
 
