@@ -14,21 +14,21 @@ namespace moeplan {
 struct RouterChoice {
   int experts = 0;
   int top_k = 0;
-  int group_size = 0;            ///< node-limited routing: experts per group; 0 = off
+  int group_size = 0;  ///< node-limited routing: experts per group; 0 = off
   int top_groups = 0;
   std::vector<double> included;  ///< P(expert chosen by a token); sums to top_k
   AliasTable table;              ///< by weight for drawing top_k in succession
 
   // Gaussian copula of the counts (count_sampler.hpp). The standard score of expert e of group g is
   // own[e] z_e + common[e] (shift_g - sum over j in g of spread[j] z_j); without groups all experts form one, whose shift is 0.
-  std::vector<double> log_missed;      ///< log(1 - included)
-  std::vector<double> deviation;       ///< standard deviation of one token's indicator, sqrt(p (1 - p))
+  std::vector<double> log_missed;  ///< log(1 - included)
+  std::vector<double> deviation;   ///< standard deviation of one token's indicator, sqrt(p (1 - p))
   std::vector<double> own;
   std::vector<double> common;
   std::vector<double> spread;
-  std::vector<double> group_spread;    ///< shift_g = group_spread[g] y_g - group_common[g] sum over h of group_spread[h] y_h
+  std::vector<double> group_spread;  ///< shift_g = group_spread[g] y_g - group_common[g] sum over h of group_spread[h] y_h
   std::vector<double> group_common;
-  std::vector<double> group_excess;    ///< variance of a group's total per token beyond that of independent experts
+  std::vector<double> group_excess;  ///< variance of a group's total per token beyond that of independent experts
 
   [[nodiscard]] int groups() const { return group_size > 0 ? experts / group_size : 1; }
 };

@@ -30,9 +30,11 @@ RoutingConfig default_routing(const std::string& family, const MoeSpec& moe) {
     return lognormal(0.13, family == "mixtral" ? source : source + "; nearest measured model");
   }
   if (family == "deepseek" && moe.experts >= 128) {
-    return lognormal(1.07, "rank imbalance 2.56 of DeepSeek-R1 at EP32 without balancing (TensorRT-LLM, examples/wide_ep/ep_load_balancer)");
+    return lognormal(1.07,
+                     "rank imbalance 2.56 of DeepSeek-R1 at EP32 without balancing (TensorRT-LLM, examples/wide_ep/ep_load_balancer)");
   }
-  if (family == "olmoe") return lognormal(0.57, "expert counts of OLMoE-1B-7B SFT and DPO on Tulu (allenai/OLMoE, layers 0, 7, 15): median sigma 0.57");
+  if (family == "olmoe")
+    return lognormal(0.57, "expert counts of OLMoE-1B-7B SFT and DPO on Tulu (allenai/OLMoE, layers 0, 7, 15): median sigma 0.57");
   const std::string source = "per-token choices of DeepSeek-V2-Lite, four tasks pooled (deepseek-ai/ESFT): median sigma 0.51";
   return lognormal(0.51, family == "deepseek" ? source : source + "; nearest measured model");
 }

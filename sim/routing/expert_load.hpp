@@ -8,8 +8,8 @@ namespace moeplan {
 
 /// One MoE layer of one step, seen from its ranks.
 struct RankLoad {
-  double pairs = 0;     ///< token-expert pairs on the rank
-  double experts = 0;   ///< distinct local experts touched
+  double pairs = 0;    ///< token-expert pairs on the rank
+  double experts = 0;  ///< distinct local experts touched
 };
 
 /// Whether the tokens of a step are neighbours in a prompt (correlated choices) or independent requests.

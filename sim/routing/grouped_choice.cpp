@@ -81,8 +81,11 @@ std::vector<double> fit_grouped_weights(RouterChoice& choice, std::vector<double
     const Trial trial = draw_trial(choice, random);
     for (std::size_t g = 0; g < group_variance.size(); ++g) group_variance[g] += trial.group_variance[g] / kRounds;
     const double gain = round <= 3 ? 1.2 : 1.2 / (round - 2.0);
-    correct(choice, trial, gain, kClasses, [&](std::size_t e) { return popularity_class[e]; }, weights);
-    correct(choice, trial, gain, group_variance.size(), [&](std::size_t e) { return e / static_cast<std::size_t>(choice.group_size); }, weights);
+    correct(
+        choice, trial, gain, kClasses, [&](std::size_t e) { return popularity_class[e]; }, weights);
+    correct(
+        choice, trial, gain, group_variance.size(), [&](std::size_t e) { return e / static_cast<std::size_t>(choice.group_size); },
+        weights);
   }
   return group_variance;
 }

@@ -66,8 +66,8 @@ std::size_t LayerLoad::hottest() const {
   return static_cast<std::size_t>(std::max_element(ranks.begin(), ranks.end(), hotter) - ranks.begin());
 }
 
-std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
-                                               std::uint64_t seed, SamplingMode mode) {
+std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, const RoutingConfig& routing,
+                                               const PlacementConfig& placement, std::uint64_t seed, SamplingMode mode) {
   MOEPLAN_CHECK(layers > 0 && moe.experts > 0 && moe.experts <= kMostExperts);
   MOEPLAN_CHECK(moe.soft_routing || (moe.top_k > 0 && moe.top_k <= kMostChoices));
   if (placement.ranks > moe.experts + placement.redundant_experts) {

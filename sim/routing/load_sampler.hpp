@@ -24,9 +24,9 @@ struct LayerLoad {
 class LoadSampler {
  public:
   virtual ~LoadSampler() = default;
-  [[nodiscard]] virtual int layers() const = 0;   ///< MoE layers
+  [[nodiscard]] virtual int layers() const = 0;  ///< MoE layers
   [[nodiscard]] virtual int experts() const = 0;
-  [[nodiscard]] virtual int top_k() const = 0;    ///< all experts for soft routing
+  [[nodiscard]] virtual int top_k() const = 0;  ///< all experts for soft routing
   [[nodiscard]] virtual int ranks() const = 0;
   /// Draws the load of `layer` (0 .. layers()-1) for `tokens` > 0 tokens. Reuses the memory of `out`.
   virtual void sample(int layer, std::int64_t tokens, RoutingPhase phase, RandomStream& random, LayerLoad& out) const = 0;
@@ -37,7 +37,8 @@ enum class SamplingMode : std::uint8_t { kCounts, kTokens };
 
 /// A sampler for a model with `layers` MoE layers of kind `moe`. The popularity of each layer comes from `routing` and `seed`, its
 /// placement from `placement`. Throws InputError: recorded experts differ from the model's, more ranks than expert slots.
-std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
-                                               std::uint64_t seed, SamplingMode mode = SamplingMode::kCounts);
+std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, const RoutingConfig& routing,
+                                               const PlacementConfig& placement, std::uint64_t seed,
+                                               SamplingMode mode = SamplingMode::kCounts);
 
 }  // namespace moeplan

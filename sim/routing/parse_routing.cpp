@@ -32,19 +32,20 @@ double number_within(const JsonReader& routing, std::string_view key, double low
 
 PopularityKind popularity_kind(const JsonReader& routing) {
   constexpr std::array<std::pair<std::string_view, PopularityKind>, 6> kKinds{{{"uniform", PopularityKind::kUniform},
-                                                                                {"lognormal", PopularityKind::kLognormal},
-                                                                                {"zipf", PopularityKind::kZipf},
-                                                                                {"dirichlet", PopularityKind::kDirichlet},
-                                                                                {"power_law", PopularityKind::kPowerLaw},
-                                                                                {"recorded", PopularityKind::kRecorded}}};
+                                                                               {"lognormal", PopularityKind::kLognormal},
+                                                                               {"zipf", PopularityKind::kZipf},
+                                                                               {"dirichlet", PopularityKind::kDirichlet},
+                                                                               {"power_law", PopularityKind::kPowerLaw},
+                                                                               {"recorded", PopularityKind::kRecorded}}};
   const std::string name = routing.string("popularity");
   std::vector<std::string> names;
   for (const auto& [known, kind] : kKinds) {
     if (name == known) return kind;
     names.emplace_back(known);
   }
-  routing.at("popularity").fail("unknown popularity '" + name + "'" + did_you_mean(name, names) +
-                                "; accepted: uniform, lognormal, zipf, dirichlet, power_law, recorded");
+  routing.at("popularity")
+      .fail("unknown popularity '" + name + "'" + did_you_mean(name, names) +
+            "; accepted: uniform, lognormal, zipf, dirichlet, power_law, recorded");
 }
 
 RoutingLocality parse_locality(const JsonReader& routing, RoutingLocality fallback) {
@@ -88,8 +89,10 @@ PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem
   PlacementConfig config;
   config.ranks = ranks;
   const std::string name = routing.string("placement", "contiguous");
-  if (name == "balanced") config.kind = PlacementKind::kBalanced;
-  else if (name != "contiguous") routing.at("placement").fail("unknown placement '" + name + "'; accepted: contiguous, balanced");
+  if (name == "balanced")
+    config.kind = PlacementKind::kBalanced;
+  else if (name != "contiguous")
+    routing.at("placement").fail("unknown placement '" + name + "'; accepted: contiguous, balanced");
   config.redundant_experts = static_cast<int>(number_within(routing, "redundant_experts", 0.0, 4096.0, 0.0));
   if (config.redundant_experts > 0 && config.kind != PlacementKind::kBalanced) {
     routing.at("redundant_experts").fail("redundant experts need \"placement\": \"balanced\"");
@@ -126,7 +129,8 @@ RecordedCounts load_recorded(const std::filesystem::path& file) {
     }
     const std::string where = file.string() + ": layer " + std::to_string(layer);
     const auto size = static_cast<std::int64_t>(counts.size());
-    if (experts.rbegin()->first != size - 1) throw InputError(where, "lacks an expert: expected 0 to " + std::to_string(experts.rbegin()->first));
+    if (experts.rbegin()->first != size - 1)
+      throw InputError(where, "lacks an expert: expected 0 to " + std::to_string(experts.rbegin()->first));
     if (!(sum > 0)) throw InputError(where, "has no tokens");
     if (counts.size() != rows.begin()->second.size()) throw InputError(where, "has another number of experts than the first layer");
     recorded.layers.push_back(std::move(counts));

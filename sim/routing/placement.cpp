@@ -72,7 +72,8 @@ Placement balanced_placement(std::span<const double> shares, int ranks, int redu
   }
   std::vector<std::size_t> order(experts);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return shares[a] / replicas[a] > shares[b] / replicas[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return shares[a] / replicas[a] > shares[b] / replicas[b]; });
   const int slots = std::accumulate(replicas.begin(), replicas.end(), 0);
   std::vector<int> free(static_cast<std::size_t>(ranks));
   for (int r = 0; r < ranks; ++r) free[static_cast<std::size_t>(r)] = slots / ranks + (r < slots % ranks ? 1 : 0);

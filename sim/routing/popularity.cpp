@@ -40,7 +40,8 @@ std::vector<double> recorded_shares(const RecordedCounts& recorded, int experts,
   MOEPLAN_CHECK(!recorded.layers.empty());
   const auto& counts = recorded.layers[static_cast<std::size_t>(layer) % recorded.layers.size()];
   if (counts.size() != static_cast<std::size_t>(experts)) {
-    throw InputError(recorded.source, "has " + std::to_string(counts.size()) + " experts per layer, the model has " + std::to_string(experts));
+    throw InputError(recorded.source,
+                     "has " + std::to_string(counts.size()) + " experts per layer, the model has " + std::to_string(experts));
   }
   return counts;
 }
@@ -75,8 +76,10 @@ void normalise_shares(std::vector<double>& shares, double limit) {
     double room = 1.0;
     double sum = 0.0;
     for (std::size_t e = 0; e < shares.size(); ++e) {
-      if (fixed[e]) room -= limit;
-      else sum += shares[e];
+      if (fixed[e])
+        room -= limit;
+      else
+        sum += shares[e];
     }
     bool again = false;
     for (std::size_t e = 0; e < shares.size(); ++e) {

@@ -32,25 +32,25 @@ struct RoutingLocality {
 
 struct RoutingConfig {
   PopularityKind popularity = PopularityKind::kUniform;
-  double sigma = 0;              ///< lognormal: standard deviation of the log of an expert's share
-  double exponent = 0;           ///< zipf: share of the r-th expert ~ r^-exponent; power law: density of a share x ~ x^-exponent
-  double alpha = 0;              ///< dirichlet: concentration per expert
-  double range = 1000;           ///< power law: largest / smallest share before normalisation
-  RecordedCounts recorded;       ///< recorded: layer l of the model takes layer l modulo the recorded ones
-  double noise = 0;              ///< router noise, 0 .. 1: share of choices made uniformly at random
-  double collapsed = 0;          ///< share of the experts, 0 .. 1, that get almost no tokens
+  double sigma = 0;         ///< lognormal: standard deviation of the log of an expert's share
+  double exponent = 0;      ///< zipf: share of the r-th expert ~ r^-exponent; power law: density of a share x ~ x^-exponent
+  double alpha = 0;         ///< dirichlet: concentration per expert
+  double range = 1000;      ///< power law: largest / smallest share before normalisation
+  RecordedCounts recorded;  ///< recorded: layer l of the model takes layer l modulo the recorded ones
+  double noise = 0;         ///< router noise, 0 .. 1: share of choices made uniformly at random
+  double collapsed = 0;     ///< share of the experts, 0 .. 1, that get almost no tokens
   RoutingLocality locality;
-  std::string source;            ///< where a default comes from; empty when the scenario states the routing
+  std::string source;  ///< where a default comes from; empty when the scenario states the routing
 };
 
 enum class PlacementKind : std::uint8_t { kContiguous, kBalanced };
 
 /// Where the experts of a layer lie.
 struct PlacementConfig {
-  int ranks = 1;                 ///< expert-parallel width
+  int ranks = 1;  ///< expert-parallel width
   PlacementKind kind = PlacementKind::kContiguous;
-  int redundant_experts = 0;     ///< slots beyond one per expert, given to replicas of the hottest (kBalanced only)
-  RecordedCounts tuned_on{};     ///< kBalanced: counts the placement was computed on; empty = the popularity it meets
+  int redundant_experts = 0;  ///< slots beyond one per expert, given to replicas of the hottest (kBalanced only)
+  RecordedCounts tuned_on{};  ///< kBalanced: counts the placement was computed on; empty = the popularity it meets
 };
 
 /// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |

@@ -63,8 +63,10 @@ void sample_token(const RouterChoice& choice, RandomStream& random, std::span<st
 
 void sample_tokens(const RouterChoice& choice, const LocalityTables* locality, std::int64_t tokens, RandomStream& random,
                    std::span<std::int32_t> counts) {
-  if (locality != nullptr && locality->on()) sample_neighbours(choice, *locality, tokens, random, counts);
-  else sample_independent(choice, tokens, random, counts);
+  if (locality != nullptr && locality->on())
+    sample_neighbours(choice, *locality, tokens, random, counts);
+  else
+    sample_independent(choice, tokens, random, counts);
 }
 
 }  // namespace moeplan

@@ -1,4 +1,5 @@
-// Against measured batches: real top-6 choices of DeepSeek-V2-Lite (deepseek-ai/ESFT), cut into batches; figures are means over batches and 26 layers.
+// Against measured batches: real top-6 choices of DeepSeek-V2-Lite (deepseek-ai/ESFT), cut into batches; figures are means over batches and
+// 26 layers.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -12,7 +13,9 @@ using namespace moeplan;
 
 namespace {
 
-RecordedCounts counts_of(const std::string& name) { return load_recorded(std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/routing/" + name + ".csv"); }
+RecordedCounts counts_of(const std::string& name) {
+  return load_recorded(std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/routing/" + name + ".csv");
+}
 
 MoeSpec v2_lite() {
   MoeSpec moe;
@@ -68,8 +71,8 @@ TEST_CASE("independent tokens touch as many experts and load ranks as unevenly a
     double distinct, imbalance;
   };
   // four tasks mixed, contiguous placement
-  for (const Row& row : {Row{16, 8, 46.85, 1.4919}, Row{16, 32, 46.85, 2.6144}, Row{64, 8, 62.62, 1.3396}, Row{256, 8, 64.0, 1.2948}, Row{256, 32, 64.0, 2.0028},
-                         Row{4096, 8, 64.0, 1.2737}, Row{4096, 32, 64.0, 1.9610}}) {
+  for (const Row& row : {Row{16, 8, 46.85, 1.4919}, Row{16, 32, 46.85, 2.6144}, Row{64, 8, 62.62, 1.3396}, Row{256, 8, 64.0, 1.2948},
+                         Row{256, 32, 64.0, 2.0028}, Row{4096, 8, 64.0, 1.2737}, Row{4096, 32, 64.0, 1.9610}}) {
     const auto sampler = make_load_sampler(v2_lite(), 26, recorded("deepseek-v2-lite-pooled"), {.ranks = row.ranks}, 1);
     const Seen got = seen(*sampler, row.tokens, RoutingPhase::kDecode, 40);
     CAPTURE(row.tokens);
@@ -85,8 +88,9 @@ TEST_CASE("neighbouring tokens touch fewer experts, as measured") {
     std::int64_t tokens;
     double distinct, imbalance;  // at EP8
   };
-  for (const Row& row : {Row{"law", 16, 39.408, 1.710}, Row{"law", 64, 58.431, 1.5331}, Row{"law", 256, 63.625, 1.4173}, Row{"summary", 16, 39.962, 1.6816},
-                         Row{"summary", 64, 57.531, 1.5476}, Row{"translation", 16, 32.540, 1.8940}, Row{"translation", 4096, 63.99, 1.6885}}) {
+  for (const Row& row :
+       {Row{"law", 16, 39.408, 1.710}, Row{"law", 64, 58.431, 1.5331}, Row{"law", 256, 63.625, 1.4173}, Row{"summary", 16, 39.962, 1.6816},
+        Row{"summary", 64, 57.531, 1.5476}, Row{"translation", 16, 32.540, 1.8940}, Row{"translation", 4096, 63.99, 1.6885}}) {
     const auto sampler = make_load_sampler(v2_lite(), 26, recorded(std::string("deepseek-v2-lite-") + row.task), {.ranks = 8}, 1);
     const Seen got = seen(*sampler, row.tokens, RoutingPhase::kPrefill, 100);
     CAPTURE(row.task);
@@ -101,11 +105,13 @@ TEST_CASE("long-run rank imbalance grows with the expert-parallel width as measu
     int ranks;
     double contiguous, balanced;
   };
-  for (const Row& row : {Row{4, 1.1280, 1.0040}, Row{8, 1.2721, 1.0174}, Row{16, 1.5407, 1.0662}, Row{32, 1.9595, 1.4993}, Row{64, 2.7316, 2.7316}}) {
+  for (const Row& row :
+       {Row{4, 1.1280, 1.0040}, Row{8, 1.2721, 1.0174}, Row{16, 1.5407, 1.0662}, Row{32, 1.9595, 1.4993}, Row{64, 2.7316, 2.7316}}) {
     const RoutingConfig pooled = recorded("deepseek-v2-lite-pooled");
     CAPTURE(row.ranks);
     CHECK(mean_imbalance(pooled, {.ranks = row.ranks}, 26) == doctest::Approx(row.contiguous).epsilon(0.005));
-    CHECK(mean_imbalance(pooled, {.ranks = row.ranks, .kind = PlacementKind::kBalanced}, 26) == doctest::Approx(row.balanced).epsilon(0.01));
+    CHECK(mean_imbalance(pooled, {.ranks = row.ranks, .kind = PlacementKind::kBalanced}, 26) ==
+          doctest::Approx(row.balanced).epsilon(0.01));
   }
 }
 
@@ -113,7 +119,8 @@ TEST_CASE("a placement tuned on another task gains nothing") {
   // measured at EP8, balanced on `law`, evaluated on `intent`: 1.454, its own 1.011, contiguous 1.441
   const RoutingConfig intent = recorded("deepseek-v2-lite-intent");
   CHECK(mean_imbalance(intent, {.ranks = 8, .kind = PlacementKind::kBalanced}, 26) == doctest::Approx(1.011).epsilon(0.01));
-  const PlacementConfig stale{.ranks = 8, .kind = PlacementKind::kBalanced, .redundant_experts = 0, .tuned_on = counts_of("deepseek-v2-lite-law")};
+  const PlacementConfig stale{
+      .ranks = 8, .kind = PlacementKind::kBalanced, .redundant_experts = 0, .tuned_on = counts_of("deepseek-v2-lite-law")};
   CHECK(mean_imbalance(intent, stale, 26) == doctest::Approx(1.454).epsilon(0.03));
 }
 
