@@ -3,26 +3,11 @@
 #include <doctest/doctest.h>
 
 #include "calibration/kernel_costs.hpp"
+#include "calibration/round_gpu.hpp"
 
 using namespace moeplan;
 
-namespace {
-
-/// 1 TB/s, 100 TFLOPS in 16 bit, 200 in fp8, 10 SMs: 1e6 bytes/us, 1e8 and 2e8 FLOP/us.
-GpuSpec round_gpu() {
-  GpuSpec gpu;
-  gpu.id = "round";
-  gpu.memory_bandwidth = BytesPerSecond(1e12);
-  gpu.dense.bf16 = FlopsPerSecond(100e12);
-  gpu.dense.fp8 = FlopsPerSecond(200e12);
-  gpu.scale_up_type = "NVLink";
-  gpu.scale_up_bandwidth = BytesPerSecond(100e9);
-  gpu.l2_cache = Bytes(10'000'000);
-  gpu.multiprocessors = 10;
-  return gpu;
-}
-
-}  // namespace
+using testing::round_gpu;
 
 TEST_CASE("the smooth maximum is the sum at p = 1, the root of squares at p = 2 and near the maximum at p = 100") {
   CHECK(smooth_max(3, 4, 1) == doctest::Approx(7));

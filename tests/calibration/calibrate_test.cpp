@@ -1,0 +1,143 @@
+#include "calibration/calibrate.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "calibration/kernel_costs.hpp"
+#include "calibration/round_gpu.hpp"
+#include "hardware/hardware_catalogue.hpp"
+#include "input/csv.hpp"
+
+using namespace moeplan;
+
+namespace {
+
+const std::filesystem::path kProfiles = std::filesystem::path(MOEPLAN_SOURCE_DIR) / "hardware_profiles";
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+GpuSpec gpu_of(const std::string& id) { return load_gpu(kProfiles / "gpus" / (id + ".json"), {}); }
+
+/// A folder of its own below the test's working directory.
+std::filesystem::path fresh_folder(const std::string& name) {
+  const auto folder = std::filesystem::current_path() / ("calibrate_test_" + name);
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file) << text; }
+
+/// Rows of the GEMM form with known constants on the round GPU.
+std::string gemm_rows(const GemmConstants& c) {
+  const KernelDevice device = make_kernel_device(testing::round_gpu());
+  std::ostringstream rows;
+  rows.precision(9);
+  rows << "m,n,k,dtype,latency_us,framework\n";
+  for (const double n : {1024.0, 2048.0, 4096.0, 8192.0}) {
+    for (const double k : {1024.0, 4096.0, 8192.0}) {
+      for (double m = 1; m < 20000; m *= 4) {
+        rows << m << "," << n << "," << k << ",bf16," << gemm_us(c, device, {m, n, k, Precision::kBf16}) << ",test-1/kernel\n";
+      }
+    }
+  }
+  return rows.str();
+}
+
+}  // namespace
+
+TEST_CASE("calibration finds the constants behind synthetic rows, and its table leaves almost no error on shapes left out") {
+  const auto folder = fresh_folder("synthetic");
+  write(folder / "gemm.csv", gemm_rows({.t0 = 6, .tk = 0.5, .ec = 0.7, .eb = 0.8, .p = 3, .k_half = 200}));
+  const CostProfile profile = calibrate(folder, testing::round_gpu());
+  REQUIRE(profile.of<GemmOperation>().size() == 1);
+  const auto& kernel = profile.of<GemmOperation>().front();
+  CHECK(kernel.constants.t0 == doctest::Approx(6).epsilon(0.05));
+  CHECK(kernel.constants.ec == doctest::Approx(0.7).epsilon(0.05));
+  CHECK(kernel.constants.eb == doctest::Approx(0.8).epsilon(0.05));
+  CHECK(kernel.form_error.rows == 96);
+  CHECK(kernel.table_error.p90 < 0.03);
+}
+
+TEST_CASE("a profile read back is the profile written") {
+  const auto folder = fresh_folder("round_trip");
+  write(folder / "gemm.csv", gemm_rows({.t0 = 6, .tk = 0.5, .ec = 0.7, .eb = 0.8, .p = 3, .k_half = 200}));
+  const std::string text = to_json(calibrate(folder, testing::round_gpu()));
+  write(folder / "round.json", text);
+  CHECK(to_json(read_cost_profile(folder / "round.json")) == text);
+}
+
+TEST_CASE("refitting a GPU from the committed tables gives its committed profile byte for byte") {
+  for (const std::string id : {"mi300x", "rtx-4090", "h20"}) {
+    CAPTURE(id);
+    const std::string refitted = to_json(make_profile(gpu_of(id), kProfiles / "measured" / id, kProfiles));
+    CHECK(refitted == text_of(kProfiles / "fitted" / (id + ".json")));
+  }
+}
+
+TEST_CASE("a measured row comes back from its profile as measured") {
+  const KernelCosts costs = KernelCosts::from_profile(gpu_of("h100-sxm"), kProfiles / "fitted" / "h100-sxm.json", {"sglang"});
+  CsvReader csv(kProfiles / "measured" / "h100-sxm" / "gemm.csv");
+  int checked = 0;
+  for (int row = 0; csv.next(); ++row) {
+    if (row % 1000 != 0) continue;
+    const Precision format = *precision_from_string(csv.text(csv.column("dtype")));
+    const KernelTime t = costs.gemm({csv.number(csv.column("m")), csv.number(csv.column("n")), csv.number(csv.column("k")), format});
+    CHECK(t.origin == Origin::kMeasured);
+    CHECK(t.seconds * 1e6 == doctest::Approx(csv.number(csv.column("latency_us"))).epsilon(0.12));
+    ++checked;
+  }
+  CHECK(checked > 30);
+}
+
+TEST_CASE("every committed profile is read and its GPU's costs respect the roofline") {
+  int profiles = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kProfiles / "fitted")) {
+    if (entry.path().extension() != ".json") continue;
+    const GpuSpec gpu = gpu_of(entry.path().stem().string());
+    const KernelCosts costs = KernelCosts::from_profile(gpu, entry.path(), {"vllm"});
+    const KernelDevice device = make_kernel_device(gpu);
+    for (const Precision p : kAllPrecisions) {
+      const GemmShape shape{64, 4096, 4096, p};
+      CHECK(costs.gemm(shape).seconds * 1e6 >= gemm_roofline_us(device, shape) * (1 - 1e-12));
+    }
+    ++profiles;
+  }
+  CHECK(profiles >= 20);
+}
+
+TEST_CASE("every folder of measured kernels has its provenance") {
+  for (const auto& entry : std::filesystem::directory_iterator(kProfiles / "measured")) {
+    if (!entry.is_directory()) continue;
+    CAPTURE(entry.path().filename().string());
+    CHECK(std::filesystem::exists(entry.path() / "provenance.json"));
+    CHECK(std::filesystem::exists(kProfiles / "gpus" / (entry.path().filename().string() + ".json")));
+  }
+}
+
+TEST_CASE("a malformed row is refused with its file and line, an empty folder and a broken profile with their name") {
+  const auto folder = fresh_folder("malformed");
+  write(folder / "gemm.csv", "m,n,k,dtype,latency_us,framework\n1,64,64,bf16,3,a\n1,64,64,bf17,3,a\n");
+  CHECK_THROWS_WITH_AS(calibrate(folder, testing::round_gpu()), doctest::Contains("gemm.csv:3"), InputError);
+  write(folder / "gemm.csv", "m,n,k,dtype,latency_us,framework\n1,64,64,bf16,-3,a\n");
+  CHECK_THROWS_WITH_AS(calibrate(folder, testing::round_gpu()), doctest::Contains("latency_us must be positive"), InputError);
+  CHECK_THROWS_AS(calibrate(fresh_folder("empty"), testing::round_gpu()), InputError);
+  write(folder / "broken.json", R"({"schema": "something else", "gpu": "x", "kernels": {}})");
+  CHECK_THROWS_WITH_AS(read_cost_profile(folder / "broken.json"), doctest::Contains("not a cost profile"), InputError);
+}
+
+TEST_CASE("a GPU that nobody measured gets constants of its relatives, marked, and one without relatives is refused") {
+  const CostProfile profile = make_profile(gpu_of("rtx-6000-ada"), kProfiles / "measured" / "rtx-6000-ada", kProfiles);
+  REQUIRE_FALSE(profile.of<GemmOperation>().empty());
+  for (const ErrorLine& line : error_lines(profile)) CHECK_FALSE(line.from.empty());
+  CHECK(profile.of<GemmOperation>().front().from == "l40s");
+  CHECK_THROWS_AS(make_profile(gpu_of("tpu-v5e"), kProfiles / "measured" / "tpu-v5e", kProfiles), InputError);
+}

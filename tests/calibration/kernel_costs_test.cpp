@@ -1,0 +1,137 @@
+#include "calibration/kernel_costs.hpp"
+
+#include <doctest/doctest.h>
+
+#include "base/error.hpp"
+#include "calibration/cost_profile.hpp"
+#include "calibration/round_gpu.hpp"
+
+using namespace moeplan;
+using testing::round_gpu;
+
+namespace {
+
+/// A GEMM kernel that takes `t0` us and nothing else worth mentioning for small shapes.
+FittedKernel<GemmOperation> gemm_kernel(const std::string& framework, Precision format, double t0, const std::string& from = "") {
+  FittedKernel<GemmOperation> k;
+  k.key = {framework, "", "", format, Precision::kBf16};
+  k.from = from;
+  k.constants = {.t0 = t0, .ec = 1, .eb = 1, .p = 12};
+  return k;
+}
+
+/// The table of one shape, n = k = 64, measured at m = 1 and m = 16, where everything took twice the form.
+ResidualTable doubled() {
+  ResidualTable table;
+  for (const double m : {1.0, 16.0}) table.add(GemmOperation::coordinates({m, 64, 64}), GemmOperation::point({m, 64, 64}), std::log(2.0));
+  table.finish();
+  return table;
+}
+
+CostProfile profile_of(std::vector<FittedKernel<GemmOperation>> kernels) {
+  CostProfile profile;
+  profile.gpu = "round";
+  profile.of<GemmOperation>() = std::move(kernels);
+  return profile;
+}
+
+double us(const KernelTime& t) { return t.seconds * 1e6; }
+
+constexpr GemmShape kTiny{1, 64, 64, Precision::kFp8};
+
+}  // namespace
+
+TEST_CASE("the preferred engine's kernel is taken, and another engine's is marked as transferred") {
+  const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8, 10), gemm_kernel("vllm-1", Precision::kFp8, 20)});
+  const KernelTime vllm = KernelCosts::from_profile(round_gpu(), profile, {"vllm", "sglang"}).gemm(kTiny);
+  CHECK(us(vllm) == doctest::Approx(20).epsilon(0.01));
+  CHECK(vllm.origin != Origin::kTransferred);
+  const KernelTime other = KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).gemm(kTiny);
+  CHECK(us(other) == doctest::Approx(10).epsilon(0.01));
+  CHECK(other.origin == Origin::kTransferred);
+}
+
+TEST_CASE("another engine's slow fp8 kernel loses against the 16 bit kernel at fp8 peak, the engine's own does not") {
+  const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8, 10), gemm_kernel("sglang-1", Precision::kBf16, 4)});
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"sglang"}).gemm(kTiny)) == doctest::Approx(10).epsilon(0.01));
+  const KernelTime borrowed = KernelCosts::from_profile(round_gpu(), profile, {"vllm"}).gemm(kTiny);
+  CHECK(us(borrowed) == doctest::Approx(4).epsilon(0.01));
+  CHECK(borrowed.origin == Origin::kTransferred);
+}
+
+TEST_CASE("measured, interpolated and extrapolated points say so") {
+  auto kernel = gemm_kernel("vllm-1", Precision::kBf16, 10);
+  kernel.table = doubled();
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile_of({kernel}), {"vllm"});
+  const auto gemm = [&](double m, double n) { return costs.gemm({m, n, 64, Precision::kBf16}); };
+  CHECK(gemm(16, 64).origin == Origin::kMeasured);
+  CHECK(us(gemm(16, 64)) == doctest::Approx(20).epsilon(0.01));
+  CHECK(gemm(4, 64).origin == Origin::kInterpolated);
+  CHECK(gemm(4, 128).origin == Origin::kInterpolated);
+  CHECK(gemm(64, 64).origin == Origin::kExtrapolated);
+  CHECK(gemm(4, 64 * 64).origin == Origin::kExtrapolated);
+  // Six octaves away a quarter of the residual is left: 10 x 2^(1.5/6).
+  CHECK(us(gemm(4, 64 * 64)) == doctest::Approx((10 + 0.54) * std::exp2(0.25)).epsilon(0.02));
+}
+
+TEST_CASE("a weight-only format runs the 16 bit kernel with its own bytes, and constants of relatives are marked") {
+  const CostProfile profile = profile_of({gemm_kernel("vllm-1", Precision::kBf16, 0.001, "cousin")});
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {"vllm"});
+  const KernelTime wide = costs.gemm({1, 8192, 8192, Precision::kBf16});
+  const KernelTime narrow = costs.gemm({1, 8192, 8192, Precision::kInt4});
+  CHECK(wide.origin == Origin::kTransferred);
+  CHECK(narrow.origin == Origin::kTransferred);
+  CHECK(us(narrow) / us(wide) == doctest::Approx(bytes_per_weight(Precision::kInt4) / 2).epsilon(0.01));
+}
+
+TEST_CASE("a residual never makes a kernel faster than its roofline") {
+  auto kernel = gemm_kernel("vllm-1", Precision::kBf16, 0.001);
+  kernel.table.add(GemmOperation::coordinates({1, 8192, 8192}), GemmOperation::point({1, 8192, 8192}), -2.0);
+  kernel.table.finish();
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile_of({kernel}), {"vllm"});
+  const GemmShape shape{1, 8192, 8192, Precision::kBf16};
+  CHECK(us(costs.gemm(shape)) == doctest::Approx(gemm_roofline_us(make_kernel_device(round_gpu()), shape)));
+}
+
+TEST_CASE("without a comparable kernel the datasheet answers") {
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile_of({}), {"vllm"});
+  CHECK(costs.gemm(kTiny).origin == Origin::kDatasheet);
+  CHECK(costs.decode_attention({.sequences = 1, .context = 100, .heads = 8, .kv_heads = 1, .head_dim = 128}).origin == Origin::kDatasheet);
+}
+
+TEST_CASE("uneven expert loads cost what the kernel's skew says") {
+  CostProfile profile = profile_of({});
+  FittedKernel<MoeOperation> kernel;
+  kernel.key = {"vllm-1", "triton", "", Precision::kBf16, Precision::kBf16};
+  kernel.constants = {.t0 = 10, .p = 2, .skew = 0.1};
+  profile.of<MoeOperation>().push_back(kernel);
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {"vllm"});
+  MoeShape shape{.tokens = 8, .pairs = 8, .experts = 4, .hidden = 64, .inter = 64, .local_experts = 4, .top_k = 1, .total_experts = 4};
+  const double even = costs.moe(shape).seconds;
+  shape.load_cv = 1.5;
+  CHECK(costs.moe(shape).seconds == doctest::Approx(even * 1.15));
+}
+
+TEST_CASE("an all-reduce in a CUDA graph takes the faster of the engine's kernel and NCCL, an eager one NCCL") {
+  CostProfile profile = profile_of({});
+  FittedKernel<CollectiveOperation> nccl;
+  nccl.key = {"nccl-2", "", "all_reduce", Precision::kBf16, Precision::kBf16};
+  nccl.constants = {.t0 = 20, .eff = 1, .p = 1};
+  FittedKernel<CollectiveOperation> custom = nccl;
+  custom.key.framework = "vllm-1";
+  custom.constants = {.t0 = 5, .eff = 0.5, .p = 1};
+  profile.of<CollectiveOperation>() = {nccl, custom};
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {"vllm"});
+  const auto time = [&](double bytes, bool in_graph) { return us(costs.collective({CollectiveKind::kAllReduce, bytes, 2, 1, in_graph})); };
+  // 1e5 bytes x 2 x 1/2 at 1e5 bytes/us: 1 us by NCCL, 2 us by the custom kernel.
+  CHECK(time(1e5, true) == doctest::Approx(7));
+  CHECK(time(1e5, false) == doctest::Approx(21));
+  CHECK(time(1e7, true) == doctest::Approx(120));
+  CHECK(costs.collective({CollectiveKind::kAllReduce, 1e6, 1}).seconds == 0);
+}
+
+TEST_CASE("the profile of another GPU is refused") {
+  CostProfile profile = profile_of({});
+  profile.gpu = "square";
+  CHECK_THROWS_AS(KernelCosts::from_profile(round_gpu(), profile, {}), InputError);
+}
