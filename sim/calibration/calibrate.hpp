@@ -15,12 +15,12 @@ namespace moeplan {
 /// rows alone. Throws InputError when the folder has none of the tables, or a row is malformed.
 CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu);
 
-/// GPUs whose constants come nearest to those of `gpu`, best first (same chip, then same architecture, then same kind of memory); empty when
-/// nothing measured is comparable.
+/// GPUs whose constants come nearest to those of `gpu`, best first (same chip, then same architecture, then same kind of memory);
+/// empty when nothing measured is comparable.
 std::vector<std::string> relatives_of(const std::string& gpu);
 
-/// Adds to `profile` what its relatives measured and it did not: constants, with residuals from siblings of one chip family only, marked with
-/// their origin and with the error that the relative's own nearest relative's constants show on the relative's rows (a device left out).
+/// Adds to `profile` what its relatives measured and it did not: constants, with residuals from siblings of one chip family only,
+/// marked with their origin and with the error that the relative's own nearest relative's constants show on the relative's rows (a device left out).
 /// Reads gpus/, measured/ and fitted/ below `hardware_profiles`; relatives without a fitted profile are skipped.
 void add_transferred(CostProfile& profile, const GpuSpec& gpu, const std::filesystem::path& hardware_profiles);
 

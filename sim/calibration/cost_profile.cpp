@@ -129,7 +129,8 @@ void read_kernels(const JsonReader& all, std::vector<FittedKernel<Operation>>& k
   if (!all.has(Operation::kName)) return;
   for (const JsonReader& json : all.at(Operation::kName).elements()) {
     FittedKernel<Operation> k;
-    k.key = {json.string("framework"), json.string("kernel", ""), json.string("variant", ""), json.precision("format"), json.precision("products")};
+    k.key = {json.string("framework"), json.string("kernel", ""), json.string("variant", ""), json.precision("format"),
+             json.precision("products")};
     k.from = json.string("from", "");
     k.rows = static_cast<int>(json.integer("rows"));
     const JsonReader constants = json.at("constants");
@@ -152,7 +153,6 @@ void append_lines(const std::vector<FittedKernel<Operation>>& kernels, std::vect
     line.operation = Operation::kName;
     line.kernel = k.key.framework + (k.key.kernel.empty() ? "" : "/" + k.key.kernel) + (k.key.variant.empty() ? "" : " " + k.key.variant);
     line.format = std::string(to_string(k.key.format));
-    if (k.key.products != k.key.format && k.key.products != Precision::kBf16) line.format = std::string(to_string(k.key.products)) + "/" + line.format;
     line.from = k.from;
     line.left_out = k.left_out;
     line.rows = k.rows;

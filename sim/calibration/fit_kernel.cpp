@@ -8,6 +8,8 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "calibration/describe_shape.hpp"
+#include "calibration/error_summary.hpp"
+#include "calibration/fit_start.hpp"
 #include "calibration/log_fit.hpp"
 
 namespace moeplan {
@@ -20,14 +22,6 @@ constexpr double kWarmLimit = 0.10;        // a row whose form changes by more w
 constexpr double kGenericSkew = 0.05;      // time added per unit of load_cv where a kernel has no balanced rows
 constexpr std::size_t kWorstRows = 5;
 
-double five_digits(double x) {
-  if (!(x > 0)) return x;
-  const double scale = std::pow(10.0, 4 - std::floor(std::log10(x)));
-  return std::round(x * scale) / scale;
-}
-
-double thousandths(double x) { return std::round(x * 1000) / 1000; }
-
 template <class Operation>
 double skew_factor(const typename Operation::Constants&, const Sample<Operation>&) { return 1; }
 double skew_factor(const MoeConstants& c, const Sample<MoeOperation>& row) { return 1 + c.skew * row.load_cv; }
@@ -38,46 +32,12 @@ Constants cold_or_same(const Constants& c) {
   else return c;
 }
 
-GemmConstants prior_of(const KernelDevice& d, const KernelKey& key, const GemmOperation&) { return generic_gemm(d, key.format); }
-MoeConstants prior_of(const KernelDevice& d, const KernelKey& key, const MoeOperation&) { return generic_moe(d, key.format); }
-DecodeConstants prior_of(const KernelDevice&, const KernelKey& key, const DecodeOperation&) { return generic_decode(key.format); }
-DecodeConstants prior_of(const KernelDevice& d, const KernelKey& key, const MlaDecodeOperation&) { return generic_mla_decode(d, key.format); }
-PrefillConstants prior_of(const KernelDevice&, const KernelKey& key, const PrefillOperation&) {
-  PrefillConstants c = generic_prefill(key.products);
-  c.fp8_products = bytes_per_activation(key.products) < 1.5 ? 1 : 0;
-  return c;
-}
-PrefillConstants prior_of(const KernelDevice&, const KernelKey& key, const MlaPrefillOperation&) { return generic_mla_prefill(key.format); }
-CollectiveConstants prior_of(const KernelDevice& d, const KernelKey& key, const CollectiveOperation&) {
-  return generic_collective(d, key.variant == "all_reduce" ? CollectiveKind::kAllReduce : CollectiveKind::kAllGather, key.kernel != "");
-}
-ExchangeConstants prior_of(const KernelDevice&, const KernelKey& key, const ExchangeOperation&) {
-  ExpertExchangeShape s;
-  s.combine = key.variant.find("combine") != std::string::npos;
-  if (key.variant.starts_with("deepep_normal")) s.mode = ExchangeMode::kDeepEpNormal;
-  if (key.variant.starts_with("nvlink")) s.mode = ExchangeMode::kNvlinkOneSided;
-  s.nodes = key.variant.back() - '0';
-  return generic_exchange(s);
-}
-
-/// Constants that are chosen among a few values rather than fitted.
-template <class Constants>
-std::vector<Constants> choices_of(const Constants& c) { return {c}; }
-std::vector<DecodeConstants> choices_of(const DecodeConstants& c) {
-  DecodeConstants wide = c;
-  DecodeConstants narrow = c;
-  narrow.pad = 16;
-  wide.pad = 64;
-  return {narrow, wide};
-}
-std::vector<PrefillConstants> choices_of(const PrefillConstants& c) {
-  std::vector<PrefillConstants> all;
-  for (const double tile : {1.0, 64.0, 128.0}) {
-    all.push_back(c);
-    all.back().tile = tile;
-  }
-  return all;
-}
+template <class Operation>
+constexpr const char* kLeftOut = "shape";
+template <>
+constexpr const char* kLeftOut<CollectiveOperation> = "message size";
+template <>
+constexpr const char* kLeftOut<MoeOperation> = "model";
 
 template <class Operation>
 class KernelFit {
@@ -123,7 +83,8 @@ class KernelFit {
     if (rows.size() <= most) return rows;
     std::vector<std::pair<std::uint64_t, const Sample<Operation>*>> order;
     for (const auto* row : rows) order.emplace_back(stable_hash("row " + std::to_string(row->line)), row);
-    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return std::pair(a.first, a.second->line) < std::pair(b.first, b.second->line); });
+    std::sort(order.begin(), order.end(),
+              [](const auto& a, const auto& b) { return std::pair(a.first, a.second->line) < std::pair(b.first, b.second->line); });
     Rows chosen;
     for (std::size_t i = 0; i < most; ++i) chosen.push_back(order[i].second);
     return chosen;
@@ -237,22 +198,6 @@ class KernelFit {
     }
   }
 
-  static ErrorSummary summarise(std::vector<double> signed_errors) {
-    ErrorSummary s;
-    s.rows = static_cast<int>(signed_errors.size());
-    if (signed_errors.empty()) return s;
-    const auto rank = [](const std::vector<double>& sorted, double q) {
-      return thousandths(sorted[static_cast<std::size_t>(std::ceil(q * static_cast<double>(sorted.size()))) - 1]);
-    };
-    std::sort(signed_errors.begin(), signed_errors.end());
-    s.bias = rank(signed_errors, 0.5);
-    for (double& e : signed_errors) e = std::abs(e);
-    std::sort(signed_errors.begin(), signed_errors.end());
-    s.median = rank(signed_errors, 0.5);
-    s.p90 = rank(signed_errors, 0.9);
-    return s;
-  }
-
   /// Errors are judged where caches did not help, as a serving step finds its operands; decode where keys and values exceed L2.
   [[nodiscard]] bool judged(const Constants& c, const Sample<Operation>& row) const {
     if constexpr (requires { decode_kv_bytes(row.shape); }) return decode_kv_bytes(row.shape) > 1.2 * device_.l2_bytes;
@@ -265,7 +210,7 @@ class KernelFit {
     for (const auto* row : fit_rows_) groups.insert(row->group);
     std::size_t count = kFolds;
     if constexpr (std::is_same_v<Operation, CollectiveOperation>) count = groups.size();
-    result_.left_out = std::is_same_v<Operation, CollectiveOperation> ? "message size" : std::is_same_v<Operation, MoeOperation> ? "model" : "shape";
+    result_.left_out = kLeftOut<Operation>;
     count = std::min(count, groups.size());
     std::vector<std::set<std::string>> folds(count);
     std::size_t i = 0;
@@ -324,7 +269,8 @@ class KernelFit {
   }
 
  public:
-  static ErrorSummary error_of(const Constants& c, const ResidualTable& table, const KernelRows<Operation>& set, const KernelDevice& device) {
+  static ErrorSummary error_of(const Constants& c, const ResidualTable& table, const KernelRows<Operation>& set,
+                               const KernelDevice& device) {
     KernelFit fit(set, device);
     std::vector<double> by_form, by_table;
     std::vector<std::pair<double, WorstRow>> worst;

@@ -15,7 +15,9 @@ GemmConstants generic_gemm(const KernelDevice& device, Precision weights) {
 }
 
 MoeConstants generic_moe(const KernelDevice& device, Precision weights) {
-  if (!device.quantises(weights)) return {.t0 = 28, .tk = 0.85, .ec = 0.62, .eb = 0.85, .p = 1.6, .il_half = 90, .act = 0.3, .nonlocal = 1.0};
+  if (!device.quantises(weights)) {
+    return {.t0 = 28, .tk = 0.85, .ec = 0.62, .eb = 0.85, .p = 1.6, .il_half = 90, .act = 0.3, .nonlocal = 1.0};
+  }
   if (four_bit(device, weights)) return {.t0 = 18, .tk = 0.2, .ec = 0.64, .eb = 0.89, .p = 1.9, .act = 1.6, .nonlocal = 0.3};
   return {.t0 = 26, .tk = 0.3, .ec = 0.65, .eb = 0.87, .p = 2.0, .il_half = 1500, .act = 1.2, .nonlocal = 0.0};
 }
@@ -34,7 +36,9 @@ DecodeConstants generic_mla_decode(const KernelDevice& device, Precision kv) {
 }
 
 PrefillConstants generic_prefill(Precision kv) {
-  if (bytes_per_activation(kv) < 1.5) return {.t0 = 10.9, .tq = 1.2, .ec = 0.47, .eb = 1.0, .p = 1.0, .tc = 2.5, .d_half = 23, .fp8_products = 1};
+  if (bytes_per_activation(kv) < 1.5) {
+    return {.t0 = 10.9, .tq = 1.2, .ec = 0.47, .eb = 1.0, .p = 1.0, .tc = 2.5, .d_half = 23, .fp8_products = 1};
+  }
   return {.t0 = 9.0, .tq = 1.0, .ec = 0.87, .eb = 0.95, .p = 1.2, .tc = 2.3, .d_half = 49};
 }
 

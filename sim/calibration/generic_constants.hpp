@@ -1,6 +1,6 @@
 // Achievable fractions of a datasheet for a device that nobody measured: constants fitted to all measured devices together, the device's
 // peaks swapped in. Leaving one device out shows their error: 10-20 % median on relatives, 20-45 % across generations
-// (hardware_profiles/README.md).
+// (hardware_profiles/fitted/README.md).
 #pragma once
 
 #include "calibration/kernel_forms.hpp"

@@ -36,10 +36,11 @@ double uneven(const MoeConstants& c, const MoeShape& s) { return 1 + c.skew * st
 template <class Constants, class Shape>
 double uneven(const Constants&, const Shape&) { return 1; }
 
-/// The fastest of the candidates, never below the roofline.
+/// The fastest of the candidates, never below the roofline. Kernels measured around the shape go before those that would extrapolate to it.
 template <class Operation>
 KernelTime fastest(const Candidates<Operation>& candidates, const KernelDevice& device, const typename Operation::Shape& shape) {
   KernelTime best{INFINITY, Origin::kExtrapolated};
+  bool best_covers = false;
   const ShapeCoordinates at = Operation::coordinates(shape);
   const GridPoint point = Operation::point(shape);
   for (const auto& candidate : candidates) {
@@ -50,7 +51,11 @@ KernelTime fastest(const Candidates<Operation>& candidates, const KernelDevice& 
       us *= std::exp(faded(answer));
       origin = origin_of(answer);
     }
-    if (us < best.seconds) best = {us, std::max(origin, candidate.best)};
+    const bool covers = origin <= Origin::kInterpolated;
+    if (covers != best_covers ? covers : us < best.seconds) {
+      best = {us, std::max(origin, candidate.best)};
+      best_covers = covers;
+    }
   }
   best.seconds = std::max(best.seconds, Operation::roofline(device, shape)) * kMicrosecond;
   return best;

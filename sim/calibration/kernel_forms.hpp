@@ -3,7 +3,7 @@
 //
 // Benchmarks replay the same operands, so small ones sit in L2: `l2_gain` and `l2_frac` describe that and nothing else. A serving step sweeps
 // all layers and finds cold caches: evaluate with cold(constants), whose l2_gain is 1. Forms and their rejected alternatives (wave
-// quantisation, tile padding of m): hardware_profiles/README.md.
+// quantisation, tile padding of m): hardware_profiles/fitted/README.md.
 #pragma once
 
 #include "calibration/kernel_device.hpp"

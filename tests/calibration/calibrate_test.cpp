@@ -76,7 +76,7 @@ TEST_CASE("a profile read back is the profile written") {
 }
 
 TEST_CASE("refitting a GPU from the committed tables gives its committed profile byte for byte") {
-  for (const std::string id : {"mi300x", "rtx-4090", "h20"}) {
+  for (const std::string id : {"mi300x", "rtx-4090", "h20", "l40s"}) {
     CAPTURE(id);
     const std::string refitted = to_json(make_profile(gpu_of(id), kProfiles / "measured" / id, kProfiles));
     CHECK(refitted == text_of(kProfiles / "fitted" / (id + ".json")));
