@@ -59,11 +59,9 @@ ParsedOptions parse_options(const std::string& usage, const po::options_descript
     throw InputError(std::string(error.what()) + "; usage: " + usage);
   }
   if (parsed.has("help")) {
-    fmt::print("usage: {}\n\n{}", usage, fmt::format("{}", [&] {
-                 std::ostringstream text;
-                 text << visible;
-                 return text.str();
-               }()));
+    std::ostringstream text;
+    text << "usage: " << usage << "\n\n" << visible;
+    print_text(text.str());
     parsed.done = true;
     return parsed;
   }
@@ -73,14 +71,27 @@ ParsedOptions parse_options(const std::string& usage, const po::options_descript
 
 DataRoot data_root(const ParsedOptions& options) { return find_data_root(options.text("data"), MOEPLAN_BUILT_FROM); }
 
-void write_output(const std::string& file, const std::string& text) {
-  if (file == "-") {
-    fmt::print("{}", text);
-    return;
-  }
-  AtomicFile output(file);
-  output.write(text);
-  output.commit();
+void print_text(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw InputError("standard output", "could not be written");
+}
+
+JsonOutput::JsonOutput(const std::string& file) : to_stdout_(file == "-") {
+  if (!to_stdout_ && !file.empty()) file_ = std::make_unique<AtomicFile>(file);
+}
+
+JsonOutput::~JsonOutput() = default;
+
+void JsonOutput::write(const std::string& text) {
+  if (to_stdout_) print_text(text);
+  if (file_ == nullptr) return;
+  file_->write(text);
+  file_->commit();
+}
+
+std::int64_t whole_number(const ParsedOptions& options, const std::string& name, std::int64_t low, std::int64_t high) {
+  const auto value = options.values[name].as<std::int64_t>();
+  if (value < low || value > high) throw InputError("--" + name, fmt::format("found {}, accepted: {} to {}", value, low, high));
+  return value;
 }
 
 struct Progress::Clock {

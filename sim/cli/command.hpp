@@ -2,15 +2,24 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "study/data_root.hpp"
 
+namespace moeplan {
+class AtomicFile;
+}
+
 namespace moeplan::cli {
 
 using Arguments = std::vector<std::string>;
+
+inline constexpr std::int64_t kMaxSeed = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t kMaxJobs = 4096;
 
 int run_simulate(const Arguments& arguments);
 int run_memory(const Arguments& arguments);
@@ -38,8 +47,29 @@ ParsedOptions parse_options(const std::string& usage, const boost::program_optio
 /// The catalogues, honouring --data.
 DataRoot data_root(const ParsedOptions& options);
 
-/// Writes `text` to `file`, beside it first and then renamed; "-" is stdout.
-void write_output(const std::string& file, const std::string& text);
+/// Prints to stdout; throws InputError when that cannot be written (a full disk).
+void print_text(const std::string& text);
+
+/// Where a result goes as JSON: nowhere (no file named), stdout ("-") or a file, which is opened at once, so that a target that cannot be
+/// written is refused before the work, and put in place by write().
+class JsonOutput {
+ public:
+  explicit JsonOutput(const std::string& file);
+  ~JsonOutput();
+  JsonOutput(const JsonOutput&) = delete;
+  JsonOutput& operator=(const JsonOutput&) = delete;
+  [[nodiscard]] bool wanted() const { return to_stdout_ || file_ != nullptr; }
+  /// Stdout is taken: no summary.
+  [[nodiscard]] bool to_stdout() const { return to_stdout_; }
+  void write(const std::string& text);
+
+ private:
+  bool to_stdout_;
+  std::unique_ptr<AtomicFile> file_;
+};
+
+/// The value of a whole-number option; throws InputError when it lies outside [low, high].
+std::int64_t whole_number(const ParsedOptions& options, const std::string& name, std::int64_t low, std::int64_t high);
 
 /// Reports "label 42 %  3 s left" on stderr when that is a terminal, and clears it at the end.
 class Progress {

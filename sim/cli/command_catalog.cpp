@@ -8,10 +8,12 @@
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
+#include "cli/workload_line.hpp"
 #include "hardware/hardware_catalogue.hpp"
 #include "input/catalogue.hpp"
 #include "model/model_file.hpp"
 #include "model/weights.hpp"
+#include "study/scenario_workload.hpp"
 
 namespace moeplan::cli {
 namespace po = boost::program_options;
@@ -76,8 +78,8 @@ std::array<Kind, 5> kinds(const DataRoot& data) {
           Kind{"engines", "engine", data.engines(),
                fmt::format("  {:<8} {:<12} {:>6} {:>8} {:>9} {:>6} {:>9} {:>9} {:>7}\n", "id", "version", "batch", "tokens", "prefill", "memory", "ms/step", "us/seq", "ms/req"),
                [&data](const std::string& id, const fs::path& file) { return engine_line(id, file, data); }},
-          Kind{"workloads", "workload", data.workloads(), "  id\n",
-               [](const std::string& id, const fs::path&) { return "  " + id + "\n"; }}};
+          Kind{"workloads", "workload", data.workloads(), workload_heading(),
+               [&data](const std::string& id, const fs::path& file) { return workload_line(id, load_workload(file, data)); }}};
 }
 
 /// What a catalogue file says, as it is: facts with their sources.
@@ -109,11 +111,11 @@ int run_catalog(const Arguments& arguments) {
     names.push_back(kind.name);
     if (kind.name != words[0]) continue;
     if (words.size() == 1) {
-      fmt::print("{}", listing(kind));
+      print_text(listing(kind));
       return 0;
     }
     const fs::path file = find_catalogue_file(kind.folder, words[1], kind.singular, ".", "catalog " + kind.name);
-    fmt::print("{}{}\n{}", kind.heading, kind.line(words[1], file), file_text(file));
+    print_text(kind.heading + kind.line(words[1], file) + "\n" + file_text(file));
     return 0;
   }
   throw InputError("unknown catalogue '" + words[0] + "'" + did_you_mean(words[0], names) + "; accepted: models, gpus, nodes, engines, workloads");

@@ -1,5 +1,3 @@
-#include <fmt/core.h>
-
 #include "cli/command.hpp"
 #include "study/result.hpp"
 #include "study/scenario.hpp"
@@ -17,11 +15,11 @@ int run_memory(const Arguments& arguments) {
   if (parsed.done) return 0;
 
   const DataRoot data = data_root(parsed);
+  JsonOutput json(parsed.text("json"));
   const Scenario scenario = load_scenario(parsed.values["scenario"].as<std::vector<std::string>>().at(0), data);
   const Result result = memory_only(scenario);
-  const std::string json_file = parsed.text("json");
-  if (!json_file.empty()) write_output(json_file, result_json(scenario, result, data));
-  if (json_file != "-") fmt::print("{}", memory_summary(scenario, result.memory));
+  if (json.wanted()) json.write(result_json(scenario, result, data));
+  if (!json.to_stdout()) print_text(memory_summary(scenario, result.memory));
   return 0;
 }
 

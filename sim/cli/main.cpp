@@ -41,6 +41,7 @@ int dispatch(const Arguments& words) {
     print_help(stderr);
     return 2;
   }
+  if (words[0] == "help" && words.size() == 2) return dispatch({words[1], "--help"});
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help(stdout);
     return 0;
@@ -62,7 +63,7 @@ int dispatch(const Arguments& words) {
 int main(int argc, char** argv) {
   try {
     const int code = dispatch(Arguments(argv + 1, argv + argc));
-    if (std::fflush(stdout) != 0) throw moeplan::InputError("standard output", "could not be written");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw moeplan::InputError("standard output", "could not be written");
     return code;
   } catch (const moeplan::InputError& error) {
     fmt::print(stderr, "moeplan: {}\n", error.what());

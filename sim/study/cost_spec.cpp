@@ -68,6 +68,7 @@ CostSpec parse_cost(const JsonReader& reader, const std::string& gpu, const Data
       const Price price = automatic_price(reader, gpu, data);
       cost.rental_usd_per_gpu_hour = price.usd_per_hour;
       cost.rental_source = price.source;
+      cost.rental_from_list = true;
     } else {
       cost.rental_usd_per_gpu_hour = parse_money_per_hour(text, reader.at("rental").where());
       cost.rental_source = "scenario";

@@ -21,6 +21,7 @@ struct OwnedCost {
 
 struct CostSpec {
   std::optional<double> rental_usd_per_gpu_hour;
+  bool rental_from_list = false;  ///< "auto": found in the list of prices
   std::string rental_source;  ///< provider, date and source of an "auto" price; "scenario" when given
   std::optional<OwnedCost> owned;
 };

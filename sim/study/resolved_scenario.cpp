@@ -80,17 +80,39 @@ json workload_json(const WorkloadConfig& w, const DataRoot& data) {
   return out;
 }
 
-json routing_json(const RoutingConfig& r) {
+json popularity_json(const RoutingConfig& r, const DataRoot& data) {
   switch (r.popularity) {
     case PopularityKind::kUniform: return {{"popularity", "uniform"}};
     case PopularityKind::kLognormal: return {{"popularity", "lognormal"}, {"sigma", r.sigma}};
     case PopularityKind::kZipf: return {{"popularity", "zipf"}, {"exponent", r.exponent}};
     case PopularityKind::kDirichlet: return {{"popularity", "dirichlet"}, {"alpha", r.alpha}};
     case PopularityKind::kPowerLaw: return {{"popularity", "power_law"}, {"exponent", r.exponent}, {"range", r.range}};
-    case PopularityKind::kRecorded: return {{"popularity", "recorded"}, {"file", std::filesystem::path(r.recorded.source).filename().string()}};
+    case PopularityKind::kRecorded: return {{"popularity", "recorded"}, {"file", data.display(r.recorded.source)}};
   }
   MOEPLAN_CHECK(false);
   return {};
+}
+
+json routing_json(const DeploymentConfig& d, const DataRoot& data) {
+  const RoutingConfig& r = d.routing;
+  json out = popularity_json(r, data);
+  out["noise"] = r.noise;
+  out["collapsed"] = r.collapsed;
+  out["locality"] = {{"copy", r.locality.copy}, {"decay", r.locality.decay}, {"reach", r.locality.reach}};
+  const PlacementConfig& p = d.placement;
+  out["placement"] = p.kind == PlacementKind::kBalanced ? "balanced" : "contiguous";
+  if (p.kind == PlacementKind::kBalanced) out["redundant_experts"] = p.redundant_experts;
+  if (!p.tuned_on.source.empty()) out["tuned_on"] = data.display(p.tuned_on.source);
+  return out;
+}
+
+json lora_json(const LoraSpec& lora) {
+  json targets = json::array();
+  if (lora.attention) targets.push_back("attention");
+  if (lora.dense_ffn) targets.push_back("dense_ffn");
+  if (lora.shared_experts) targets.push_back("shared_experts");
+  if (lora.experts) targets.push_back("experts");
+  return {{"rank", lora.rank}, {"resident", lora.resident}, {"targets", targets}};
 }
 
 json scheduler_json(const Scenario& scenario) {
@@ -136,7 +158,8 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
                              {"embeddings", to_string(d.precision.embeddings)}};
   deployment["scheduler"] = scheduler_json(scenario);
   deployment["cost_profile"] = d.cost_profile.empty() ? "datasheet" : data.display(d.cost_profile);
-  if (d.model.is_moe()) out["routing"] = routing_json(d.routing);
+  if (d.lora) deployment["lora"] = lora_json(*d.lora);
+  if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario.workload, data);
   if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
   if (scenario.cost.rental_usd_per_gpu_hour) out["cost"] = {{"rental", fmt::format("{} USD/h", *scenario.cost.rental_usd_per_gpu_hour)}};

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
@@ -36,9 +37,9 @@ json memory_json(const MemorySummary& m) {
                                  {"norms_bytes", m.weights.norms.value()},
                                  {"adapters_bytes", m.adapters.value()}};
   out["kv_capacity_tokens"] = p.kv_capacity_tokens;
-  out["parameters"] = {{"total", m.parameters.total()},
-                       {"active", m.parameters.active()},
-                       {"active_excluding_embeddings", m.parameters.active_excluding_embeddings()}};
+  out["parameters"] = {{"total", std::llround(m.parameters.total())},
+                       {"active", std::llround(m.parameters.active())},
+                       {"active_excluding_embeddings", std::llround(m.parameters.active_excluding_embeddings())}};
   return out;
 }
 
@@ -97,7 +98,11 @@ json network_json(const Result& result) {
 json objectives_json(const Result& result) {
   json out = json::array();
   for (const ObjectiveResult& o : result.objectives) {
-    out.push_back({{"objective", o.objective.key}, {"bound", o.objective.bound}, {"value", or_null(o.value)}, {"met", o.met}});
+    out.push_back({{"objective", o.objective.key},
+                   {"unit", o.objective.kind == ObjectiveKind::kLatency ? "s" : "/s"},
+                   {"bound", o.objective.bound},
+                   {"value", or_null(o.value)},
+                   {"met", o.met}});
   }
   return out;
 }

@@ -137,7 +137,8 @@ std::string objective_text(const Result& result) {
 
 std::string cost_text(const CostSummary& cost) {
   std::string text = fmt::format("cost\n  {:.2f} USD/h ({:.2f} USD per GPU-hour", cost.usd_per_hour, cost.usd_per_gpu_hour);
-  if (!cost.source.empty()) text += "; " + cost.source;
+  // The provider; date and source of the price are in the JSON.
+  if (!cost.source.empty()) text += "; " + cost.source.substr(0, cost.source.find(','));
   text += ")";
   if (cost.usd_per_million_output_tokens) {
     text += fmt::format("\n  {:.2f} USD per million output tokens, {:.2f} per million tokens in all", *cost.usd_per_million_output_tokens,

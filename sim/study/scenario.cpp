@@ -12,7 +12,7 @@
 #include "input/json_reader.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
-#include "workload/parse_workload.hpp"
+#include "study/scenario_workload.hpp"
 
 namespace moeplan {
 namespace fs = std::filesystem;
@@ -98,16 +98,19 @@ ParallelLayout parse_layout(const JsonReader& deployment) {
   return layout;
 }
 
-DeploymentPrecision parse_precision(const JsonReader& deployment, const ModelSpec& model) {
+DeploymentPrecision parse_precision(const JsonReader& deployment, const ModelSpec& model, const EngineProfile& engine) {
   DeploymentPrecision precision;
   precision.weights = model.native.weights;
   precision.experts = model.native.experts;
-  if (!deployment.has("precision")) return precision;
+  if (!deployment.has("precision")) {
+    precision.kv_cache = default_kv_cache(engine, precision);
+    return precision;
+  }
   const JsonReader reader = deployment.at("precision");
   precision.weights = reader.precision("weights", precision.weights);
   // Naming only the weights means the whole checkpoint, experts included.
   precision.experts = reader.precision("experts", reader.has("weights") ? precision.weights : precision.experts);
-  precision.kv_cache = reader.precision("kv_cache", precision.kv_cache);
+  precision.kv_cache = reader.precision("kv_cache", default_kv_cache(engine, precision));
   precision.embeddings = reader.precision("embeddings", precision.embeddings);
   return precision;
 }
@@ -165,7 +168,7 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   deployment.scheduler = deployment.engine.scheduler;
   if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), scenario);
   deployment.layout = parse_layout(reader);
-  deployment.precision = parse_precision(reader, deployment.model);
+  deployment.precision = parse_precision(reader, deployment.model, deployment.engine);
   deployment.lora = parse_lora(reader);
   scenario.replicas = static_cast<int>(reader.integer("replicas", 1));
   if (reader.has("cost_profile")) {
@@ -191,52 +194,13 @@ void resolve_deployment(Context& context, const JsonReader& root) {
 void check_engine(const JsonReader& root, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
   const SupportAnswer answer = check_support(d.engine, d.cluster.gpu, engine_use(d));
-  if (!answer.ok()) root.fail(answer.refusals.front());
+  if (!answer.ok()) (root.has("deployment") ? root.at("deployment") : root).fail(answer.refusals.front());
   scenario.warnings.insert(scenario.warnings.end(), answer.warnings.begin(), answer.warnings.end());
 }
 
-/// Longest prompt that is certain to come; 0 where only a tail may be too long (a clamp left open, or single rows of a trace).
-std::int64_t longest_certain(const LengthConfig& lengths) {
-  switch (lengths.kind) {
-    case LengthKind::kFixed: return lengths.value;
-    case LengthKind::kUniform: return lengths.high;
-    case LengthKind::kLognormal: return lengths.high < kMaxTokens ? lengths.high : 0;
-    case LengthKind::kEmpirical: {
-      std::int64_t longest = 0;
-      for (const LengthBin& bin : lengths.bins) longest = std::max<std::int64_t>(longest, bin.tokens);
-      return longest;
-    }
-    case LengthKind::kTrace: return 0;
-  }
-  MOEPLAN_CHECK(false);
-  return 0;
-}
-
-/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a warning.
-void check_context(const JsonReader& root, Scenario& scenario) {
-  const DeploymentConfig& d = scenario.deployment;
-  const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
-  if (d.scheduler.max_context > d.model.max_context) {
-    root.at("deployment").at("scheduler").at("max_context").fail(
-        fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
-  }
-  const JsonReader workload = root.at("workload");
-  for (const WorkloadClass& c : scenario.workload.classes) {
-    const std::int64_t prompt = longest_certain(c.prompt_tokens);
-    if (prompt >= context) {
-      (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
-          .fail(fmt::format("prompts of up to {} tokens do not fit the context of {} tokens", prompt, context));
-    }
-  }
-  const auto& trace = scenario.workload.arrivals.trace;
-  if (trace && trace->longest_prompt >= context) {
-    scenario.warnings.push_back(fmt::format("the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected",
-                                            trace->longest_prompt, context));
-  }
-}
-
 /// Popularity and placement of the experts: as stated, or as measured on the model's family. Accepted and unused for a dense model.
-void resolve_routing(const JsonReader& root, const fs::path& folder, DeploymentConfig& deployment) {
+void resolve_routing(const JsonReader& root, const fs::path& folder, Scenario& scenario) {
+  DeploymentConfig& deployment = scenario.deployment;
   const MoeSpec* moe = deployment.model.moe();
   if (moe == nullptr) return;
   if (!root.has("routing")) {
@@ -245,6 +209,9 @@ void resolve_routing(const JsonReader& root, const fs::path& folder, DeploymentC
   }
   deployment.routing = parse_routing(root.at("routing"), folder);
   deployment.placement = parse_placement(root.at("routing"), folder, deployment.layout.expert);
+  for (const RecordedCounts* counts : {&deployment.routing.recorded, &deployment.placement.tuned_on}) {
+    if (!counts->source.empty()) scenario.files.emplace_back(counts->source);
+  }
 }
 
 }  // namespace
@@ -259,6 +226,12 @@ EngineUse engine_use(const DeploymentConfig& deployment) {
   use.attention_data_parallel = deployment.layout.attention_data > 1;
   use.pipeline_parallel = deployment.layout.pipeline > 1;
   return use;
+}
+
+Precision default_kv_cache(const EngineProfile& engine, const DeploymentPrecision& precision) {
+  const auto quantised = [](Precision p) { return bytes_per_weight(p) < 1.1 && p != Precision::kInt4 && p != Precision::kInt8; };
+  const bool any = quantised(precision.weights) || quantised(precision.experts);
+  return any ? engine.quantised_kv_cache.value_or(Precision::kBf16) : Precision::kBf16;
 }
 
 std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu) {
@@ -280,18 +253,20 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
   scenario.deployment.cluster = resolve_cluster(context, root.at("cluster"));
   resolve_deployment(context, root);
   check_engine(root, scenario);
-  resolve_routing(root, folder, scenario.deployment);
-  scenario.workload = parse_workload(root.at("workload"), folder);
-  check_context(root, scenario);
+  resolve_routing(root, folder, scenario);
+  resolve_scenario_workload(root, folder, data, scenario);
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu.id, data);
+  if (scenario.cost.rental_from_list) scenario.files.push_back(data.prices());
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
   return scenario;
 }
 
 Scenario load_scenario(const fs::path& file, const DataRoot& data) {
   const JsonDocument document = load_json(file, data.schema("scenario"));
-  return resolve_scenario(document, file.parent_path(), data);
+  Scenario scenario = resolve_scenario(document, file.parent_path(), data);
+  scenario.files.insert(scenario.files.begin(), file);
+  return scenario;
 }
 
 }  // namespace moeplan

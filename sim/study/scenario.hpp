@@ -50,7 +50,7 @@ struct Scenario {
   CostSpec cost;
   std::uint64_t seed = 1;
   std::vector<std::string> warnings;           ///< what was accepted but should be known
-  std::vector<std::filesystem::path> files;    ///< catalogue files it rests on, for the provenance
+  std::vector<std::filesystem::path> files;    ///< every file it rests on (its own first), for the provenance
 };
 
 /// Reads, checks and resolves a scenario file. Throws InputError with one line.
@@ -61,6 +61,10 @@ Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::p
 
 /// What a deployment asks of its engine.
 EngineUse engine_use(const DeploymentConfig& deployment);
+
+/// The KV-cache format of a deployment that states none: what the engine takes for checkpoints whose activations are quantised too, else bf16.
+/// Weight-only 4-bit integers do not count as such.
+Precision default_kv_cache(const EngineProfile& engine, const DeploymentPrecision& precision);
 
 /// The fitted cost profile of a GPU when there is one, else an empty path.
 std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu);

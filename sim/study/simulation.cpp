@@ -275,7 +275,11 @@ Result memory_only(const Scenario& scenario) {
 
 Result run_scenario(const Scenario& scenario, const RunOptions& options) {
   Result fit = memory_only(scenario);
-  if (!fit.memory.plan.fits) return fit;
+  if (!fit.memory.plan.fits) {
+    for (const Objective& o : scenario.objectives) fit.objectives.push_back({o, std::nullopt, false});
+    if (!options.requests_file.empty()) RequestLog(options.requests_file, {}).on_end(SimTime{0});
+    return fit;
+  }
   const Deployment deployment(scenario.deployment, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated);
   if (options.replications == 1) return run_once(scenario, deployment, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;

@@ -207,7 +207,10 @@ WorkloadConfig parse_workload(const JsonReader& reader, const std::filesystem::p
   config.requests = count(reader, "requests", fallback);
   if (config.requests == 0 && reader.has("requests")) reader.at("requests").fail("found 0; accepted: at least 1");
   config.warmup_requests = count(reader, "warmup_requests", 0);
-  resolve_workload(config, reader.where());
+  // In a workload's own file the pointer of the whole is empty, but its members' are not.
+  constexpr std::string_view kMember = "/arrivals";
+  const std::string member = reader.at("arrivals").where();
+  resolve_workload(config, member.substr(0, member.size() - kMember.size()));
   return config;
 }
 

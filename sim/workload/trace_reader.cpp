@@ -82,6 +82,7 @@ std::int64_t parse_timestamp(std::string_view text, std::string_view where) {
 
 TraceReader::TraceReader(const std::filesystem::path& file) {
   std::ifstream in(file);
+  if (!std::filesystem::exists(file)) throw InputError(file.string(), "no such request trace");
   if (!in || std::filesystem::is_directory(file)) throw InputError(file.string(), "cannot be read as a request trace");
   std::string text;
   while (text.find_first_not_of(" \t\r\xEF\xBB\xBF") == std::string::npos) {

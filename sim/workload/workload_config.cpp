@@ -1,7 +1,9 @@
 #include "workload/workload_config.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 
 #include "base/error.hpp"
 #include "workload/hourly_rate.hpp"
@@ -29,6 +31,12 @@ constexpr double kMaxSeconds = 3e9;
 
 std::string at(std::string_view where, std::string_view member) { return std::string(where) + "/" + std::string(member); }
 
+std::string found(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g", value);
+  return "found " + std::string(text.data()) + "; ";
+}
+
 void check_hourly(const ArrivalConfig& arrivals, std::string_view where) {
   const auto& factors = arrivals.hourly_factors;
   if (factors.empty()) return;
@@ -44,10 +52,10 @@ void check_hourly(const ArrivalConfig& arrivals, std::string_view where) {
 void check_process(const ArrivalConfig& arrivals, std::string_view where) {
   switch (arrivals.process) {
     case ArrivalProcess::kGamma:
-      if (!(arrivals.cv > 0 && arrivals.cv <= 100)) throw InputError(at(where, "cv"), "accepted: more than 0, at most 100");
+      if (!(arrivals.cv > 0 && arrivals.cv <= 100)) throw InputError(at(where, "cv"), found(arrivals.cv) + "accepted: more than 0, at most 100");
       [[fallthrough]];
     case ArrivalProcess::kPoisson:
-      if (!(arrivals.rate > 0 && arrivals.rate <= 1e9)) throw InputError(at(where, "rate"), "accepted: more than 0 /s, at most 1e9 /s");
+      if (!(arrivals.rate > 0 && arrivals.rate <= 1e9)) throw InputError(at(where, "rate"), found(arrivals.rate) + "accepted: more than 0 /s, at most 1e9 /s");
       break;
     case ArrivalProcess::kClosed:
       if (arrivals.concurrency < 1 || arrivals.concurrency > 10'000'000) {
@@ -59,7 +67,7 @@ void check_process(const ArrivalConfig& arrivals, std::string_view where) {
       break;
     case ArrivalProcess::kBatch: break;
     case ArrivalProcess::kTrace:
-      if (!(arrivals.speedup >= 1e-6 && arrivals.speedup <= 1e9)) throw InputError(at(where, "speedup"), "accepted: 1e-6 to 1e9");
+      if (!(arrivals.speedup >= 1e-6 && arrivals.speedup <= 1e9)) throw InputError(at(where, "speedup"), found(arrivals.speedup) + "accepted: 1e-6 to 1e9");
       break;
   }
   check_hourly(arrivals, at(where, "diurnal"));

@@ -1,0 +1,91 @@
+#include "study/scenario_workload.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "input/catalogue.hpp"
+#include "input/json_document.hpp"
+#include "input/json_reader.hpp"
+#include "study/scenario.hpp"
+#include "workload/parse_workload.hpp"
+
+namespace moeplan {
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Longest prompt that is certain to come; 0 where only a tail may be too long (a clamp left open, or single rows of a trace).
+std::int64_t longest_certain(const LengthConfig& lengths) {
+  switch (lengths.kind) {
+    case LengthKind::kFixed: return lengths.value;
+    case LengthKind::kUniform: return lengths.high;
+    case LengthKind::kLognormal: return lengths.high < kMaxTokens ? lengths.high : 0;
+    case LengthKind::kEmpirical: {
+      std::int64_t longest = 0;
+      for (const LengthBin& bin : lengths.bins) longest = std::max<std::int64_t>(longest, bin.tokens);
+      return longest;
+    }
+    case LengthKind::kTrace: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
+/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a warning.
+void check_context(const JsonReader& root, const JsonReader& workload, Scenario& scenario) {
+  const DeploymentConfig& d = scenario.deployment;
+  const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
+  if (d.scheduler.max_context > d.model.max_context) {
+    root.at("deployment").at("scheduler").at("max_context").fail(
+        fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
+  }
+  for (const WorkloadClass& c : scenario.workload.classes) {
+    const std::int64_t prompt = longest_certain(c.prompt_tokens);
+    if (prompt >= context) {
+      (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
+          .fail(fmt::format("prompts of up to {} tokens do not fit the context of {} tokens", prompt, context));
+    }
+  }
+  const auto& trace = scenario.workload.arrivals.trace;
+  if (trace && trace->longest_prompt >= context) {
+    scenario.warnings.push_back(fmt::format("the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected",
+                                            trace->longest_prompt, context));
+  }
+}
+
+/// The files that arrivals and lengths are read from, each once.
+void note_files(Scenario& scenario) {
+  const auto note = [&](const fs::path& file) {
+    if (!file.empty() && std::find(scenario.files.begin(), scenario.files.end(), file) == scenario.files.end()) scenario.files.push_back(file);
+  };
+  note(scenario.workload.arrivals.file);
+  for (const WorkloadClass& c : scenario.workload.classes) {
+    note(c.prompt_tokens.file);
+    note(c.output_tokens.file);
+  }
+}
+
+}  // namespace
+
+WorkloadConfig load_workload(const fs::path& file, const DataRoot& data) {
+  const JsonDocument document = load_json(file, data.schema("workload"));
+  return parse_workload(JsonReader(document), file.parent_path());
+}
+
+void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, const DataRoot& data, Scenario& scenario) {
+  const JsonReader entry = root.at("workload");
+  if (entry.value().is_string()) {
+    const fs::path file = find_catalogue_file(data.workloads(), entry.value().get<std::string>(), "workload", folder, entry.where());
+    scenario.files.push_back(file);
+    scenario.workload = load_workload(file, data);
+  } else {
+    scenario.workload = parse_workload(entry, folder);
+  }
+  note_files(scenario);
+  check_context(root, entry, scenario);
+}
+
+}  // namespace moeplan
