@@ -45,6 +45,7 @@ struct EngineOverride {
   std::optional<int> max_batch_requests, max_batch_tokens;
   std::optional<double> prefill_kernel_multiplier;
   std::optional<ExpertParallelComm> expert_comm;
+  std::optional<Precision> quantised_kv_cache;
   std::string source;
 
   [[nodiscard]] bool holds_for(const GpuSpec& gpu) const;
@@ -56,6 +57,7 @@ struct EngineProfile {
   SchedulerConfig scheduler;
   MemoryFormula memory_formula = MemoryFormula::kFractionOfTotal;
   Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU; activations are counted apart
+  std::optional<Precision> quantised_kv_cache;  ///< KV format taken for checkpoints quantised to 8 bits or less; none: as activations
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)

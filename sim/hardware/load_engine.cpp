@@ -59,6 +59,7 @@ EngineOverride read_override(const JsonReader& json) {
   if (json.has("max_batch_tokens")) out.max_batch_tokens = positive(json, "max_batch_tokens");
   if (json.has("prefill_multiplier")) out.prefill_kernel_multiplier = positive_factor(json, "prefill_multiplier");
   if (json.has("expert_communication")) out.expert_comm = expert_comm_of(json);
+  if (json.has("quantised_kv_cache")) out.quantised_kv_cache = json.precision("quantised_kv_cache");
   out.source = json.string("source");
   return out;
 }
@@ -111,6 +112,7 @@ EngineProfile read_engine(const JsonReader& json) {
   const JsonReader memory = json.at("memory");
   out.memory_formula = enum_of(memory, "formula", {MemoryFormula::kFractionOfTotal, MemoryFormula::kFractionOfFree});
   out.runtime_reserve = memory.bytes("runtime_reserve");
+  if (memory.has("quantised_kv_cache")) out.quantised_kv_cache = memory.precision("quantised_kv_cache");
   const JsonReader host = json.at("host");
   out.host_per_step = host.duration("per_step");
   out.host_per_sequence = host.duration("per_sequence");

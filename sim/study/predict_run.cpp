@@ -15,6 +15,7 @@
 #include "metrics/throughput_metrics.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
+#include "study/scenario.hpp"
 #include "workload/request_sources.hpp"
 
 namespace moeplan {
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Weight formats of published runs: what a label means for the two component groups of a model.
-DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model) {
+DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model, const EngineProfile& engine) {
   DeploymentPrecision precision;
   const auto weights = run.weights.empty() ? std::optional(model.native.weights) : precision_from_string(run.weights);
   if (!weights) throw InputError(fmt::format("weights '{}' is no known format", run.weights));
@@ -36,6 +37,7 @@ DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model
     precision.weights = Precision::kFp8Block;
     precision.experts = Precision::kFp8Block;
   }
+  precision.kv_cache = default_kv_cache(engine, precision);
   if (!run.kv_cache.empty()) {
     const auto kv = precision_from_string(run.kv_cache);
     if (!kv) throw InputError(fmt::format("kv_cache '{}' is no known format", run.kv_cache));
@@ -97,7 +99,7 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   check_layout(config.model, config.layout, where);
   config.cluster.nodes = (run.gpus + config.cluster.node.gpus - 1) / config.cluster.node.gpus;
   config.cluster.gpus = run.gpus;
-  config.precision = run_precision(run, config.model);
+  config.precision = run_precision(run, config.model, config.engine);
   const SupportAnswer support = check_support(config.engine, config.cluster.gpu, engine_use(config));
   if (!support.ok()) throw InputError(support.refusals.front());
   if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = default_routing(config.model.family, *moe);
