@@ -85,7 +85,7 @@ json experts_json(const Result& result) {
 }
 
 json network_json(const Result& result) {
-  json out;
+  json out = json::object();
   for (const auto& [name, step] : {std::pair{"decode", &result.decode_step}, std::pair{"prefill", &result.prefill_step}}) {
     if (step->steps == 0) continue;
     const auto share = [&](StepPart part) { return step->share[static_cast<std::size_t>(part)]; };

@@ -1,0 +1,99 @@
+// The commands beside `simulate`, help and versions, from the outside.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "program.hpp"
+#include "support/shipped_scenarios.hpp"
+
+using namespace moeplan::test;
+using nlohmann::json;
+
+namespace {
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+const std::vector<std::string> kCommands = {"simulate", "memory", "validate", "catalog"};
+}  // namespace
+
+TEST_CASE("help lists every command, and every command explains itself") {
+  const Program program;
+  const Outcome help = program.run({"--help"});
+  CHECK(help.exit_code == 0);
+  CHECK(help.err == "");
+  for (const std::string& command : kCommands) {
+    CAPTURE(command);
+    CHECK(contains(help.out, "\n  " + command));
+    const Outcome own = program.run({command, "--help"});
+    CHECK(own.exit_code == 0);
+    CHECK(own.err == "");
+    CHECK(own.out.starts_with("usage: moeplan " + command));
+    CHECK(program.run({"help", command}).out == own.out);
+  }
+}
+
+TEST_CASE("no command at all prints the help on stderr and fails") {
+  const Program program;
+  const Outcome outcome = program.run({});
+  CHECK(outcome.exit_code == 2);
+  CHECK(outcome.out == "");
+  CHECK(contains(outcome.err, "usage: moeplan COMMAND"));
+}
+
+TEST_CASE("the version is one line") {
+  const Program program;
+  const Outcome outcome = program.run({"--version"});
+  CHECK(outcome.exit_code == 0);
+  CHECK(outcome.out.starts_with("moeplan "));
+  CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+}
+
+TEST_CASE("8x7B has 46.7 billion parameters, 12.9 billion of them active") {
+  const Program program;
+  const Outcome outcome = program.run({"memory", program.write("s.json", small_scenario().dump()), "--json", "r.json"});
+  CHECK(outcome.exit_code == 0);
+  CHECK(contains(outcome.out, "46.7B parameters, 12.9B active"));
+  CHECK(contains(outcome.out, "tokens of KV cache"));
+  const json memory = json::parse(program.read("r.json"))["memory"];
+  CHECK(memory["parameters"]["total"] == 46'702'792'704);
+  CHECK(memory["parameters"]["active"] == 12'879'925'248);
+}
+
+TEST_CASE("every catalogue lists its entries and shows one with its sources") {
+  const Program program;
+  const std::vector<std::array<std::string, 3>> catalogues = {{"models", "mixtral-8x7b", "46.7B"},
+                                                              {"gpus", "h100-sxm", "hgx-h100"},
+                                                              {"nodes", "hgx-h100", "h100-sxm"},
+                                                              {"engines", "vllm", "mixed"},
+                                                              {"workloads", "azure-conversation", "mean 1155"}};
+  for (const auto& [kind, id, part] : catalogues) {
+    CAPTURE(kind);
+    const Outcome list = program.run({"catalog", kind});
+    CHECK(list.exit_code == 0);
+    CHECK(contains(list.out, "\n  " + id));
+    const Outcome one = program.run({"catalog", kind, id});
+    CHECK(one.exit_code == 0);
+    CHECK(contains(one.out, part));
+    CHECK(contains(one.out, "\"source"));
+    const Outcome wrong = program.run({"catalog", kind, id + "x"});
+    CHECK(wrong.exit_code == 2);
+    CHECK(contains(wrong.err, "'" + id + "'"));
+  }
+  CHECK(contains(program.run({"catalog", "models"}).out, "refused: an encoder-decoder"));
+}
+
+TEST_CASE("the catalogues can be named") {
+  const Program program;
+  CHECK(program.run({"catalog", "gpus", "--data", MOEPLAN_SOURCE_DIR}).exit_code == 0);
+  const Outcome wrong = program.run({"catalog", "gpus", "--data", "."});
+  CHECK(wrong.exit_code == 2);
+  CHECK(contains(wrong.err, "hardware_profiles/gpus"));
+}
+
+TEST_CASE("a full disk under stdout is an error, not silence") {
+  const Program program;
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"}, {"catalog", "models", "mixtral-8x7b"}, {"catalog", "gpus"}}) {
+    const Outcome outcome = program.run_into("/dev/full", words);
+    CHECK(outcome.exit_code == 2);
+    CHECK(contains(outcome.err, "standard output"));
+  }
+}

@@ -1,0 +1,178 @@
+// Results as JSON: every shipped scenario against reports/schema/result.schema.json, and what a schema cannot say.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/hash.hpp"
+#include "input/json_document.hpp"
+#include "study/data_root.hpp"
+#include "study/result.hpp"
+#include "study/scenario.hpp"
+#include "study/simulation.hpp"
+#include "support/input_error.hpp"
+#include "support/shipped_scenarios.hpp"
+
+using namespace moeplan;
+using namespace moeplan::test;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+const DataRoot& data() {
+  static const DataRoot root(MOEPLAN_SOURCE_DIR);
+  return root;
+}
+
+Scenario resolved(const json& scenario) {
+  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+}
+
+/// The result, checked against the schema.
+json checked(const Scenario& scenario, const Result& result) {
+  const std::string text = result_json(scenario, result, data());
+  const fs::path schema = fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json";
+  CHECK(complaint_of([&] { parse_json(text, "result", schema); }) == "");
+  return json::parse(text);
+}
+
+void check_memory(const json& memory) {
+  const json& gpu = memory["per_gpu"];
+  std::int64_t parts = 0;
+  for (const char* key : {"weights_bytes", "kv_cache_bytes", "activations_bytes", "runtime_bytes", "free_bytes"}) parts += gpu[key].get<std::int64_t>();
+  CHECK(parts == gpu["capacity_bytes"]);
+  std::int64_t weights = 0;
+  for (const auto& [key, bytes] : memory["weights_by_component"].items()) weights += bytes.get<std::int64_t>();
+  CHECK(weights == gpu["weights_bytes"]);
+  CHECK(memory["weights_by_component"]["experts_bytes"] == gpu["experts_bytes"]);
+  CHECK(memory["parameters"]["active"] <= memory["parameters"]["total"]);
+  CHECK((memory["missing_bytes"] == 0) == memory["fits"].get<bool>());
+}
+
+void check_order(const json& latency) {
+  for (const auto& [metric, value] : latency.items()) {
+    CAPTURE(metric);
+    const std::vector<std::string> rising = {"p50", "p90", "p95", "p99", "max"};
+    for (std::size_t i = 1; i < rising.size(); ++i) CHECK(value[rising[i - 1]] <= value[rising[i]]);
+    CHECK(value["mean"] <= value["max"]);
+  }
+}
+
+double sum(const json& shares) {
+  double total = 0;
+  for (const json& share : shares) total += share.get<double>();
+  return total;
+}
+
+json simulated(const json& scenario, int replications = 1) {
+  const Scenario s = resolved(scenario);
+  RunOptions options;
+  options.replications = replications;
+  return checked(s, run_scenario(s, options));
+}
+
+}  // namespace
+
+TEST_CASE("results of all shipped scenarios match the result schema and add up") {
+  for (const fs::path& file : shipped_scenarios()) {
+    CAPTURE(file.filename().string());
+    const json result = simulated(cut_down(file, 40));
+    check_memory(result["memory"]);
+    check_order(result["latency"]);
+    CHECK(result["requests"] == json({{"arrived", 40}, {"completed", 40}, {"in_flight", 0}, {"preempted", 0}, {"rejected", 0}}));
+    CHECK(sum(result["step_time"]["decode"]["share"]) == doctest::Approx(1));
+    CHECK(sum(result["step_time"]["prefill"]["share"]) == doctest::Approx(1));
+    CHECK(sum(result["provenance"]["step_time_share"]) == doctest::Approx(1));
+    CHECK(result["intervals"].empty());
+    // what the result repeats is a scenario itself
+    CHECK(complaint_of([&] { parse_json(result["scenario"].dump(), "resolved", data().schema("scenario")); }) == "");
+  }
+}
+
+TEST_CASE("memory alone has no latency, throughput or requests") {
+  const Scenario scenario = resolved(small_scenario());
+  const json result = checked(scenario, memory_only(scenario));
+  check_memory(result["memory"]);
+  CHECK(result["latency"].is_null());
+  CHECK(result["throughput"].is_null());
+  CHECK(result["requests"]["arrived"] == 0);
+}
+
+TEST_CASE("a model that does not fit has null latencies, zero requests, objectives that are not met") {
+  const json result = simulated(with(with(small_scenario(), "/cluster/gpus", "1"), "/deployment/parallel/tensor", "1"));
+  check_memory(result["memory"]);
+  CHECK(result["memory"]["fits"] == false);
+  CHECK(result["memory"]["missing_bytes"] > 0);
+  CHECK(result["memory"]["per_gpu"]["free_bytes"] < 0);
+  CHECK(result["latency"].is_null());
+  CHECK(result["throughput"].is_null());
+  CHECK(result["cost"].is_null());
+  CHECK(result["experts"].is_null());
+  for (const auto& [key, value] : result["requests"].items()) CHECK(value == 0);
+  REQUIRE(result["objectives"].size() == 2);
+  CHECK(result["objectives"][0]["met"] == false);
+  CHECK(result["objectives"][0]["value"].is_null());
+  CHECK_FALSE(result["warnings"].empty());
+}
+
+TEST_CASE("one output token each leaves no time between tokens to report") {
+  const json result = simulated(with(small_scenario(), "/workload/output_tokens", R"({"distribution": "fixed", "value": 1})"));
+  CHECK(result["latency"]["tpot_s"].is_null());
+  CHECK(result["latency"]["itl_s"].is_null());
+  CHECK(result["step_time"]["decode"].is_null());
+  CHECK(result["latency"]["ttft_s"] == result["latency"]["e2e_s"]);
+}
+
+TEST_CASE("a closed loop offers no rate") {
+  const json result = simulated(with(small_scenario(), "/workload/arrivals", R"({"process": "closed", "concurrency": 4})"));
+  CHECK(result["throughput"]["offered_per_s"].is_null());
+  CHECK(result["throughput"]["saturated"] == false);
+}
+
+TEST_CASE("replications give an interval around each mean") {
+  const json result = simulated(small_scenario(), 3);
+  CHECK(result["replications"] == 3);
+  const json& interval = result["intervals"]["tpot.mean"];
+  CHECK(interval["low"] < result["latency"]["tpot_s"]["mean"]);
+  CHECK(interval["high"] > result["latency"]["tpot_s"]["mean"]);
+  CHECK(interval["level"] == 0.95);
+}
+
+TEST_CASE("the provenance lists every file with its hash") {
+  json scenario = with(small_scenario(), "/workload", R"("azure-conversation")");
+  scenario["routing"] = {{"popularity", "recorded"}, {"file", "routing/mixtral-8x7b.csv"}};
+  const Scenario s = resolved(scenario);
+  const json files = checked(s, memory_only(s))["provenance"]["files"];
+  std::vector<std::string> names;
+  for (const json& file : files) {
+    names.push_back(file["file"]);
+    CHECK(file["sha256"] == sha256_of_file(data().folder() / names.back()));
+  }
+  CHECK(names == std::vector<std::string>{"scenarios/models/mixtral-8x7b.json", "hardware_profiles/nodes/hgx-h100.json", "hardware_profiles/gpus/h100-sxm.json",
+                                          "hardware_profiles/engines/vllm.json", "hardware_profiles/fitted/h100-sxm.json", "scenarios/routing/mixtral-8x7b.csv",
+                                          "scenarios/workloads/azure-conversation.json", "scenarios/traces/azure_2023_conversation.csv", "hardware_profiles/prices.csv"});
+}
+
+TEST_CASE("a resolved scenario gives the same result again") {
+  const json first = simulated(small_scenario());
+  json again = first["scenario"];
+  again["deployment"]["cost_profile"] = "h100-sxm";  // an id in place of the path within the catalogues
+  const json second = simulated(again);
+  CHECK(first["latency"] == second["latency"]);
+  CHECK(first["memory"] == second["memory"]);
+  CHECK(first["experts"] == second["experts"]);
+}
+
+TEST_CASE("every named workload runs") {
+  for (const auto& entry : fs::directory_iterator(data().workloads())) {
+    CAPTURE(entry.path().filename().string());
+    json scenario = small_scenario();
+    scenario["workload"] = entry.path().stem().string();
+    Scenario s = resolved(scenario);
+    s.workload.requests = 20;
+    s.workload.warmup_requests = 0;
+    const Result result = run_scenario(s, {});
+    CHECK(result.requests.arrived == 20);
+    CHECK(result.requests.completed + result.requests.rejected == 20);
+  }
+}
