@@ -4,6 +4,7 @@
 #include <array>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <sstream>
 
 #include "base/error.hpp"
@@ -45,11 +46,12 @@ std::string model_line(const std::string& id, const fs::path& file, const DataRo
 std::string gpu_line(const std::string& id, const fs::path& file, const DataRoot& data) {
   const GpuSpec gpu = load_gpu(file, data.schema("gpu"));
   std::error_code ignored;
+  const bool measured = fs::exists(data.measured() / id, ignored);
   const bool fitted = fs::exists(data.fitted() / (id + ".json"), ignored);
-  return fmt::format("  {:<24} {:>7.1f} {:>9.0f} {:>9.0f} {:>9.0f} {:>9.0f}  {:<26} {}\n", id, gpu.memory.as_double() / 1e9,
-                     gpu.memory_bandwidth.value() / 1e9, gpu.dense.bf16 ? gpu.dense.bf16->value() / 1e12 : 0.0,
-                     gpu.dense.fp8 ? gpu.dense.fp8->value() / 1e12 : 0.0, gpu.scale_up_bandwidth.value() / 1e9, gpu.default_node,
-                     fitted ? "fitted" : "datasheet");
+  const auto teraflops = [](const std::optional<FlopsPerSecond>& peak) { return peak ? fmt::format("{:.0f}", peak->value() / 1e12) : std::string("-"); };
+  return fmt::format("  {:<24} {:>7.1f} {:>9.0f} {:>9} {:>9} {:>9.0f}  {:<26} {}\n", id, gpu.memory.as_double() / 1e9,
+                     gpu.memory_bandwidth.value() / 1e9, teraflops(gpu.dense.bf16), teraflops(gpu.dense.fp8), gpu.scale_up_bandwidth.value() / 1e9, gpu.default_node,
+                     measured ? "measured" : fitted ? "transferred" : "datasheet");
 }
 
 std::string node_line(const std::string& id, const fs::path& file, const DataRoot& data) {
@@ -60,7 +62,7 @@ std::string node_line(const std::string& id, const fs::path& file, const DataRoo
 
 std::string engine_line(const std::string& id, const fs::path& file, const DataRoot& data) {
   const EngineProfile engine = load_engine(file, data.schema("engine"));
-  return fmt::format("  {:<8} {:<12} {:>6} {:>8} {:>9} {:>6.2f} {:>9.2f} {:>9.1f} {:>7.0f}\n", id, engine.version, engine.scheduler.max_batch_requests,
+  return fmt::format("  {:<8} {:<42} {:>6} {:>8} {:>9} {:>6.2f} {:>9.2f} {:>9.1f} {:>7.0f}\n", id, engine.version, engine.scheduler.max_batch_requests,
                      engine.scheduler.max_batch_tokens, to_string(engine.scheduler.prefill_mode), engine.scheduler.memory_fraction,
                      engine.host_per_step.value() * 1e3, engine.host_per_sequence.value() * 1e6, engine.request_latency.value() * 1e3);
 }
@@ -76,7 +78,7 @@ std::array<Kind, 5> kinds(const DataRoot& data) {
                fmt::format("  {:<30} {:>5} {:<24} {:<14} {:>9} {:>9}\n", "id", "GPUs", "", "topology", "up GB/s", "out GB/s"),
                [&data](const std::string& id, const fs::path& file) { return node_line(id, file, data); }},
           Kind{"engines", "engine", data.engines(),
-               fmt::format("  {:<8} {:<12} {:>6} {:>8} {:>9} {:>6} {:>9} {:>9} {:>7}\n", "id", "version", "batch", "tokens", "prefill", "memory", "ms/step", "us/seq", "ms/req"),
+               fmt::format("  {:<8} {:<42} {:>6} {:>8} {:>9} {:>6} {:>9} {:>9} {:>7}\n", "id", "version", "batch", "tokens", "prefill", "memory", "ms/step", "us/seq", "ms/req"),
                [&data](const std::string& id, const fs::path& file) { return engine_line(id, file, data); }},
           Kind{"workloads", "workload", data.workloads(), workload_heading(),
                [&data](const std::string& id, const fs::path& file) { return workload_line(id, load_workload(file, data)); }}};

@@ -14,6 +14,7 @@ class DataRoot {
   [[nodiscard]] std::filesystem::path gpus() const { return folder_ / "hardware_profiles/gpus"; }
   [[nodiscard]] std::filesystem::path nodes() const { return folder_ / "hardware_profiles/nodes"; }
   [[nodiscard]] std::filesystem::path engines() const { return folder_ / "hardware_profiles/engines"; }
+  [[nodiscard]] std::filesystem::path measured() const { return folder_ / "hardware_profiles/measured"; }
   [[nodiscard]] std::filesystem::path fitted() const { return folder_ / "hardware_profiles/fitted"; }
   [[nodiscard]] std::filesystem::path prices() const { return folder_ / "hardware_profiles/prices.csv"; }
   [[nodiscard]] std::filesystem::path models() const { return folder_ / "scenarios/models"; }

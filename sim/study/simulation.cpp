@@ -133,7 +133,11 @@ std::optional<CostSummary> price(const Scenario& scenario, const ThroughputSumma
 
 void add_warnings(const Scenario& scenario, const Observers& seen, Result& result) {
   const Throughput& t = seen.throughput.result();
-  if (t.saturated()) result.warnings.push_back(fmt::format("saturated ({}): more load is offered than served", to_string(t.saturation)));
+  if (t.saturated()) {
+    std::string sign(to_string(t.saturation));
+    std::replace(sign.begin(), sign.end(), '_', ' ');
+    result.warnings.push_back(fmt::format("saturated ({}): more load is offered than served", sign));
+  }
   if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
