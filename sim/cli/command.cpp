@@ -100,7 +100,8 @@ struct Progress::Clock {
   std::chrono::steady_clock::time_point drawn{};
 };
 
-Progress::Progress(std::string label) : label_(std::move(label)), terminal_(isatty(STDERR_FILENO) == 1), clock_(std::make_unique<Clock>()) {}
+Progress::Progress(std::string label)
+    : label_(std::move(label)), terminal_(isatty(STDERR_FILENO) == 1), clock_(std::make_unique<Clock>()) {}
 
 Progress::~Progress() {
   if (terminal_) fmt::print(stderr, "\r\033[K");

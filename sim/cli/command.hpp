@@ -39,10 +39,10 @@ struct ParsedOptions {
 /// The options that every command takes (--help, --data).
 boost::program_options::options_description common_options();
 
-/// Parses `arguments` of `command`. Positional arguments fill the option named by `positional` (at most `most` of them). Throws InputError with
-/// one line for an unknown option (nearest named), a missing or superfluous argument or a bad value.
-ParsedOptions parse_options(const std::string& usage, const boost::program_options::options_description& visible, const std::string& positional,
-                            int most, const Arguments& arguments);
+/// Parses `arguments` of `command`. Positional arguments fill the option named by `positional` (at most `most` of them). Throws InputError
+/// with one line for an unknown option (nearest named), a missing or superfluous argument or a bad value.
+ParsedOptions parse_options(const std::string& usage, const boost::program_options::options_description& visible,
+                            const std::string& positional, int most, const Arguments& arguments);
 
 /// The catalogues, honouring --data.
 DataRoot data_root(const ParsedOptions& options);

@@ -9,7 +9,8 @@ namespace po = boost::program_options;
 int run_memory(const Arguments& arguments) {
   const std::string usage = "moeplan memory SCENARIO.json [options]";
   po::options_description options("Options");
-  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"),
+                        "write the result as JSON (- for stdout, instead of the summary)");
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "scenario", 1, arguments);
   if (parsed.done) return 0;

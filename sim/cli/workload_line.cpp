@@ -61,7 +61,8 @@ std::string lengths_text(const LengthConfig& c, const ArrivalConfig& arrivals, s
   return {};
 }
 
-std::string line(const std::string& id, const std::string& arrivals, const std::string& prompts, const std::string& outputs, const std::string& requests) {
+std::string line(const std::string& id, const std::string& arrivals, const std::string& prompts, const std::string& outputs,
+                 const std::string& requests) {
   return fmt::format("  {:<24} {:<18} {:<24} {:<24} {:>9}\n", id, arrivals, prompts, outputs, requests);
 }
 

@@ -34,13 +34,16 @@ std::int64_t longest_certain(const LengthConfig& lengths) {
   return 0;
 }
 
-/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a warning.
+/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a
+/// warning.
 void check_context(const JsonReader& root, const JsonReader& workload, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
   const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
   if (d.scheduler.max_context > d.model.max_context) {
-    root.at("deployment").at("scheduler").at("max_context").fail(
-        fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
+    root.at("deployment")
+        .at("scheduler")
+        .at("max_context")
+        .fail(fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
   }
   for (const WorkloadClass& c : scenario.workload.classes) {
     const std::int64_t prompt = longest_certain(c.prompt_tokens);
@@ -51,15 +54,16 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
   }
   const auto& trace = scenario.workload.arrivals.trace;
   if (trace && trace->longest_prompt >= context) {
-    scenario.warnings.push_back(fmt::format("the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected",
-                                            trace->longest_prompt, context));
+    scenario.warnings.push_back(fmt::format(
+        "the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected", trace->longest_prompt, context));
   }
 }
 
 /// The files that arrivals and lengths are read from, each once.
 void note_files(Scenario& scenario) {
   const auto note = [&](const fs::path& file) {
-    if (!file.empty() && std::find(scenario.files.begin(), scenario.files.end(), file) == scenario.files.end()) scenario.files.push_back(file);
+    if (!file.empty() && std::find(scenario.files.begin(), scenario.files.end(), file) == scenario.files.end())
+      scenario.files.push_back(file);
   };
   note(scenario.workload.arrivals.file);
   for (const WorkloadClass& c : scenario.workload.classes) {

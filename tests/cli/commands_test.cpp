@@ -91,7 +91,8 @@ TEST_CASE("the catalogues can be named") {
 
 TEST_CASE("a full disk under stdout is an error, not silence") {
   const Program program;
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"}, {"catalog", "models", "mixtral-8x7b"}, {"catalog", "gpus"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--help"}, {"catalog", "models", "mixtral-8x7b"}, {"catalog", "gpus"}}) {
     const Outcome outcome = program.run_into("/dev/full", words);
     CHECK(outcome.exit_code == 2);
     CHECK(contains(outcome.err, "standard output"));

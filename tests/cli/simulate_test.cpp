@@ -31,8 +31,8 @@ TEST_CASE("every shipped scenario ends in a summary") {
     const Outcome outcome = program.run({"simulate", program.write("s.json", scenario.dump(1))});
     CHECK(outcome.exit_code == 0);
     CHECK(outcome.err == "");
-    for (const std::string& part : std::vector<std::string>{scenario["name"].get<std::string>(), "memory of the fullest GPU", "40 arrived, 40 completed",
-                                                             "TTFT", "output tokens/s", "kernel times:"}) {
+    for (const std::string& part : std::vector<std::string>{scenario["name"].get<std::string>(), "memory of the fullest GPU",
+                                                            "40 arrived, 40 completed", "TTFT", "output tokens/s", "kernel times:"}) {
       CAPTURE(part);
       CHECK(contains(outcome.out, part));
     }

@@ -111,39 +111,46 @@ TEST_CASE("negative and absurd numbers are refused") {
 }
 
 TEST_CASE("layouts must divide the model and fit the cluster") {
-  check_scenarios({{"/deployment/parallel/tensor", "3", {"/deployment/parallel/tensor", "does not divide the 32 attention heads", "2, 4"}},
-                   {"/deployment/parallel", R"({"tensor": 16, "expert": 16})", {"/deployment/parallel/expert", "does not divide the 8 experts"}},
-                   {"/deployment/parallel", R"({"pipeline": 64})", {"/deployment/parallel/pipeline", "32 layers"}},
-                   {"/cluster/gpus", "9", {"/cluster/gpus: 9 GPUs asked of a cluster of 8"}},
-                   {"/deployment/replicas", "2", {"/deployment: 2 replicas x 2 GPUs", "need 4 GPUs, but the cluster offers 2"}},
-                   {"/cluster", R"({"node": "hgx-h100", "gpu": "h200-sxm"})", {"/cluster: node 'hgx-h100' holds 'h100-sxm'"}}});
+  check_scenarios(
+      {{"/deployment/parallel/tensor", "3", {"/deployment/parallel/tensor", "does not divide the 32 attention heads", "2, 4"}},
+       {"/deployment/parallel", R"({"tensor": 16, "expert": 16})", {"/deployment/parallel/expert", "does not divide the 8 experts"}},
+       {"/deployment/parallel", R"({"pipeline": 64})", {"/deployment/parallel/pipeline", "32 layers"}},
+       {"/cluster/gpus", "9", {"/cluster/gpus: 9 GPUs asked of a cluster of 8"}},
+       {"/deployment/replicas", "2", {"/deployment: 2 replicas x 2 GPUs", "need 4 GPUs, but the cluster offers 2"}},
+       {"/cluster", R"({"node": "hgx-h100", "gpu": "h200-sxm"})", {"/cluster: node 'hgx-h100' holds 'h100-sxm'"}}});
 }
 
 TEST_CASE("what the model, the GPU or the engine cannot do is refused with the reason") {
-  check_scenarios({{"/workload/prompt_tokens", R"({"distribution": "fixed", "value": 40000})", {"/workload/prompt_tokens: prompts of up to 40000 tokens", "32768"}},
-                   {"/workload", R"({"arrivals": {"process": "batch"}, "classes": [{"name": "a", "prompt_tokens": {"distribution": "fixed", "value": 40000},
-                                    "output_tokens": {"distribution": "fixed", "value": 4}}]})", {"/workload: prompts of up to 40000 tokens"}},
-                   {"/deployment/scheduler/max_context", "400000", {"/deployment/scheduler/max_context", "32768"}},
-                   {"/deployment/precision/kv_cache", R"("int4")", {"/deployment: vllm on h100-sxm", "int4 KV cache"}},
-                   {"/deployment/precision/weights", R"("fp7")", {"/deployment/precision/weights: found 'fp7'", "'fp8'"}}});
+  check_scenarios(
+      {{"/workload/prompt_tokens",
+        R"({"distribution": "fixed", "value": 40000})",
+        {"/workload/prompt_tokens: prompts of up to 40000 tokens", "32768"}},
+       {"/workload",
+        R"({"arrivals": {"process": "batch"}, "classes": [{"name": "a", "prompt_tokens": {"distribution": "fixed", "value": 40000},
+                                    "output_tokens": {"distribution": "fixed", "value": 4}}]})",
+        {"/workload: prompts of up to 40000 tokens"}},
+       {"/deployment/scheduler/max_context", "400000", {"/deployment/scheduler/max_context", "32768"}},
+       {"/deployment/precision/kv_cache", R"("int4")", {"/deployment: vllm on h100-sxm", "int4 KV cache"}},
+       {"/deployment/precision/weights", R"("fp7")", {"/deployment/precision/weights: found 'fp7'", "'fp8'"}}});
   const Program program;
   check_refusal(program.run({"simulate", program.write("s.json", with(small_scenario(), "/model", R"("switch-base-128")").dump())}),
                 {"switch-base-128", "encoder-decoder"});
 }
 
 TEST_CASE("values of the wrong kind say which kind is accepted") {
-  check_scenarios({{"/model", "3", {"/model: found 3, accepted: a string or an object"}},
-                   {"/workload", "null", {"/workload: found null"}},
-                   {"/deployment/replicas", R"("2")", {"/deployment/replicas: found '2', accepted: an integer"}},
-                   {"/deployment/parallel/tensor", "1.5", {"/deployment/parallel/tensor: found 1.5, accepted: an integer"}},
-                   {"/deployment/scheduler/chunked_prefill", R"("yes")", {"/deployment/scheduler/chunked_prefill", "a boolean"}},
-                   {"/workload/arrivals", R"({"process": "poison", "rate": "1 /s"})", {"/workload/arrivals/process: found 'poison'", "'poisson'"}},
-                   {"/workload/arrivals", R"({"rate": "1 /s"})", {"/workload/arrivals: missing key 'process'"}},
-                   {"/workload/prompt_tokens", R"({"distribution": "fix"})", {"/workload/prompt_tokens/distribution: found 'fix'", "'fixed'"}},
-                   {"/routing", R"({"popularity": "lognormal"})", {"/routing: missing key 'sigma'"}},
-                   {"/deployment/scheduler/prefill_mode", R"("mix")", {"'mixed', 'separate'"}},
-                   {"/cluster", R"({"gpu": {"id": "x"}})", {"/cluster/gpu: missing key"}},
-                   {"/cost", R"({"rental": "auto", "owned": {"capex": "1 USD", "years": 3}})", {"/cost: state"}}});
+  check_scenarios(
+      {{"/model", "3", {"/model: found 3, accepted: a string or an object"}},
+       {"/workload", "null", {"/workload: found null"}},
+       {"/deployment/replicas", R"("2")", {"/deployment/replicas: found '2', accepted: an integer"}},
+       {"/deployment/parallel/tensor", "1.5", {"/deployment/parallel/tensor: found 1.5, accepted: an integer"}},
+       {"/deployment/scheduler/chunked_prefill", R"("yes")", {"/deployment/scheduler/chunked_prefill", "a boolean"}},
+       {"/workload/arrivals", R"({"process": "poison", "rate": "1 /s"})", {"/workload/arrivals/process: found 'poison'", "'poisson'"}},
+       {"/workload/arrivals", R"({"rate": "1 /s"})", {"/workload/arrivals: missing key 'process'"}},
+       {"/workload/prompt_tokens", R"({"distribution": "fix"})", {"/workload/prompt_tokens/distribution: found 'fix'", "'fixed'"}},
+       {"/routing", R"({"popularity": "lognormal"})", {"/routing: missing key 'sigma'"}},
+       {"/deployment/scheduler/prefill_mode", R"("mix")", {"'mixed', 'separate'"}},
+       {"/cluster", R"({"gpu": {"id": "x"}})", {"/cluster/gpu: missing key"}},
+       {"/cost", R"({"rental": "auto", "owned": {"capex": "1 USD", "years": 3}})", {"/cost: state"}}});
 }
 
 TEST_CASE("broken files are refused with line and column") {
@@ -159,14 +166,15 @@ TEST_CASE("broken files are refused with line and column") {
 TEST_CASE("traces are refused with file and line") {
   const Program program;
   const std::string header = "arrival_s,prompt_tokens,output_tokens\n";
-  const std::vector<std::pair<std::string, Parts>> table = {{"", {"t.csv:1: the trace is empty"}},
-                                                            {header, {"t.csv:1: the trace has no requests"}},
-                                                            {header + "0,10,10\n1,x,10\n", {"t.csv:3: column 'prompt_tokens': found 'x'"}},
-                                                            {header + "0,10,10\n1,10\n", {"t.csv:3: found 2 fields"}},
-                                                            {header + "5,10,10\n1,10,10\n", {"t.csv:3: arrives at 1"}},
-                                                            {header + "0,-10,10\n", {"t.csv:2", "-10"}},
-                                                            {"a,b\n1,2\n", {"t.csv:1: not a request trace"}},
-                                                            {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 3}\n{\n", {"t.csv:2: not a JSON object"}}};
+  const std::vector<std::pair<std::string, Parts>> table = {
+      {"", {"t.csv:1: the trace is empty"}},
+      {header, {"t.csv:1: the trace has no requests"}},
+      {header + "0,10,10\n1,x,10\n", {"t.csv:3: column 'prompt_tokens': found 'x'"}},
+      {header + "0,10,10\n1,10\n", {"t.csv:3: found 2 fields"}},
+      {header + "5,10,10\n1,10,10\n", {"t.csv:3: arrives at 1"}},
+      {header + "0,-10,10\n", {"t.csv:2", "-10"}},
+      {"a,b\n1,2\n", {"t.csv:1: not a request trace"}},
+      {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 3}\n{\n", {"t.csv:2: not a JSON object"}}};
   const std::string scenario =
       program.write("s.json", with(small_scenario(), "/workload", R"({"arrivals": {"process": "trace", "file": "t.csv"}})").dump());
   check_refusal(program.run({"simulate", scenario}), {"t.csv: no such request trace"});
@@ -176,7 +184,8 @@ TEST_CASE("traces are refused with file and line") {
     check_refusal(program.run({"simulate", scenario}), parts);
   }
   program.write("t.csv", header + "0,10,10\n");
-  const std::string many = program.write("s.json", with(small_scenario(), "/workload", R"({"arrivals": {"process": "trace", "file": "t.csv"}, "requests": 2})").dump());
+  const std::string many = program.write(
+      "s.json", with(small_scenario(), "/workload", R"({"arrivals": {"process": "trace", "file": "t.csv"}, "requests": 2})").dump());
   check_refusal(program.run({"simulate", many}), {"s.json: /workload/requests: 2 requests of a trace of 1", "repeat"});
 }
 

@@ -1,8 +1,8 @@
 // Physics over the whole catalogue, as a scenario would run it: real GPUs in their default nodes, with fitted profiles and without, real
 // kernels of a real engine but none of its host time, the narrowest tensor width at which the model fits.
 //
-// Sampling: GPU i meets every model j with (i + j) divisible by kStride, so that each model meets GPUs of every kind and each GPU a share of
-// all models, on random shapes of a fixed seed.
+// Sampling: GPU i meets every model j with (i + j) divisible by kStride, so that each model meets GPUs of every kind and each GPU a share
+// of all models, on random shapes of a fixed seed.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -51,7 +51,8 @@ std::vector<Served> all_models() {
     if (!complaint_of([&] { served.model = load_model(data().models() / (id + ".json"), data().schema_folder()); }).empty()) continue;
     // One layer's popularity stands for all: the roofline takes the distinct experts from the step itself.
     const MoeSpec* moe = served.model.moe();
-    if (moe != nullptr && !moe->soft_routing) served.sampler = make_load_sampler(*moe, 1, default_routing(served.model.family, *moe), {}, 1);
+    if (moe != nullptr && !moe->soft_routing)
+      served.sampler = make_load_sampler(*moe, 1, default_routing(served.model.family, *moe), {}, 1);
     all.push_back(std::move(served));
   }
   return all;
@@ -103,7 +104,8 @@ void check_steps(const DeploymentCost& cost, RandomStream& random) {
   CAPTURE(in.model.id);
   CAPTURE(in.gpu.id);
   CAPTURE(in.layout.tensor);
-  for (const StepWork& drawn : {StepWork{.decode = 1, .context = 500, .prefill = 0, .distinct = 0}, random_work(random), random_work(random)}) {
+  for (const StepWork& drawn :
+       {StepWork{.decode = 1, .context = 500, .prefill = 0, .distinct = 0}, random_work(random), random_work(random)}) {
     StepWork work = drawn;
     const PrefillChunk chunk{static_cast<std::int32_t>(work.prefill), 0, true};
     PreparedStep step;

@@ -24,7 +24,8 @@ const DataRoot& data() {
 }
 
 Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios",
+                          data());
 }
 
 /// Mixtral 8x7B in bf16 over two H100 with `profile` kernels.

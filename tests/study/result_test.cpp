@@ -1,4 +1,6 @@
 // Results as JSON: every shipped scenario against reports/schema/result.schema.json, and what a schema cannot say.
+#include "study/result.hpp"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
@@ -6,7 +8,6 @@
 #include "base/hash.hpp"
 #include "input/json_document.hpp"
 #include "study/data_root.hpp"
-#include "study/result.hpp"
 #include "study/scenario.hpp"
 #include "study/simulation.hpp"
 #include "support/input_error.hpp"
@@ -25,7 +26,8 @@ const DataRoot& data() {
 }
 
 Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios",
+                          data());
 }
 
 /// The result, checked against the schema.
@@ -39,7 +41,8 @@ json checked(const Scenario& scenario, const Result& result) {
 void check_memory(const json& memory) {
   const json& gpu = memory["per_gpu"];
   std::int64_t parts = 0;
-  for (const char* key : {"weights_bytes", "kv_cache_bytes", "activations_bytes", "runtime_bytes", "free_bytes"}) parts += gpu[key].get<std::int64_t>();
+  for (const char* key : {"weights_bytes", "kv_cache_bytes", "activations_bytes", "runtime_bytes", "free_bytes"})
+    parts += gpu[key].get<std::int64_t>();
   CHECK(parts == gpu["capacity_bytes"]);
   std::int64_t weights = 0;
   for (const auto& [key, bytes] : memory["weights_by_component"].items()) weights += bytes.get<std::int64_t>();
@@ -148,9 +151,11 @@ TEST_CASE("the provenance lists every file with its hash") {
     names.push_back(file["file"]);
     CHECK(file["sha256"] == sha256_of_file(data().folder() / names.back()));
   }
-  CHECK(names == std::vector<std::string>{"scenarios/models/mixtral-8x7b.json", "hardware_profiles/nodes/hgx-h100.json", "hardware_profiles/gpus/h100-sxm.json",
-                                          "hardware_profiles/engines/vllm.json", "hardware_profiles/fitted/h100-sxm.json", "scenarios/routing/mixtral-8x7b.csv",
-                                          "scenarios/workloads/azure-conversation.json", "scenarios/traces/azure_2023_conversation.csv", "hardware_profiles/prices.csv"});
+  CHECK(names == std::vector<std::string>{"scenarios/models/mixtral-8x7b.json", "hardware_profiles/nodes/hgx-h100.json",
+                                          "hardware_profiles/gpus/h100-sxm.json", "hardware_profiles/engines/vllm.json",
+                                          "hardware_profiles/fitted/h100-sxm.json", "scenarios/routing/mixtral-8x7b.csv",
+                                          "scenarios/workloads/azure-conversation.json", "scenarios/traces/azure_2023_conversation.csv",
+                                          "hardware_profiles/prices.csv"});
 }
 
 TEST_CASE("a resolved scenario gives the same result again") {
