@@ -9,7 +9,7 @@
 #include "hardware/node_spec.hpp"
 #include "model/deployment.hpp"
 #include "model/model_spec.hpp"
-#include "routing/load_sampler.hpp"
+#include "routing/load_draws.hpp"
 
 namespace moeplan {
 
@@ -28,6 +28,7 @@ struct CostInputs {
   EngineProfile engine;
   const KernelCosts* kernels = nullptr;  ///< REQUIRES: outlives the cost
   const LoadSampler* sampler = nullptr;  ///< null for a dense model or soft routing; REQUIRES: outlives the cost, ranks() == layout.expert
+  const LoadDraws* draws = nullptr;      ///< of `sampler`, to share with other deployments; null: own. REQUIRES: outlives the cost
   int max_batch_tokens = 8192;           ///< of one attention copy; sizes the workspace
   int max_batch_requests = 256;          ///< of one attention copy; sizes the logits
   RoutingMode routing = RoutingMode::kTabulated;

@@ -1,8 +1,8 @@
 #include "cost/expert_tables.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "cost/load_timer.hpp"
@@ -13,41 +13,24 @@ namespace {
 constexpr unsigned kGridBits = 2;  ///< four token counts per octave
 constexpr double kLargestTokens = 1 << 20;
 constexpr int kComposed = 512;  ///< steps composed per node, at least
-constexpr int kFewestPerLayer = 4;
 
-/// Draws per layer at a node, a power of two. Few tokens scatter widely and are cheap to draw; with few layers a step's spread is a draw's.
-unsigned draws_per_layer(std::int64_t tokens, int layers) {
-  const int over_all_layers = (tokens <= 2 ? 1536 : tokens <= 4 ? 768 : tokens <= 16 ? 384 : 192) * (layers < 8 ? 4 : 1);
-  return std::bit_ceil(static_cast<unsigned>(std::max(kFewestPerLayer, share(over_all_layers, layers))));
+std::unique_ptr<LoadDraws> make_draws(const CostInputs& inputs) {
+  MOEPLAN_CHECK(inputs.sampler != nullptr);
+  return std::make_unique<LoadDraws>(*inputs.sampler, inputs.model.moe_layer_count(), inputs.seed);
 }
 
 }  // namespace
 
-/// One layer drawn once: the ranks that may be the slowest, and what the report wants to know.
-struct ExpertTables::LayerDraw {
-  RankLoad hottest;       ///< most pairs, then most experts
-  RankLoad widest;        ///< most distinct experts, then most pairs
-  double mean_pairs = 0;  ///< over ranks
-  double distinct = 0;
-
-  LayerDraw() = default;
-  explicit LayerDraw(const LayerLoad& load)
-      : mean_pairs(static_cast<double>(load.pairs) / static_cast<double>(load.ranks.size())), distinct(load.distinct_experts) {
-    for (const RankLoad& rank : load.ranks) {
-      if (std::pair(rank.pairs, rank.experts) > std::pair(hottest.pairs, hottest.experts)) hottest = rank;
-      if (std::pair(rank.experts, rank.pairs) > std::pair(widest.experts, widest.pairs)) widest = rank;
-    }
-  }
-};
-
 ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale)
     : inputs_(inputs),
       layer_(layer),
+      own_draws_(inputs.draws == nullptr ? make_draws(inputs) : nullptr),
+      draws_(own_draws_ ? *own_draws_ : *inputs.draws),
       layer_scale_(layer_scale),
       layers_(inputs.model.moe_layer_count()),
       grid_(kGridBits, kLargestTokens),
       points_{LazyRows<Point>(grid_.nodes()), LazyRows<Point>(grid_.nodes())} {
-  MOEPLAN_CHECK(inputs.sampler != nullptr && inputs.sampler->layers() > 0);
+  MOEPLAN_CHECK(inputs.sampler != nullptr && inputs.sampler == &draws_.sampler() && draws_.layers() == layers_);
   MOEPLAN_CHECK(inputs.sampler->ranks() == inputs.layout.expert);
 }
 
@@ -63,28 +46,15 @@ ExpertDraw ExpertTables::scaled(ExpertDraw sum) const {
   return sum;
 }
 
-std::vector<ExpertTables::LayerDraw> ExpertTables::sample_layers(RoutingPhase phase, std::int64_t tokens, int per_layer,
-                                                                 RandomStream& random) const {
-  std::vector<LayerDraw> draws;
-  draws.reserve(static_cast<std::size_t>(layers_) * static_cast<std::size_t>(per_layer));
-  LayerLoad load;
-  for (int layer = 0; layer < layers_; ++layer) {
-    for (int i = 0; i < per_layer; ++i) {
-      inputs_.sampler->sample(layer % inputs_.sampler->layers(), tokens, phase, random, load);
-      draws.emplace_back(load);
-    }
-  }
-  return draws;
-}
-
 ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) const {
   Point point;
   const auto tokens = static_cast<std::int64_t>(grid_.value(node));
   if (tokens <= 0) return point;
   const bool prefill = phase == RoutingPhase::kPrefill;
   RandomStream random(inputs_.seed, prefill ? "cost/experts/prefill" : "cost/experts/decode", node);
-  const unsigned per_layer = draws_per_layer(tokens, layers_);
-  const std::vector<LayerDraw> drawn = sample_layers(phase, tokens, static_cast<int>(per_layer), random);
+  const LoadDraws::Layers& layers = draws_.at(phase, tokens);
+  const std::vector<LayerDraw>& drawn = layers.draws;
+  const unsigned per_layer = layers.per_layer;
 
   LoadTimer timer(layer_, static_cast<double>(tokens), prefill ? KernelPhase::kPrefill : KernelPhase::kDecode);
   for (const LayerDraw& d : drawn) {
@@ -136,13 +106,14 @@ ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_
   const double tokens = static_cast<double>(decode_tokens + prefill_tokens);
   const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
   const double local = share(layer_.moe().experts, layer_.ranks());
+  const LoadSampler& sampler = draws_.sampler();
   LayerLoad load;
   LayerLoad more;
   for (int layer = 0; layer < layers_; ++layer) {
-    const int at = layer % inputs_.sampler->layers();
+    const int at = layer % sampler.layers();
     LayerLoad& first = decode_tokens > 0 ? load : more;
-    if (decode_tokens > 0) inputs_.sampler->sample(at, decode_tokens, RoutingPhase::kDecode, random, load);
-    if (prefill_tokens > 0) inputs_.sampler->sample(at, prefill_tokens, RoutingPhase::kPrefill, random, more);
+    if (decode_tokens > 0) sampler.sample(at, decode_tokens, RoutingPhase::kDecode, random, load);
+    if (prefill_tokens > 0) sampler.sample(at, prefill_tokens, RoutingPhase::kPrefill, random, more);
     if (decode_tokens > 0 && prefill_tokens > 0) {
       for (std::size_t r = 0; r < load.ranks.size(); ++r) {
         RankLoad& rank = load.ranks[r];

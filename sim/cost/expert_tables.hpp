@@ -1,13 +1,13 @@
 // The experts' time of a whole step as one random draw: per phase and token count, 64 equally likely outcomes of (expert time, all-to-all
 // time, hottest rank, distinct experts) summed or averaged over the MoE layers.
 //
-// A node of the table samples every layer a few times and composes steps by picking one of its draws for each layer: the mean is that of
+// A node of the table takes a few draws of every layer and composes steps by picking one of them for each layer: the mean is that of
 // all draws, the spread that of a sum over layers, which is what a step is. The composed steps are sorted by time and averaged in 64
 // groups, so that neighbouring token counts can be blended at the same quantile.
 #pragma once
 
 #include <array>
-#include <vector>
+#include <memory>
 
 #include "base/random.hpp"
 #include "cost/expert_layer.hpp"
@@ -45,7 +45,7 @@ class ExpertTables {
   ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale);
 
   [[nodiscard]] OctaveGrid::Position find(double tokens) const { return grid_.find(tokens); }
-  /// Built on first use, from a stream of its own: no order of visits shows in it.
+  /// Built on first use, from streams of its own: no order of visits shows in it.
   [[nodiscard]] const Point& point(RoutingPhase phase, std::uint32_t node) const;
 
   /// One step drawn layer by layer. Decode and prefill tokens meet in the same kernels: loads add up, and distinct experts of the two are
@@ -53,13 +53,13 @@ class ExpertTables {
   [[nodiscard]] ExpertDraw exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const;
 
  private:
-  struct LayerDraw;
   [[nodiscard]] Point build(RoutingPhase phase, std::uint32_t node) const;
-  [[nodiscard]] std::vector<LayerDraw> sample_layers(RoutingPhase phase, std::int64_t tokens, int per_layer, RandomStream& random) const;
   [[nodiscard]] ExpertDraw scaled(ExpertDraw sum) const;
 
   const CostInputs& inputs_;
   const ExpertLayer& layer_;
+  std::unique_ptr<LoadDraws> own_draws_;  ///< null when shared
+  const LoadDraws& draws_;
   double layer_scale_;
   int layers_;
   OctaveGrid grid_;

@@ -18,14 +18,14 @@ AliasTable::AliasTable(std::span<const double> weights) : cells_(weights.size())
   for (std::size_t i = 0; i < weights.size(); ++i) {
     filling[i] = weights[i] / sum * static_cast<double>(weights.size());
     (filling[i] < 1.0 ? small : large).push_back(i);
-    cells_[i] = {0xffffffffU, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i)};
+    cells_[i] = {0xffffffffU, {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i)}};
   }
   while (!small.empty() && !large.empty()) {
     const std::size_t under = small.back();
     const std::size_t over = large.back();
     small.pop_back();
     cells_[under].threshold = static_cast<std::uint32_t>(std::min(filling[under] * 0x1.0p32, 0x1.0p32 - 1));
-    cells_[under].alias = static_cast<std::uint16_t>(over);
+    cells_[under].outcome[1] = static_cast<std::uint16_t>(over);
     filling[over] -= 1.0 - filling[under];
     if (filling[over] < 1.0) {
       large.pop_back();

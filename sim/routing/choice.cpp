@@ -80,6 +80,7 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) 
     MOEPLAN_CHECK(moe.groups <= kMostGroups && moe.experts % moe.groups == 0 && moe.experts / moe.groups * moe.top_groups >= choice.top_k);
     choice.group_size = moe.experts / moe.groups;
     choice.top_groups = moe.top_groups;
+    for (int e = 0; e < moe.experts; ++e) choice.group_of.push_back(static_cast<std::uint8_t>(e / choice.group_size));
     group_variance = fit_grouped_weights(choice, weights);
   }
   choice.table = AliasTable(weights);

@@ -10,12 +10,16 @@
 
 namespace moeplan {
 
+/// Most experts of a layer (the samplers work on the stack).
+inline constexpr int kMostExperts = 2048;
+
 /// The choice of `top_k` of `experts`; immutable once made.
 struct RouterChoice {
   int experts = 0;
   int top_k = 0;
   int group_size = 0;  ///< node-limited routing: experts per group; 0 = off
   int top_groups = 0;
+  std::vector<std::uint8_t> group_of;  ///< by expert, when grouped
   std::vector<double> included;  ///< P(expert chosen by a token); sums to top_k
   AliasTable table;              ///< by weight for drawing top_k in succession
 

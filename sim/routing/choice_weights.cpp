@@ -1,7 +1,10 @@
 #include "routing/choice_weights.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <numeric>
 
 #include "base/error.hpp"
 
@@ -9,87 +12,115 @@ namespace moeplan {
 namespace {
 
 constexpr int kIterations = 40;
+constexpr double kStep = 1.3;           ///< of the integral in log time, in standard deviations of the k-th arrival
+constexpr double kFirst = 5e-3;         ///< expected arrivals at the integral's first point
+constexpr double kSurelyClosed = 1e-5;  ///< chance at which it ends
+constexpr double kLikely = 0.6;         ///< chance of arrival above which dividing a factor out would be unstable
 
-/// Roughly solves sum_e (1 - exp(-w_e t)) = arrivals for t: it only places a point of the integral.
-double time_of(std::span<const double> weights, double arrivals, double guess) {
-  double t = guess;
-  for (int i = 0; i < 60; ++i) {
-    double value = -arrivals;
-    double slope = 0;
-    for (const double w : weights) {
-      const double alive = std::exp(-w * t);
-      value += 1.0 - alive;
-      slope += w * alive;
-    }
-    const double step = value / slope;
-    t = std::max(0.5 * t, t - step);
-    if (std::abs(step) < 0.02 * t) break;
-  }
-  return t;
+/// e^-x for x >= 0, relative error 1e-9; unlike the library's it turns into vector instructions.
+inline double decay(double x) {
+  constexpr double kRound = 6755399441055744.0;  // 1.5 x 2^52: adding it rounds to a whole number, kept in the lowest bits
+  const double y = std::max(-x, -700.0) * 1.4426950408889634;
+  const double shifted = y + kRound;
+  const double r = (y - (shifted - kRound)) * 0.6931471805599453;  // -0.35 .. 0.35
+  const double series =
+      1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720 + r * (1.0 / 5040 + r / 40320)))))));
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(series) + (std::bit_cast<std::uint64_t>(shifted) << 52));
 }
 
-/// Chance that fewer than `top_k` experts other than e have arrived, for every e, given each one's chance to have arrived.
-void chance_open(std::span<const double> arrived, int top_k, std::vector<double>& with_all, std::vector<double>& open) {
-  const auto k = static_cast<std::size_t>(top_k);
-  with_all.assign(k, 0.0);
-  with_all[0] = 1.0;
-  for (const double q : arrived) {
-    for (std::size_t m = k; m-- > 1;) with_all[m] = with_all[m] * (1.0 - q) + with_all[m - 1] * q;
-    with_all[0] *= 1.0 - q;
+/// The exponential race: every expert arrives after an exponential time, and the first `top_k` are chosen.
+class Race {
+ public:
+  Race(std::span<const double> weights, int top_k)
+      : weights_(weights), k_(static_cast<std::size_t>(top_k)), arrived_(weights.size(), 0.0), open_(weights.size(), 1.0), without_(weights.size()), inverse_(weights.size()) {}
+
+  [[nodiscard]] const std::vector<double>& arrived() const { return arrived_; }
+  /// Chance that fewer than top_k experts other than e have arrived.
+  [[nodiscard]] const std::vector<double>& open() const { return open_; }
+
+  /// Goes on to time t.
+  void advance(double t) {
+    for (std::size_t e = 0; e < weights_.size(); ++e) arrived_[e] = 1.0 - decay(weights_[e] * t);
+    count_arrivals();
+    leave_one_out();
   }
-  for (std::size_t e = 0; e < arrived.size(); ++e) {
-    const double q = arrived[e];
-    double sum = 0;
-    if (q < 0.6) {
-      double without = 0;  // dividing out one factor is stable for a small q
-      for (std::size_t m = 0; m < k; ++m) {
-        without = (with_all[m] - without * q) / (1.0 - q);
-        sum += without;
-      }
-    } else {
-      std::vector<double> others(k, 0.0);
-      others[0] = 1.0;
-      for (std::size_t f = 0; f < arrived.size(); ++f) {
-        if (f == e) continue;
-        for (std::size_t m = k; m-- > 1;) others[m] = others[m] * (1.0 - arrived[f]) + others[m - 1] * arrived[f];
-        others[0] *= 1.0 - arrived[f];
-      }
-      for (const double p : others) sum += p;
+
+ private:
+  static void add(double q, std::vector<double>& counts) {
+    for (std::size_t m = counts.size(); m-- > 1;) counts[m] = counts[m] * (1.0 - q) + counts[m - 1] * q;
+    counts[0] *= 1.0 - q;
+  }
+
+  /// Distribution of the number of arrivals below top_k: of the unlikely ones, and of all.
+  void count_arrivals() {
+    unlikely_.assign(k_, 0.0);
+    unlikely_[0] = 1.0;
+    likely_.clear();
+    for (std::size_t e = 0; e < arrived_.size(); ++e) {
+      if (arrived_[e] < kLikely)
+        add(arrived_[e], unlikely_);
+      else
+        likely_.push_back(e);
     }
-    open[e] = std::clamp(sum, 0.0, 1.0);
+    all_ = unlikely_;
+    for (const std::size_t e : likely_) add(arrived_[e], all_);
   }
-}
+
+  void leave_one_out() {
+    const std::size_t n = arrived_.size();
+    std::fill(open_.begin(), open_.end(), 0.0);
+    std::fill(without_.begin(), without_.end(), 0.0);
+    for (std::size_t e = 0; e < n; ++e) inverse_[e] = 1.0 / (1.0 - std::min(arrived_[e], kLikely));
+    for (std::size_t m = 0; m < k_; ++m) {
+      for (std::size_t e = 0; e < n; ++e) {
+        without_[e] = (all_[m] - without_[e] * arrived_[e]) * inverse_[e];
+        open_[e] += without_[e];
+      }
+    }
+    for (const std::size_t e : likely_) {
+      others_ = unlikely_;
+      for (const std::size_t f : likely_) {
+        if (f != e) add(arrived_[f], others_);
+      }
+      open_[e] = 0;
+      for (const double p : others_) open_[e] += p;
+    }
+    for (double& p : open_) p = std::clamp(p, 0.0, 1.0);
+  }
+
+  std::span<const double> weights_;
+  std::size_t k_;
+  std::vector<double> arrived_;
+  std::vector<double> open_;
+  std::vector<double> without_, inverse_;
+  std::vector<double> unlikely_, all_, others_;
+  std::vector<std::size_t> likely_;
+};
 
 }  // namespace
 
 std::vector<double> inclusion_probabilities(std::span<const double> weights, int top_k) {
   const auto n = weights.size();
   MOEPLAN_CHECK(top_k > 0 && n > static_cast<std::size_t>(top_k));
-  std::vector<double> included(n, 0.0);
-  std::vector<double> arrived(n, 0.0);
-  std::vector<double> before(n, 0.0);
-  std::vector<double> open_before(n, 1.0);
-  std::vector<double> open(n, 0.0);
-  std::vector<double> with_all;
-  double t = 0;
-  for (const double w : weights) t += w;
-  t = 1e-3 / t;
-  const int steps = std::clamp(static_cast<int>(8192 / n), 64, 512);  // few experts make an uneven integrand, and are cheap
-  // From no arrivals to so many that the k-th has surely happened, on a grid that is finer where the expected number is near k.
-  const double most = std::min(static_cast<double>(n) - 1e-6, top_k + 6.0 * std::sqrt(static_cast<double>(top_k)) + 6.0);
-  for (int step = 1; step <= steps; ++step) {
-    double expected = most * step / steps;
-    if (most > static_cast<double>(n) - 1.0) {  // few experts: approach the end geometrically
-      expected = static_cast<double>(n) * (1.0 - std::pow(1e-6, static_cast<double>(step) / steps));
-    }
-    t = time_of(weights, expected, step > 1 ? t * step / (step - 1) : t);
-    for (std::size_t e = 0; e < n; ++e) arrived[e] = -std::expm1(-weights[e] * t);
-    chance_open(arrived, top_k, with_all, open);
+  // P(included) = integral of P(open) dP(arrived), by the trapezoid rule in log time: every arrival is a smooth bump there, whatever its
+  // weight, so that the rule converges exponentially. Before the first point everything is open.
+  const double step = std::min(0.6, kStep / std::sqrt(static_cast<double>(top_k)));
+  double t = kFirst / std::accumulate(weights.begin(), weights.end(), 0.0);
+  Race race(weights, top_k);
+  race.advance(t);
+  std::vector<double> included = race.arrived();
+  double width = 0.5 * step * t;
+  for (;;) {
+    double most = 0;
     for (std::size_t e = 0; e < n; ++e) {
-      included[e] += (arrived[e] - before[e]) * 0.5 * (open[e] + open_before[e]);
-      before[e] = arrived[e];
-      open_before[e] = open[e];
+      const double missing = 1.0 - race.arrived()[e];
+      included[e] += race.open()[e] * weights[e] * missing * width;
+      most = std::max(most, race.open()[e] * missing);
     }
+    if (most < kSurelyClosed) break;
+    t *= std::exp(step);
+    width = step * t;
+    race.advance(t);
   }
   double sum = 0;  // is top_k but for the error of the integral, which is about the same for all
   for (const double p : included) sum += p;

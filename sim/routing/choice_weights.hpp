@@ -8,7 +8,7 @@
 namespace moeplan {
 
 /// P(expert is among the `top_k` drawn) for each expert, by numeric integration over the exponential race that is equivalent to
-/// successive drawing (Rosen 1997); relative error below 1e-3. Precondition: more than `top_k` positive weights.
+/// successive drawing (Rosen 1997); relative error below 1e-4. Precondition: more than `top_k` positive weights.
 std::vector<double> inclusion_probabilities(std::span<const double> weights, int top_k);
 
 /// Weights whose inclusion probabilities are top_k * share, to 0.1 %. Starts from -log(1 - top_k share) and iterates. Precondition: shares

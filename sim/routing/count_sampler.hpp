@@ -12,11 +12,9 @@
 
 #include "base/random.hpp"
 #include "routing/choice.hpp"
+#include "routing/token_sampler.hpp"
 
 namespace moeplan {
-
-/// Most experts of a layer (the sampler works on the stack).
-inline constexpr int kMostExperts = 2048;
 
 /// Writes the experts' counts of `tokens` tokens; they sum to tokens x top_k.
 void sample_counts(const RouterChoice& choice, const LocalityTables* locality, std::int64_t tokens, RandomStream& random,

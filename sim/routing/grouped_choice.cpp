@@ -23,22 +23,21 @@ Trial draw_trial(const RouterChoice& choice, RandomStream& random) {
   const auto groups = static_cast<std::size_t>(choice.groups());
   Trial trial;
   trial.counts.assign(choice.included.size(), 0);
-  std::vector<std::uint16_t> token(static_cast<std::size_t>(choice.top_k));
+  TokenDraws draws(choice, random);
   std::vector<double> chosen(groups);
   std::vector<double> sum(groups, 0.0);
   std::vector<double> squares(groups, 0.0);
-  for (int t = 0; t < kTrialTokens; ++t) {
-    sample_token(choice, random, token);
+  draws.draw(kTrialTokens, [&](const std::uint16_t* experts) {
     std::fill(chosen.begin(), chosen.end(), 0.0);
-    for (const std::uint16_t expert : token) {
-      ++trial.counts[expert];
-      ++chosen[expert / static_cast<std::size_t>(choice.group_size)];
+    for (int i = 0; i < choice.top_k; ++i) {
+      ++trial.counts[experts[i]];
+      ++chosen[choice.group_of[experts[i]]];
     }
     for (std::size_t g = 0; g < groups; ++g) {
       sum[g] += chosen[g];
       squares[g] += chosen[g] * chosen[g];
     }
-  }
+  });
   for (std::size_t g = 0; g < groups; ++g) trial.group_variance.push_back(squares[g] / kTrialTokens - std::pow(sum[g] / kTrialTokens, 2));
   return trial;
 }

@@ -19,6 +19,7 @@ enum class PopularityKind : std::uint8_t { kUniform, kLognormal, kZipf, kDirichl
 struct RecordedCounts {
   std::vector<std::vector<double>> layers;  ///< [layer][expert], every layer with a positive sum
   std::string source;                       ///< file name for messages
+  bool operator==(const RecordedCounts&) const = default;
 };
 
 /// Choices of neighbouring tokens of a prompt: a token repeats the choice of an earlier one with probability `copy`; the distance d to
@@ -28,6 +29,7 @@ struct RoutingLocality {
   double copy = 0;
   double decay = 1;
   int reach = 1;
+  bool operator==(const RoutingLocality&) const = default;
 };
 
 struct RoutingConfig {
@@ -41,6 +43,7 @@ struct RoutingConfig {
   double collapsed = 0;     ///< share of the experts, 0 .. 1, that get almost no tokens
   RoutingLocality locality;
   std::string source;  ///< where a default comes from; empty when the scenario states the routing
+  bool operator==(const RoutingConfig&) const = default;
 };
 
 enum class PlacementKind : std::uint8_t { kContiguous, kBalanced };
@@ -51,6 +54,7 @@ struct PlacementConfig {
   PlacementKind kind = PlacementKind::kContiguous;
   int redundant_experts = 0;  ///< slots beyond one per expert, given to replicas of the hottest (kBalanced only)
   RecordedCounts tuned_on{};  ///< kBalanced: counts the placement was computed on; empty = the popularity it meets
+  bool operator==(const PlacementConfig&) const = default;
 };
 
 /// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |

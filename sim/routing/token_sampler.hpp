@@ -1,12 +1,15 @@
 // The reference: draws the experts of every token, one after the other. Linear in tokens x top_k.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "base/random.hpp"
 #include "routing/choice.hpp"
-#include "routing/expert_load.hpp"
+#include "routing/quick_random.hpp"
 
 namespace moeplan {
 
@@ -15,8 +18,90 @@ inline constexpr int kMostChoices = 64;
 /// Most remembered choices of earlier tokens: reach x top_k.
 inline constexpr int kMostHistory = 16384;
 
-/// Draws the top_k different experts of one token into `experts` (at least top_k long).
-void sample_token(const RouterChoice& choice, RandomStream& random, std::span<std::uint16_t> experts);
+/// Draws independent tokens. Several are in work at once, so that the processor need not wait for one draw to know what the next may be.
+class TokenDraws {
+ public:
+  /// REQUIRES: `choice` outlives this and chooses fewer than all experts.
+  TokenDraws(const RouterChoice& choice, RandomStream& start) : choice_(choice), random_(start) {}
+
+  /// Calls `use(const std::uint16_t* experts)` with the top_k different experts of each of `tokens` tokens.
+  template <class Use>
+  void draw(std::int64_t tokens, Use&& use) {
+    if (choice_.group_size > 0)
+      draw_as<true>(tokens, use);
+    else
+      draw_as<false>(tokens, use);
+  }
+  [[nodiscard]] QuickRandom& random() { return random_; }
+
+ private:
+  static constexpr std::size_t kLanes = 4;
+
+  /// A token in work.
+  struct Lane {
+    std::size_t size = 0;    ///< experts so far
+    std::uint64_t open = 0;  ///< bit set of groups in use
+    int groups_left = 0;
+    std::array<std::uint16_t, kMostChoices + 1> experts;
+    std::array<std::uint64_t, kMostExperts / 64> chosen{};  ///< bit set
+  };
+
+  /// One draw; it may be in vain. Without branches on what was drawn, as nothing of it can be predicted.
+  template <bool kGrouped>
+  void step(Lane& lane) {
+    const std::uint32_t expert = choice_.table.draw(random_);
+    std::uint64_t& chosen = lane.chosen[expert / 64];
+    std::uint64_t accept = ~(chosen >> (expert % 64)) & 1;
+    if constexpr (kGrouped) {
+      const unsigned group = choice_.group_of[expert];
+      const std::uint64_t is_open = (lane.open >> group) & 1;
+      accept &= is_open | static_cast<std::uint64_t>(lane.groups_left > 0);
+      lane.groups_left -= static_cast<int>(accept & ~is_open);
+      lane.open |= accept << group;
+    }
+    chosen |= accept << (expert % 64);
+    lane.experts[lane.size] = static_cast<std::uint16_t>(expert);
+    lane.size += accept;
+  }
+
+  template <bool kGrouped, class Use>
+  void draw_as(std::int64_t tokens, Use& use) {
+    const auto k = static_cast<std::size_t>(choice_.top_k);
+    const auto busy = static_cast<std::size_t>(std::min<std::int64_t>(tokens, kLanes));
+    std::int64_t waiting = tokens - static_cast<std::int64_t>(busy);
+    std::size_t left = busy;
+    for (std::size_t i = 0; i < busy; ++i) lanes_[i].groups_left = choice_.top_groups;
+    const auto finish = [&](Lane& lane) {
+      use(lane.experts.data());
+      for (std::size_t i = 0; i < k; ++i) lane.chosen[lane.experts[i] / 64] = 0;
+      lane.size = 0;
+      lane.open = 0;
+      lane.groups_left = choice_.top_groups;
+    };
+    if (busy == kLanes) {
+      while (left == kLanes) {
+        for (Lane& lane : lanes_) {
+          step<kGrouped>(lane);
+          if (lane.size < k) continue;
+          finish(lane);
+          if (waiting-- > 0) continue;
+          // No token is left to start: the lanes that are still at work follow one by one.
+          std::swap(lane, lanes_[kLanes - 1]);
+          --left;
+          break;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < left; ++i) {
+      while (lanes_[i].size < k) step<kGrouped>(lanes_[i]);
+      finish(lanes_[i]);
+    }
+  }
+
+  const RouterChoice& choice_;
+  QuickRandom random_;
+  std::array<Lane, kLanes> lanes_;
+};
 
 /// Adds the experts of `tokens` tokens to `counts` (one per expert). With `locality` on, the tokens are consecutive in one prompt and the
 /// first of them has no past.

@@ -21,15 +21,16 @@ KernelCosts make_kernels(const DeploymentConfig& config) {
   return KernelCosts::from_profile(gpu, config.cost_profile, config.engine.kernel_preference);
 }
 
-std::unique_ptr<LoadSampler> make_sampler(const DeploymentConfig& config) {
+/// Null for a model without routers.
+const LoadDraws* find_draws(const DeploymentConfig& config, RoutingLibrary& library) {
   const MoeSpec* moe = config.model.moe();
   if (moe == nullptr || moe->soft_routing) return nullptr;
   PlacementConfig placement = config.placement;
   placement.ranks = config.layout.expert;
-  return make_load_sampler(*moe, config.model.moe_layer_count(), config.routing, placement, kRoutingSeed);
+  return &library.find(*moe, config.model.moe_layer_count(), config.routing, placement, kRoutingSeed);
 }
 
-CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernels, const LoadSampler* sampler, RoutingMode mode) {
+CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernels, const LoadDraws* draws, RoutingMode mode) {
   CostInputs inputs;
   inputs.model = config.model;
   inputs.gpu = config.cluster.gpu;
@@ -38,7 +39,8 @@ CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernel
   inputs.precision = config.precision;
   inputs.engine = config.engine;
   inputs.kernels = kernels;
-  inputs.sampler = sampler;
+  inputs.sampler = draws != nullptr ? &draws->sampler() : nullptr;
+  inputs.draws = draws;
   inputs.max_batch_tokens = config.scheduler.max_batch_tokens;
   inputs.max_batch_requests = config.scheduler.max_batch_requests;
   inputs.routing = mode;
@@ -103,8 +105,13 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
 }
 
 Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
-    : config_(config), kernels_(make_kernels(config_)), sampler_(make_sampler(config_)), memory_(plan_deployment_memory(config_)),
-      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, sampler_.get(), mode))) {}
+    : config_(config), kernels_(make_kernels(config_)), own_routing_(std::make_unique<RoutingLibrary>()),
+      memory_(plan_deployment_memory(config_)),
+      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, find_draws(config_, *own_routing_), mode))) {}
+
+Deployment::Deployment(const DeploymentConfig& config, RoutingLibrary& routing, RoutingMode mode)
+    : config_(config), kernels_(make_kernels(config_)), memory_(plan_deployment_memory(config_)),
+      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, find_draws(config_, routing), mode))) {}
 
 ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
   MOEPLAN_CHECK(memory_.plan.fits);

@@ -6,7 +6,7 @@
 
 #include "cost/deployment_cost.hpp"
 #include "model/weights.hpp"
-#include "routing/load_sampler.hpp"
+#include "routing/load_draws.hpp"
 #include "serving/cluster.hpp"
 #include "serving/memory_plan.hpp"
 #include "study/scenario.hpp"
@@ -28,6 +28,8 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 class Deployment {
  public:
   explicit Deployment(const DeploymentConfig& config, RoutingMode mode = RoutingMode::kTabulated);
+  /// Shares the preparation of routers with other deployments; the results are the same. REQUIRES: `routing` outlives this.
+  Deployment(const DeploymentConfig& config, RoutingLibrary& routing, RoutingMode mode = RoutingMode::kTabulated);
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
 
@@ -40,7 +42,7 @@ class Deployment {
  private:
   DeploymentConfig config_;
   KernelCosts kernels_;
-  std::unique_ptr<LoadSampler> sampler_;
+  std::unique_ptr<RoutingLibrary> own_routing_;  ///< null when shared
   MemorySummary memory_;
   std::unique_ptr<DeploymentCost> cost_;
 };

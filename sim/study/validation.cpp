@@ -49,13 +49,13 @@ void refuse_all(const Layout& layout, const std::string& why, std::vector<RunPre
 }
 
 void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, const DataRoot& data, const ValidationOptions& options,
-                    std::vector<RunPrediction>& predictions) {
+                    RoutingLibrary& routing, std::vector<RunPrediction>& predictions) {
   const MeasuredRun& first = runs[layout.runs.front()];
   try {
     DeploymentConfig config = run_deployment(first, data);
     for (const std::size_t i : layout.runs) predictions[i].moe = config.model.is_moe();
     if (options.correction) correct(config, options.correction(first));
-    const Deployment deployment(config);
+    const Deployment deployment(config, routing);
     if (!deployment.memory().plan.fits) {
       refuse_all(layout, fmt::format("does not fit: {:.1f} GB missing per GPU", deployment.memory().plan.missing.as_double() / 1e9), predictions);
       return;
@@ -116,9 +116,10 @@ Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, co
   const std::vector<Layout> layouts = group_by_layout(v.runs);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
+  RoutingLibrary routing;
   std::atomic<std::size_t> done{0};
   tbb::parallel_for(std::size_t{0}, layouts.size(), [&](std::size_t l) {
-    predict_layout(layouts[l], v.runs, data, options, v.predictions);
+    predict_layout(layouts[l], v.runs, data, options, routing, v.predictions);
     const std::size_t finished = done += layouts[l].runs.size();
     if (options.progress) options.progress(static_cast<double>(finished) / static_cast<double>(v.runs.size()));
   });
