@@ -45,7 +45,7 @@ struct EngineOverride {
   std::optional<int> max_batch_requests, max_batch_tokens;
   std::optional<double> prefill_kernel_multiplier;
   std::optional<ExpertParallelComm> expert_comm;
-  std::optional<Precision> quantised_kv_cache;
+  std::optional<std::vector<Precision>> fp8_kv_cache_with;
   std::string source;
 
   [[nodiscard]] bool holds_for(const GpuSpec& gpu) const;
@@ -57,7 +57,7 @@ struct EngineProfile {
   SchedulerConfig scheduler;
   MemoryFormula memory_formula = MemoryFormula::kFractionOfTotal;
   Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU; activations are counted apart
-  std::optional<Precision> quantised_kv_cache;  ///< KV format taken for checkpoints quantised to 8 bits or less; none: as activations
+  std::vector<Precision> fp8_kv_cache_with;  ///< weight or expert formats whose checkpoints or recipes bring an fp8 KV cache; else bf16
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)

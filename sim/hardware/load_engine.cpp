@@ -48,6 +48,16 @@ SchedulerConfig read_scheduler(const JsonReader& json) {
   return out;
 }
 
+std::vector<Precision> read_formats(const JsonReader& json, const char* key) {
+  std::vector<Precision> formats;
+  for (const std::string& name : json.strings(key)) {
+    const auto format = precision_from_string(name);
+    if (!format) json.at(key).fail("unknown number format '" + name + "'");
+    formats.push_back(*format);
+  }
+  return formats;
+}
+
 EngineOverride read_override(const JsonReader& json) {
   EngineOverride out;
   const JsonReader when = json.at("when");
@@ -59,7 +69,7 @@ EngineOverride read_override(const JsonReader& json) {
   if (json.has("max_batch_tokens")) out.max_batch_tokens = positive(json, "max_batch_tokens");
   if (json.has("prefill_multiplier")) out.prefill_kernel_multiplier = positive_factor(json, "prefill_multiplier");
   if (json.has("expert_communication")) out.expert_comm = expert_comm_of(json);
-  if (json.has("quantised_kv_cache")) out.quantised_kv_cache = json.precision("quantised_kv_cache");
+  if (json.has("fp8_kv_cache_with")) out.fp8_kv_cache_with = read_formats(json, "fp8_kv_cache_with");
   out.source = json.string("source");
   return out;
 }
@@ -112,7 +122,7 @@ EngineProfile read_engine(const JsonReader& json) {
   const JsonReader memory = json.at("memory");
   out.memory_formula = enum_of(memory, "formula", {MemoryFormula::kFractionOfTotal, MemoryFormula::kFractionOfFree});
   out.runtime_reserve = memory.bytes("runtime_reserve");
-  if (memory.has("quantised_kv_cache")) out.quantised_kv_cache = memory.precision("quantised_kv_cache");
+  if (memory.has("fp8_kv_cache_with")) out.fp8_kv_cache_with = read_formats(memory, "fp8_kv_cache_with");
   const JsonReader host = json.at("host");
   out.host_per_step = host.duration("per_step");
   out.host_per_sequence = host.duration("per_sequence");

@@ -28,6 +28,7 @@ NativePrecision read_native(const JsonReader& reader) {
   NativePrecision out;
   out.weights = reader.precision("weights", Precision::kBf16);
   out.experts = reader.precision("experts", out.weights);
+  out.fp8_checkpoint = reader.precision("fp8_checkpoint", out.weights == Precision::kFp8Block ? Precision::kFp8Block : Precision::kFp8);
   out.experts_bytes_per_weight = reader.number("experts_bytes_per_weight", 0);
   return out;
 }

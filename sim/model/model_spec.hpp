@@ -93,6 +93,7 @@ struct LayerGroup {
 struct NativePrecision {
   Precision weights = Precision::kBf16;  ///< everything but experts, embeddings, head and router
   Precision experts = Precision::kBf16;
+  Precision fp8_checkpoint = Precision::kFp8;  ///< scaling of the publisher's own fp8 checkpoint: per channel (fp8) or 128x128 blocks (fp8_block)
   double experts_bytes_per_weight = 0;  ///< storage with scales where the checkpoint's grouping is not that of bytes_per_weight; 0: it is
 };
 

@@ -23,6 +23,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// Half width of the spread, as a share of the nominal length, given to closed loops that state equal lengths.
+constexpr double kLockstepSpread = 0.1;
+
 /// Weight formats of published runs: what a label means for the two component groups of a model.
 DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model, const EngineProfile& engine) {
   DeploymentPrecision precision;
@@ -32,11 +35,8 @@ DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model
   precision.experts = *weights;
   // Weight-only 4-bit checkpoints quantise the experts and leave the rest in bf16 (gpt-oss: MXFP4, Kimi-K2 Thinking and K2.5: INT4).
   if (*weights == Precision::kMxfp4 || (*weights == Precision::kInt4 && model.is_moe())) precision.weights = Precision::kBf16;
-  // A model published in block-scaled fp8 is served in it when a run says just "fp8".
-  if (*weights == Precision::kFp8 && model.native.experts == Precision::kFp8Block && model.is_moe()) {
-    precision.weights = Precision::kFp8Block;
-    precision.experts = Precision::kFp8Block;
-  }
+  // "fp8" says nothing of the scales: runs use the publisher's own fp8 checkpoint.
+  if (*weights == Precision::kFp8) precision.weights = precision.experts = model.native.fp8_checkpoint;
   precision.kv_cache = default_kv_cache(engine, precision);
   if (!run.kv_cache.empty()) {
     const auto kv = precision_from_string(run.kv_cache);
@@ -55,9 +55,14 @@ std::uint64_t offline_requests(const MeasuredRun& run) {
 WorkloadConfig run_workload(const MeasuredRun& run) {
   WorkloadConfig workload;
   WorkloadClass load;
+  // A closed loop of equal lengths would run in lockstep for ever: all requests of a wave end in one step and are prefilled together. Real
+  // loops drift apart within a few generations, so equal lengths are spread by a tenth around their mean.
+  const bool lockstep = run.mode == LoadMode::kClosed && run.length_low > 0.95;
+  const double from = lockstep ? 1.0 - kLockstepSpread : run.length_low;
+  const double to = lockstep ? 1.0 + kLockstepSpread : 1.0;
   const auto lengths = [&](int nominal) {
-    const int low = std::max(1, static_cast<int>(std::lround(run.length_low * nominal)));
-    return LengthConfig::uniform(low, nominal);
+    const int low = std::max(1, static_cast<int>(std::lround(from * nominal)));
+    return LengthConfig::uniform(low, std::max(low, static_cast<int>(std::lround(to * nominal))));
   };
   load.prompt_tokens = lengths(run.isl);
   load.output_tokens = lengths(run.osl);

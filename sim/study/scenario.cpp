@@ -229,9 +229,9 @@ EngineUse engine_use(const DeploymentConfig& deployment) {
 }
 
 Precision default_kv_cache(const EngineProfile& engine, const DeploymentPrecision& precision) {
-  const auto quantised = [](Precision p) { return bytes_per_weight(p) < 1.1 && p != Precision::kInt4 && p != Precision::kInt8; };
-  const bool any = quantised(precision.weights) || quantised(precision.experts);
-  return any ? engine.quantised_kv_cache.value_or(Precision::kBf16) : Precision::kBf16;
+  const std::vector<Precision>& fp8 = engine.fp8_kv_cache_with;
+  const auto named = [&](Precision p) { return std::find(fp8.begin(), fp8.end(), p) != fp8.end(); };
+  return named(precision.weights) || named(precision.experts) ? Precision::kFp8 : Precision::kBf16;
 }
 
 std::filesystem::path default_cost_profile(const DataRoot& data, const std::string& gpu) {

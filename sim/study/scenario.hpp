@@ -62,8 +62,7 @@ Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::p
 /// What a deployment asks of its engine.
 EngineUse engine_use(const DeploymentConfig& deployment);
 
-/// The KV-cache format of a deployment that states none: what the engine takes for checkpoints whose activations are quantised too, else bf16.
-/// Weight-only 4-bit integers do not count as such.
+/// The KV-cache format of a deployment that states none: fp8 where the engine brings it with this checkpoint, else bf16.
 Precision default_kv_cache(const EngineProfile& engine, const DeploymentPrecision& precision);
 
 /// The fitted cost profile of a GPU when there is one, else an empty path.
