@@ -63,7 +63,7 @@ double extend(const std::vector<double>& table, double x) {
 
 }  // namespace
 
-RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) {
+RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares, GroupedCorrection& learnt) {
   RouterChoice choice;
   choice.experts = moe.experts;
   choice.top_k = moe.soft_routing ? moe.experts : moe.top_k;
@@ -81,7 +81,7 @@ RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares) 
     choice.group_size = moe.experts / moe.groups;
     choice.top_groups = moe.top_groups;
     for (int e = 0; e < moe.experts; ++e) choice.group_of.push_back(static_cast<std::uint8_t>(e / choice.group_size));
-    group_variance = fit_grouped_weights(choice, weights);
+    group_variance = fit_grouped_weights(choice, weights, learnt);
   }
   choice.table = AliasTable(weights);
   prepare_copula(choice, group_variance);

@@ -37,9 +37,12 @@ struct RouterChoice {
   [[nodiscard]] int groups() const { return group_size > 0 ? experts / group_size : 1; }
 };
 
+struct GroupedCorrection;
+
 /// Prepares the choice. Node-limited routing (DeepSeek-V3: the experts come from at most top_groups groups) is drawn in succession too: an
-/// expert whose group would be one too many is passed over. Its weights are corrected by trial draws from a fixed stream.
-RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares);
+/// expert whose group would be one too many is passed over. Its weights are corrected by trial draws from a fixed stream, fewer of them where
+/// an earlier layer of the model has left its corrections in `learnt`.
+RouterChoice make_router_choice(const MoeSpec& moe, std::vector<double> shares, GroupedCorrection& learnt);
 
 /// Locality of neighbouring tokens, prepared for both samplers.
 struct LocalityTables {

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "routing/grouped_choice.hpp"
+#include "routing/quick_random.hpp"
 
 namespace moeplan {
 namespace {
@@ -29,10 +30,10 @@ std::int32_t binomial_quantile(double n, double p, double log_missed, double dev
   return k;
 }
 
-double standard_normal(RandomStream& random) { return normal_quantile((static_cast<double>(random.bits32()) + 0.5) * 0x1.0p-32); }
+double standard_normal(QuickRandom& random) { return normal_quantile((static_cast<double>(random.bits32()) + 0.5) * 0x1.0p-32); }
 
 /// Gives or takes single pairs until the counts sum to `wanted`. With `touched_only`, touched experts stay touched and the others not.
-void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t missing, bool touched_only, RandomStream& random,
+void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t missing, bool touched_only, QuickRandom& random,
                  std::span<std::int32_t> counts) {
   const int step = missing > 0 ? 1 : -1;
   std::int64_t tries = 0;
@@ -51,7 +52,7 @@ void restore_sum(const RouterChoice& choice, std::int64_t tokens, std::int64_t m
 
 /// A gamma variate of the given mean and variance (Wilson and Hilferty's cube), or, where that would be wrong because the deviation exceeds
 /// the mean by much, 0 or an exponential with the same two moments.
-double non_negative(double mean, double variance, RandomStream& random) {
+double non_negative(double mean, double variance, QuickRandom& random) {
   const double shape = mean * mean / variance;
   if (shape >= 0.6) {
     const double ninth = 1.0 / (9.0 * shape);
@@ -64,7 +65,7 @@ double non_negative(double mean, double variance, RandomStream& random) {
 }
 
 /// Fluctuation of the group totals, whose sum is fixed.
-void draw_group_shifts(const RouterChoice& choice, RandomStream& random, std::span<double> shift) {
+void draw_group_shifts(const RouterChoice& choice, QuickRandom& random, std::span<double> shift) {
   double shared = 0;
   for (std::size_t g = 0; g < shift.size(); ++g) {
     shift[g] = choice.group_spread[g] * standard_normal(random);
@@ -74,7 +75,7 @@ void draw_group_shifts(const RouterChoice& choice, RandomStream& random, std::sp
 }
 
 /// Counts of `tokens` (any real number) independent tokens; returns their sum.
-std::int64_t draw_independent(const RouterChoice& choice, double tokens, RandomStream& random, std::span<std::int32_t> counts) {
+std::int64_t draw_independent(const RouterChoice& choice, double tokens, QuickRandom& random, std::span<std::int32_t> counts) {
   const auto groups = static_cast<std::size_t>(choice.groups());
   const std::size_t size = counts.size() / groups;
   std::array<double, kMostGroups> shift;
@@ -100,7 +101,7 @@ std::int64_t draw_independent(const RouterChoice& choice, double tokens, RandomS
 
 /// Turns counts of uncopied tokens into counts of all `tokens` tokens; returns their sum. The copies of an expert's f uncopied choices have
 /// mean f (ratio - 1) and variance f ratio (inflation - ratio), so that the variance in all is inflation times that of independent tokens.
-std::int64_t add_copies(const RouterChoice& choice, double tokens, double fresh, double inflation, RandomStream& random,
+std::int64_t add_copies(const RouterChoice& choice, double tokens, double fresh, double inflation, QuickRandom& random,
                         std::span<std::int32_t> counts, std::int64_t sum) {
   const double ratio = tokens / fresh;
   const double excess = std::max(1e-3, inflation - ratio);
@@ -165,9 +166,10 @@ void sample_counts(const RouterChoice& choice, const LocalityTables* locality, s
   const auto all = static_cast<double>(tokens);
   const bool neighbours = locality != nullptr && locality->on();
   const double fresh = neighbours ? locality->fresh_tokens(all) : all;
-  std::int64_t sum = draw_independent(choice, fresh, random, counts);
-  if (neighbours) sum = add_copies(choice, all, fresh, locality->inflation(all), random, counts, sum);
-  restore_sum(choice, tokens, tokens * choice.top_k - sum, neighbours, random, counts);
+  QuickRandom quick(random);
+  std::int64_t sum = draw_independent(choice, fresh, quick, counts);
+  if (neighbours) sum = add_copies(choice, all, fresh, locality->inflation(all), quick, counts, sum);
+  restore_sum(choice, tokens, tokens * choice.top_k - sum, neighbours, quick, counts);
 }
 
 }  // namespace moeplan

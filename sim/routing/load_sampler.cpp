@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "routing/choice.hpp"
 #include "routing/count_sampler.hpp"
+#include "routing/grouped_choice.hpp"
 #include "routing/placement.hpp"
 #include "routing/popularity.hpp"
 #include "routing/token_sampler.hpp"
@@ -78,10 +79,11 @@ std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, c
   locality.reach = std::min(locality.reach, kMostHistory / std::max(1, moe.top_k));
   std::vector<Layer> made;
   made.reserve(static_cast<std::size_t>(layers));
+  GroupedCorrection learnt;
   for (int l = 0; l < layers; ++l) {
     std::vector<double> shares = expert_shares(routing, moe, l, seed);
     Placement placed = make_placement(placement, shares, l);
-    made.push_back({make_router_choice(moe, std::move(shares)), std::move(placed)});
+    made.push_back({make_router_choice(moe, std::move(shares), learnt), std::move(placed)});
   }
   return std::make_unique<RouterLoadSampler>(std::move(made), make_locality_tables(locality), placement.ranks, mode);
 }

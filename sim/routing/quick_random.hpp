@@ -20,6 +20,8 @@ class QuickRandom {
     return x ^ (x >> 31);
   }
   std::uint32_t bits32() { return static_cast<std::uint32_t>(bits64() >> 32); }
+  /// Uniform in (0, 1], 53 bits.
+  double uniform_positive() { return 1.0 - static_cast<double>(bits64() >> 11) * 0x1.0p-53; }
 
  private:
   std::uint64_t state_;
