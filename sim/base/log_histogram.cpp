@@ -8,10 +8,14 @@ namespace moeplan {
 
 LogHistogram::LogHistogram(double relative_error, double smallest, double largest)
     : relative_error_(relative_error), smallest_(smallest) {
-  MOEPLAN_CHECK(relative_error > 0 && smallest > 0 && largest > smallest);
-  // A bin [x, x(1+2e)) reported at its geometric middle is off by at most e.
-  bins_per_octave_ = 1.0 / std::log2(1.0 + 2.0 * relative_error);
-  counts_.assign(static_cast<std::size_t>(std::ceil(std::log2(largest / smallest) * bins_per_octave_)) + 2, 0);
+  MOEPLAN_CHECK(relative_error >= 1e-6 && smallest > 0 && largest > smallest);
+  // A bin [x, x + d) with d / x at most 2^-bits, reported at its middle, is off by at most 2^-bits / 2.
+  unsigned bits = 0;
+  while (std::ldexp(0.5, -static_cast<int>(bits)) > relative_error) ++bits;
+  shift_ = 52 - bits;
+  first_ = std::bit_cast<std::uint64_t>(1.0) >> shift_;
+  inverse_smallest_ = 1.0 / smallest;
+  counts_.assign((std::bit_cast<std::uint64_t>(largest * inverse_smallest_) >> shift_) - first_ + 2, 0);
 }
 
 void LogHistogram::merge(const LogHistogram& other) {
@@ -32,7 +36,8 @@ double LogHistogram::quantile(double q) const {
     seen += counts_[i];
     if (seen < rank) continue;
     if (i == 0) return std::clamp(smallest_, min_, max_);
-    const double middle = smallest_ * std::exp2((static_cast<double>(i) - 0.5) / bins_per_octave_);
+    const double low = std::bit_cast<double>((first_ + i - 1) << shift_);
+    const double middle = smallest_ * 0.5 * (low + std::bit_cast<double>((first_ + i) << shift_));
     return std::clamp(middle, min_, max_);
   }
   return max_;

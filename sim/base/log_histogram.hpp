@@ -2,6 +2,7 @@
 // error. Mean and maximum are exact. Values at or below `smallest` share the lowest bin.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -34,15 +35,18 @@ class LogHistogram {
   [[nodiscard]] double relative_error() const { return relative_error_; }
 
  private:
+  /// Bins are steps of the leading mantissa bits of value / smallest: no logarithm on the hot path.
   [[nodiscard]] std::size_t bin(double value) const {
     if (!(value > smallest_)) return 0;
-    const double position = std::log2(value / smallest_) * bins_per_octave_ + 1.0;
-    const double last = static_cast<double>(counts_.size() - 1);
+    const std::uint64_t position = (std::bit_cast<std::uint64_t>(value * inverse_smallest_) >> shift_) - first_ + 1;
+    const std::uint64_t last = counts_.size() - 1;
     return static_cast<std::size_t>(position < last ? position : last);
   }
   double relative_error_;
   double smallest_;
-  double bins_per_octave_;
+  double inverse_smallest_;
+  unsigned shift_ = 0;        ///< mantissa bits that a bin ignores
+  std::uint64_t first_ = 0;   ///< leading bits of 1.0
   std::vector<std::uint64_t> counts_;
   std::uint64_t count_ = 0;
   double sum_ = 0;
