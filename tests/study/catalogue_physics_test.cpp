@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kStride = 5;
+constexpr std::size_t kStride = 11;
 
 const DataRoot& data() {
   static const DataRoot root(MOEPLAN_SOURCE_DIR);
