@@ -31,7 +31,11 @@ std::string_view to_string(RunMetric metric) {
 }
 
 std::string MeasuredRun::layout_key() const {
-  return fmt::format("{}|{}|{}|{}|tp{} ep{} pp{} dp{}|{}|{}", model, gpu, engine, engine_version, tp, ep, pp, dp, weights, kv_cache);
+  return anchor_key() + "|" + kv_cache;
+}
+
+std::string MeasuredRun::anchor_key() const {
+  return fmt::format("{}|{}|{}|{}|tp{} ep{} pp{} dp{}|{}", model, gpu, engine, engine_version, tp, ep, pp, dp, weights);
 }
 
 namespace {

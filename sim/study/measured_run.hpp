@@ -39,6 +39,8 @@ struct MeasuredRun {
   [[nodiscard]] std::optional<double> value(RunMetric metric) const { return measured[static_cast<std::size_t>(metric)]; }
   /// Rows of one layout share a deployment: model, GPU, engine and version, parallel widths, weights, KV format.
   [[nodiscard]] std::string layout_key() const;
+  /// Rows of one anchor key are corrected together: the layout without its KV format.
+  [[nodiscard]] std::string anchor_key() const;
 };
 
 /// Reads a table of measured runs. Throws InputError naming file and line.

@@ -7,10 +7,14 @@
 #include <atomic>
 
 #include "base/error.hpp"
+#include "study/anchor_study.hpp"
 
 namespace moeplan {
 
 namespace {
+
+/// Expected, for the progress report: one at the start, three derivatives, a few steps.
+constexpr std::size_t kSimulationsPerAnchor = 7;
 
 /// Runs that share one deployment.
 struct Layout {
@@ -37,24 +41,18 @@ std::string reason_of(const InputError& error, const std::string& id) {
   return text;
 }
 
-void correct(DeploymentConfig& config, const EngineCorrection& correction) {
-  EngineProfile& engine = config.engine;
-  engine.host_per_step = engine.host_per_step + Seconds(correction.host_per_step_s);
-  engine.host_per_sequence = engine.host_per_sequence + Seconds(correction.host_per_sequence_s);
-  engine.kernel_multiplier *= correction.kernel_multiplier;
-}
-
 void refuse_all(const Layout& layout, const std::string& why, std::vector<RunPrediction>& predictions) {
   for (const std::size_t i : layout.runs) predictions[i].refused = why;
 }
 
 void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, const DataRoot& data, const ValidationOptions& options,
-                    RoutingLibrary& routing, std::vector<RunPrediction>& predictions) {
+                    const EngineCorrection* anchored, RoutingLibrary& routing, std::vector<RunPrediction>& predictions) {
   const MeasuredRun& first = runs[layout.runs.front()];
   try {
     DeploymentConfig config = run_deployment(first, data);
     for (const std::size_t i : layout.runs) predictions[i].moe = config.model.is_moe();
-    if (options.correction) correct(config, options.correction(first));
+    if (options.correction) correct_engine(config.engine, options.correction(first));
+    if (anchored != nullptr) correct_engine(config.engine, *anchored);
     const Deployment deployment(config, routing);
     if (!deployment.memory().plan.fits) {
       refuse_all(layout, fmt::format("does not fit: {:.1f} GB missing per GPU", deployment.memory().plan.missing.as_double() / 1e9), predictions);
@@ -67,9 +65,11 @@ void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, 
 }
 
 void collect_rows(Validation& v) {
+  v.rows.clear();
+  v.scored_runs = 0;
   for (std::size_t i = 0; i < v.runs.size(); ++i) {
     if (v.predictions[i].refused) continue;
-    const bool scored = v.runs[i].quality != RunQuality::kS;
+    const bool scored = v.runs[i].quality != RunQuality::kS && (v.unscored.empty() || !v.unscored[i]);
     if (scored) ++v.scored_runs;
     for (const RunMetric metric : kRunMetrics) {
       const auto measured = v.runs[i].value(metric);
@@ -83,6 +83,8 @@ void tabulate(Validation& v) {
   using Errors = std::map<std::string, std::vector<double>>;  // by metric
   std::map<std::string, std::map<std::string, Errors>> groups;
   Errors all;
+  v.metrics.clear();
+  v.groups.clear();
   for (const ValidationRow& row : v.rows) {
     if (!row.scored) continue;
     const MeasuredRun& run = v.runs[row.run];
@@ -107,24 +109,97 @@ void tabulate(Validation& v) {
   }
 }
 
+void tabulate_rows(Validation& v) {
+  collect_rows(v);
+  tabulate(v);
+}
+
+/// Counts finished simulations of all passes together.
+class SharedProgress {
+ public:
+  SharedProgress(const std::function<void(double)>& report, std::size_t total) : report_(report), total_(static_cast<double>(total)) {}
+  void add(std::size_t done) {
+    const std::size_t now = done_ += done;
+    if (report_) report_(std::min(1.0, static_cast<double>(now) / total_));
+  }
+
+ private:
+  const std::function<void(double)>& report_;
+  double total_;
+  std::atomic<std::size_t> done_{0};
+};
+
+/// Everything that the passes over the layouts share.
+struct Passes {
+  const std::vector<MeasuredRun>& runs;
+  const DataRoot& data;
+  const ValidationOptions& options;
+  RoutingLibrary& routing;
+  SharedProgress& progress;
+};
+
+using Fits = std::map<std::string, AnchorFit>;
+
+std::vector<RunPrediction> predict_all(const Passes& p, const std::vector<Layout>& layouts, const Fits& fits) {
+  std::vector<RunPrediction> predictions(p.runs.size());
+  tbb::parallel_for(std::size_t{0}, layouts.size(), [&](std::size_t l) {
+    const auto fit = fits.find(p.runs[layouts[l].runs.front()].anchor_key());
+    predict_layout(layouts[l], p.runs, p.data, p.options, fit == fits.end() ? nullptr : &fit->second.correction, p.routing, predictions);
+    p.progress.add(layouts[l].runs.size());
+  });
+  return predictions;
+}
+
+/// A layout that cannot be predicted has no fit; its rows say why when they are predicted.
+Fits fit_all(const Passes& p, const AnchorPlan& plan) {
+  std::vector<const std::vector<MeasuredRun>*> sets;
+  for (const auto& [key, anchors] : plan.anchors) sets.push_back(&anchors);
+  std::vector<std::optional<AnchorFit>> found(sets.size());
+  tbb::parallel_for(std::size_t{0}, sets.size(), [&](std::size_t i) {
+    try {
+      found[i] = fit_layout(*sets[i], p.data, p.routing, p.options.seed);
+    } catch (const InputError&) {
+    }
+    p.progress.add(sets[i]->size() * kSimulationsPerAnchor);
+  });
+  Fits fits;
+  for (std::optional<AnchorFit>& fit : found) {
+    if (fit) fits.emplace(fit->layout, std::move(*fit));
+  }
+  return fits;
+}
+
 }  // namespace
 
 Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, const ValidationOptions& options) {
   Validation v;
   v.runs = std::move(runs);
-  v.predictions.resize(v.runs.size());
   const std::vector<Layout> layouts = group_by_layout(v.runs);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
+  const bool anchored = options.anchors > 0 || !options.anchor_runs.empty();
+  AnchorPlan plan;
+  if (options.anchors > 0) plan = plan_anchors(v.runs, static_cast<std::size_t>(options.anchors));
+  else if (anchored) plan = plan_anchors(v.runs, options.anchor_runs);
+  v.unscored = plan.unscored;
+  std::size_t work = (anchored ? 2 : 1) * v.runs.size();
+  for (const auto& [key, anchors] : plan.anchors) work += anchors.size() * kSimulationsPerAnchor;
+
   RoutingLibrary routing;
-  std::atomic<std::size_t> done{0};
-  tbb::parallel_for(std::size_t{0}, layouts.size(), [&](std::size_t l) {
-    predict_layout(layouts[l], v.runs, data, options, routing, v.predictions);
-    const std::size_t finished = done += layouts[l].runs.size();
-    if (options.progress) options.progress(static_cast<double>(finished) / static_cast<double>(v.runs.size()));
-  });
-  collect_rows(v);
-  tabulate(v);
+  SharedProgress progress(options.progress, work);
+  const Passes passes{v.runs, data, options, routing, progress};
+  v.predictions = predict_all(passes, layouts, {});
+  if (anchored) {
+    tabulate_rows(v);
+    v.metrics_before = v.metrics;
+    const Fits fits = fit_all(passes, plan);
+    v.predictions = predict_all(passes, layouts, fits);
+    for (const auto& [key, fit] : fits) {
+      v.anchor_fits.push_back(fit);
+      for (const std::string& line : fit.contradictions) v.anchor_notes.push_back(line);
+    }
+  }
+  tabulate_rows(v);
   return v;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "study/anchors.hpp"
 #include "study/data_root.hpp"
 #include "study/measured_run.hpp"
 #include "study/predict_run.hpp"
@@ -19,13 +20,6 @@ struct RunPrediction {
   RunOutcome predicted;
   std::optional<std::string> refused;  ///< why the run cannot be predicted
   bool moe = false;
-};
-
-/// Corrections of one deployment from measured points of its own ("anchors").
-struct EngineCorrection {
-  double host_per_step_s = 0;       ///< added to the engine's host time per step
-  double host_per_sequence_s = 0;   ///< added per running sequence
-  double kernel_multiplier = 1;     ///< on kernel times
 };
 
 struct ErrorStatistics {
@@ -40,6 +34,7 @@ struct ValidationOptions {
   std::uint64_t seed = 1;
   int jobs = 0;                                 ///< threads; 0 = all
   int anchors = 0;                              ///< fit on this many rows of each layout and score the others; 0 = off
+  std::vector<MeasuredRun> anchor_runs;         ///< or fit on these, for the layouts that they were measured on
   std::function<void(double)> progress;         ///< share done; may be called from any thread
   /// Replaces engine constants, for fits and leave-one-out studies: called once per layout.
   std::function<EngineCorrection(const MeasuredRun&)> correction;
@@ -57,10 +52,13 @@ struct Validation {
   std::vector<MeasuredRun> runs;
   std::vector<RunPrediction> predictions;
   std::vector<ValidationRow> rows;  ///< in order of runs, then metric
+  std::vector<bool> unscored;       ///< by run: anchors, and layouts without a row to spare for the scores; empty without anchors
   std::size_t scored_runs = 0;
   ErrorTable metrics;
   std::map<std::string, std::map<std::string, ErrorTable>> groups;  ///< "by_suite" -> suite -> table, ...
-  std::vector<std::string> anchor_notes;                            ///< contradictions and fitted values by layout
+  std::vector<std::string> anchor_notes;                            ///< contradictions, and layouts that could not be fitted
+  std::vector<AnchorFit> anchor_fits;                               ///< by layout; empty without anchors
+  ErrorTable metrics_before;                                        ///< of the same rows without anchors; empty without anchors
 };
 
 /// Predicts and scores all runs, in parallel over layouts.

@@ -64,6 +64,24 @@ std::map<std::string, std::size_t> refusals(const Validation& v) {
   return counts;
 }
 
+/// How many layouts were fitted on what, how far the anchors were off before and after, and which contradict each other.
+std::string anchors_summary(const Validation& v) {
+  std::vector<double> before;
+  std::vector<double> after;
+  for (const AnchorFit& fit : v.anchor_fits) {
+    for (const AnchorPoint& p : fit.points) {
+      before.push_back(p.before / p.measured - 1);
+      after.push_back(p.after / p.measured - 1);
+    }
+  }
+  const ErrorStatistics b = error_statistics(before);
+  const ErrorStatistics a = error_statistics(after);
+  std::string text = fmt::format("\nanchors: {} layouts fitted on {} rows; errors of the anchors themselves in %: median {:.1f} before, {:.1f} after, P90 {:.1f} before, {:.1f} after\n",
+                                 v.anchor_fits.size(), before.size(), b.median_ape * 100, a.median_ape * 100, b.p90_ape * 100, a.p90_ape * 100);
+  for (const std::string& note : v.anchor_notes) text += "  " + note + "\n";
+  return text;
+}
+
 }  // namespace
 
 std::string validation_json(const Validation& v) {
@@ -79,7 +97,9 @@ std::string validation_json(const Validation& v) {
     out[group] = json::object();
     for (const auto& [name, table] : tables) out[group][name] = table_json(table);
   }
-  out["anchors"] = v.anchor_notes;
+  out["anchors"] = json::array();
+  for (const AnchorFit& fit : v.anchor_fits) out["anchors"].push_back(json::parse(anchor_fit_json(fit)));
+  if (!v.metrics_before.empty()) out["metrics_before"] = table_json(v.metrics_before);
   out["rows"] = json::array();
   for (const ValidationRow& row : v.rows) {
     out["rows"].push_back({{"id", v.runs[row.run].id},
@@ -100,6 +120,7 @@ std::string validation_summary(const Validation& v) {
   text += fmt::format("  {:<34} {:<12} {:>5}  {:>6}  {:>6}  {:>6}  {:>5}  {:>5}\n", "errors in %", "metric", "rows", "median", "P90", "bias", "<=10",
                       "<=25");
   append_table(text, "all", v.metrics);
+  append_table(text, "all, without anchors", v.metrics_before);
   for (const char* group : {"by_suite_kind", "by_suite", "by_kind", "by_mode", "by_engine", "by_gpu", "by_model"}) {
     const auto found = v.groups.find(group);
     if (found == v.groups.end()) continue;
@@ -123,7 +144,7 @@ std::string validation_summary(const Validation& v) {
     text += fmt::format("  {:>+7.0f} %  {:<12} measured {:>10.4g}  predicted {:>10.4g}  {}\n", row.error() * 100, to_string(row.metric),
                         row.measured, row.predicted, v.runs[row.run].id);
   }
-  for (const std::string& note : v.anchor_notes) text += note + "\n";
+  if (!v.anchor_fits.empty()) text += anchors_summary(v);
   return text;
 }
 

@@ -1,0 +1,139 @@
+#include "study/anchor_study.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Simulates all anchors on their deployments under `correction`. Anchors of one layout may differ in their KV format: `configs` by it.
+std::vector<double> predict_anchors(const std::vector<MeasuredRun>& anchors, const std::map<std::string, DeploymentConfig>& configs,
+                                    RoutingLibrary& routing, std::uint64_t seed, const EngineCorrection& correction) {
+  std::vector<double> values(anchors.size());
+  for (const auto& [key, config] : configs) {
+    DeploymentConfig corrected = config;
+    correct_engine(corrected.engine, correction);
+    const Deployment deployment(corrected, routing);
+    if (!deployment.memory().plan.fits) throw InputError("does not fit");
+    for (std::size_t i = 0; i < anchors.size(); ++i) {
+      if (anchors[i].layout_key() != key) continue;
+      const auto value = simulate_run(anchors[i], deployment, seed)[static_cast<std::size_t>(*anchor_metric(anchors[i]))];
+      if (!value) throw InputError(anchors[i].id, fmt::format("outputs of one token have no {}", to_string(*anchor_metric(anchors[i]))));
+      values[i] = *value;
+    }
+  }
+  return values;
+}
+
+AnchorFit fit_on(const std::vector<MeasuredRun>& anchors, const std::map<std::string, DeploymentConfig>& configs, RoutingLibrary& routing,
+                 std::uint64_t seed) {
+  const auto predict = [&](const EngineCorrection& correction) { return predict_anchors(anchors, configs, routing, seed, correction); };
+  return fit_anchors(anchors, configs.begin()->second.engine, predict);
+}
+
+/// What keeps a row from being a measurement of the scenario's deployment, "GPU 'a', here 'b'"; the most basic differences first.
+std::vector<std::string> differences(const MeasuredRun& run, const Scenario& scenario, const DataRoot& data) {
+  const DeploymentConfig& d = scenario.deployment;
+  std::vector<std::string> found;
+  const auto compare = [&](const char* what, const std::string& theirs, const std::string& ours) {
+    if (theirs != ours) found.push_back(fmt::format("{} '{}', the scenario has '{}'", what, theirs, ours));
+  };
+  compare("model", run.model, d.model.id);
+  compare("GPU", run.gpu, d.cluster.gpu.id);
+  compare("engine", run.engine, d.engine.id);
+  const ParallelLayout& l = d.layout;
+  const auto layout = [](int tp, int ep, int pp, int dp) { return fmt::format("tp {} ep {} pp {} dp {}", tp, ep, pp, dp); };
+  compare("layout", layout(run.tp, run.ep, run.pp, run.dp), layout(l.tensor, l.expert, l.pipeline, l.attention_data));
+  if (!found.empty()) return found;
+  const DeploymentPrecision theirs = run_deployment(run, data).precision;
+  if (!run.weights.empty()) {
+    const auto formats = [&](const DeploymentPrecision& p) {
+      return d.model.is_moe() ? fmt::format("{}, experts {}", to_string(p.weights), to_string(p.experts)) : std::string(to_string(p.weights));
+    };
+    compare("weights", formats(theirs), formats(d.precision));
+  }
+  if (!run.kv_cache.empty()) compare("KV cache", std::string(to_string(theirs.kv_cache)), std::string(to_string(d.precision.kv_cache)));
+  return found;
+}
+
+std::vector<MeasuredRun> matching_runs(const Scenario& scenario, const std::filesystem::path& file, const DataRoot& data) {
+  std::vector<MeasuredRun> matching;
+  std::vector<std::string> nearest;
+  for (MeasuredRun& run : read_measured_runs(file)) {
+    if (run.quality == RunQuality::kS || !anchor_metric(run)) continue;
+    std::vector<std::string> differs = differences(run, scenario, data);
+    if (differs.empty()) {
+      matching.push_back(std::move(run));
+    } else if (nearest.empty() || differs.size() < nearest.size()) {
+      nearest = std::move(differs);
+      nearest.front() = fmt::format("nearest row '{}': {}", run.id, nearest.front());
+    }
+  }
+  if (!matching.empty()) return matching;
+  std::string text = "no row was measured on the scenario's deployment; ";
+  if (nearest.empty()) text += "no row states a TPOT, ITL or output throughput that may be used";
+  for (std::size_t i = 0; i < nearest.size(); ++i) text += (i == 0 ? "" : "; ") + nearest[i];
+  throw InputError(file.string(), text);
+}
+
+}  // namespace
+
+AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, std::size_t count) {
+  AnchorPlan plan;
+  plan.unscored.resize(runs.size());
+  std::map<std::string, std::vector<std::size_t>> layouts;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].quality != RunQuality::kS) layouts[runs[i].anchor_key()].push_back(i);
+  }
+  for (const auto& [key, members] : layouts) {
+    const bool enough = members.size() > count;
+    for (const std::size_t i : enough ? choose_anchors(runs, members, count) : members) {
+      plan.unscored[i] = true;
+      if (enough) plan.anchors[key].push_back(runs[i]);
+    }
+  }
+  return plan;
+}
+
+AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, const std::vector<MeasuredRun>& from) {
+  AnchorPlan plan;
+  plan.unscored.resize(runs.size());
+  std::set<std::string> used;
+  for (const MeasuredRun& run : from) {
+    if (run.quality == RunQuality::kS || !anchor_metric(run)) continue;
+    plan.anchors[run.anchor_key()].push_back(run);
+    used.insert(run.id);
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) plan.unscored[i] = used.count(runs[i].id) > 0;
+  return plan;
+}
+
+AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, RoutingLibrary& routing, std::uint64_t seed) {
+  std::map<std::string, DeploymentConfig> configs;
+  for (const MeasuredRun& run : anchors) {
+    if (configs.count(run.layout_key()) == 0) configs.emplace(run.layout_key(), run_deployment(run, data));
+  }
+  return fit_on(anchors, configs, routing, seed);
+}
+
+AnchorFit anchor_scenario(Scenario& scenario, const std::filesystem::path& file, const DataRoot& data) {
+  const std::vector<MeasuredRun> anchors = matching_runs(scenario, file, data);
+  std::map<std::string, DeploymentConfig> configs;
+  for (const MeasuredRun& run : anchors) configs.emplace(run.layout_key(), scenario.deployment);
+  RoutingLibrary routing;
+  AnchorFit fit = fit_on(anchors, configs, routing, scenario.seed);
+  if (!fit.contradictions.empty()) throw InputError(file.string(), fit.contradictions.front());
+  correct_engine(scenario.deployment.engine, fit.correction);
+  scenario.files.push_back(file);
+  if (anchors.size() == 1) {
+    scenario.warnings.push_back("one anchor cannot tell host time from kernel time: the correction holds near its operating point");
+  }
+  return fit;
+}
+
+}  // namespace moeplan
