@@ -88,7 +88,7 @@ TEST_CASE("scheduler defaults are those of the engines") {
   CHECK(trtllm.memory_formula == MemoryFormula::kFractionOfFree);
   CHECK(trtllm.scheduler.admission_output_reserve == 1.0);
   CHECK_FALSE(trtllm.scheduler.chunked_prefill);
-  CHECK(vllm.host_per_step.value() == doctest::Approx(1.4e-3));
+  CHECK(vllm.host_per_step.value() == doctest::Approx(1.2e-3));
   CHECK(vllm.host_per_sequence.value() == doctest::Approx(12e-6));
   CHECK(vllm.kernel_multiplier == doctest::Approx(1 / 0.94).epsilon(1e-4));
 }
