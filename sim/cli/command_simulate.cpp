@@ -1,4 +1,5 @@
 #include "cli/command.hpp"
+#include "study/anchor_study.hpp"
 #include "study/result.hpp"
 #include "study/scenario.hpp"
 #include "study/simulation.hpp"
@@ -13,6 +14,7 @@ int run_simulate(const Arguments& arguments) {
       "replications", po::value<std::int64_t>()->value_name("N")->default_value(1), "runs with different seeds; gives 95 % intervals")(
       "json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)")(
       "requests", po::value<std::string>()->value_name("FILE.csv"), "write one line per finished request")(
+      "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads for replications; 0 = all");
   options.add(common_options());
@@ -22,18 +24,21 @@ int run_simulate(const Arguments& arguments) {
   const DataRoot data = data_root(parsed);
   Scenario scenario = load_scenario(parsed.values["scenario"].as<std::vector<std::string>>().at(0), data);
   if (parsed.has("seed")) scenario.seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
+  std::optional<AnchorFit> anchors;
+  if (parsed.has("anchors")) anchors = anchor_scenario(scenario, parsed.text("anchors"), data);
   RunOptions run_options;
   run_options.replications = static_cast<int>(whole_number(parsed, "replications", 1, 10'000));
   run_options.requests_file = parsed.text("requests");
   run_options.exact_routing = parsed.has("exact-routing");
   run_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   JsonOutput json(parsed.text("json"));
-  const Result result = [&] {
+  Result result = [&] {
     Progress progress("simulating");
     run_options.progress = [&progress](double share) { progress.update(share); };
     return run_scenario(scenario, run_options);
   }();
 
+  result.anchors = std::move(anchors);
   if (json.wanted()) json.write(result_json(scenario, result, data));
   if (!json.to_stdout()) print_text(result_summary(scenario, result));
   return 0;

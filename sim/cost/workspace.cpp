@@ -7,7 +7,6 @@ namespace moeplan {
 namespace {
 
 constexpr double kActivationBytes = 2;
-constexpr double kLogitBytes = 4;
 constexpr double kGroupBuffers = 256.0 * 1024 * 1024;
 
 double mixer_width(const AttentionSpec& a, double tensor) {
@@ -50,7 +49,7 @@ Workspace workspace_bytes(const CostInputs& in) {
   }
   const double layers = kActivationBytes * (3.0 * tokens * hidden + widest);
   const double vocab = static_cast<double>(in.model.vocab);
-  const double logits = in.max_batch_requests * vocab * (2.0 * kLogitBytes + kActivationBytes / in.layout.tensor);
+  const double logits = std::min(in.max_batch_requests, in.max_batch_tokens) * vocab * in.engine.sampler_bytes_per_logit;
 
   double communication = 0;
   for (const int width : {in.layout.tensor, in.layout.attention_data, in.layout.pipeline, in.layout.expert}) {

@@ -34,6 +34,7 @@ struct SchedulerConfig {
   int kv_block_tokens = 16;
   double memory_fraction = 0.9;
   double admission_output_reserve = 0.0;  ///< share of the requested output whose KV must be free at admission (1 = never preempts)
+  bool prefix_caching = false;            ///< blocks that a preempted sequence gave back are found again until others have overwritten them
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
 };
 
@@ -56,7 +57,8 @@ struct EngineProfile {
   std::string version;
   SchedulerConfig scheduler;
   MemoryFormula memory_formula = MemoryFormula::kFractionOfTotal;
-  Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU; activations are counted apart
+  Bytes runtime_reserve;               ///< CUDA context, graphs, workspace per GPU, as far as the memory fraction covers them; activations are counted apart
+  double sampler_bytes_per_logit = 10;  ///< alive at once while the engine samples for a full batch, per request and word of the vocabulary
   std::vector<Precision> fp8_kv_cache_with;  ///< weight or expert formats whose checkpoints or recipes bring an fp8 KV cache; else bf16
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step

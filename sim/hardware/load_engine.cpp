@@ -45,6 +45,7 @@ SchedulerConfig read_scheduler(const JsonReader& json) {
   if (!(out.memory_fraction > 0 && out.memory_fraction <= 1)) json.at("memory_fraction").fail("accepted: above 0, at most 1");
   out.admission_output_reserve = json.number("admission_output_reserve", 0.0);
   if (!(out.admission_output_reserve >= 0 && out.admission_output_reserve <= 1)) json.at("admission_output_reserve").fail("accepted: 0 to 1");
+  out.prefix_caching = json.boolean("prefix_caching", false);
   return out;
 }
 
@@ -122,6 +123,8 @@ EngineProfile read_engine(const JsonReader& json) {
   const JsonReader memory = json.at("memory");
   out.memory_formula = enum_of(memory, "formula", {MemoryFormula::kFractionOfTotal, MemoryFormula::kFractionOfFree});
   out.runtime_reserve = memory.bytes("runtime_reserve");
+  out.sampler_bytes_per_logit = memory.number("sampler_bytes_per_logit", out.sampler_bytes_per_logit);
+  if (!(out.sampler_bytes_per_logit >= 2 && out.sampler_bytes_per_logit <= 100)) memory.at("sampler_bytes_per_logit").fail("accepted: 2 to 100");
   if (memory.has("fp8_kv_cache_with")) out.fp8_kv_cache_with = read_formats(memory, "fp8_kv_cache_with");
   const JsonReader host = json.at("host");
   out.host_per_step = host.duration("per_step");

@@ -26,6 +26,7 @@ KvCache::KvCache(const KvLayout& layout, Bytes capacity) : layout_(layout), capa
 
 void KvCache::admit(std::int64_t tokens, std::int64_t final_tokens) {
   used_ += layout_.cost(tokens);
+  taken_ += layout_.cost(tokens);
   promised_ += layout_.cost(final_tokens);
   MOEPLAN_CHECK(used_ <= capacity_);
 }
@@ -44,6 +45,7 @@ void KvCache::cross_window(std::int64_t tokens) {
 }
 
 void KvCache::grow() {
+  taken_ += growth();
   used_ += growth();
   MOEPLAN_CHECK(used_ <= capacity_);
   if (++cursor_ == near_.size()) cursor_ = 0;

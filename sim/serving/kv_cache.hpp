@@ -46,6 +46,8 @@ class KvCache {
   [[nodiscard]] const KvLayout& layout() const { return layout_; }
   [[nodiscard]] Bytes capacity() const { return capacity_; }
   [[nodiscard]] Bytes used() const { return used_; }
+  /// Bytes ever taken out of the free blocks.
+  [[nodiscard]] Bytes taken() const { return taken_; }
   /// What the admitted sequences will hold when each has its last token.
   [[nodiscard]] Bytes promised() const { return promised_; }
 
@@ -89,6 +91,7 @@ class KvCache {
   Bytes capacity_;
   Bytes used_{0};
   Bytes promised_{0};
+  Bytes taken_{0};
   std::size_t cursor_ = 0;
   std::vector<std::int64_t> near_;  ///< decoding sequences by the step at which they open a block, inside the window
   std::vector<std::int64_t> far_;   ///< the same past the window

@@ -13,6 +13,9 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       policy_(config.scheduler),
       request_latency_(to_sim_time(config.request_latency)),
       keep_completions_(config.keep_completions),
+      // Windows and constant states free blocks in another order; their sequences recompute all.
+      finds_blocks_again_(config.scheduler.prefix_caching && config.kv_layout.window_blocks == KvLayout::kNoWindow &&
+                          config.kv_layout.sequence_state.value() == 0 && config.kv_layout.block.value() > 0),
       routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
       kv_(config.kv_layout, config.kv_capacity),
       stream_(config.stream_interval, observer) {
@@ -94,6 +97,7 @@ bool Replica::make_room() {
 void Replica::preempt(SlotIndex slot) {
   Sequence& s = table_[slot];
   std::int64_t held = s.prefill_done;
+  const Bytes free_before = kv_.capacity() - kv_.used();
   if (slot == partial_) {
     partial_ = kNoSlot;
     outstanding_tokens_ += s.prefill_done;
@@ -111,6 +115,8 @@ void Replica::preempt(SlotIndex slot) {
   }
   held_tokens_ -= held;
   s.prefill_done = 0;
+  s.kept_tokens = held;
+  s.overwritten_from = kv_.taken() + free_before;
   ++s.preemptions;
   running_.remove(table_, slot);
   preempted_.push_back(slot);
@@ -128,7 +134,8 @@ void Replica::fill_prefill(std::int32_t budget) {
   while (partial_ == kNoSlot && has_waiting() && running_.size() < policy_.max_requests()) {
     const SlotIndex slot = admit_next(budget);
     if (slot == kNoSlot) return;
-    const std::int32_t tokens = policy_.chunk(table_[slot].prefill_tokens(), budget, chunks_.empty());
+    const Sequence& s = table_[slot];
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.empty());
     budget -= tokens;
     add_chunk(slot, tokens);
   }
@@ -141,13 +148,15 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   const std::int32_t produced = again ? table_[preempted_.back()].produced : 0;
   const std::int32_t prefill = spec.prompt_tokens + produced;
   const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
-  if (policy_.chunk(prefill, budget, chunks_.empty()) == 0) return kNoSlot;
+  const std::int32_t found = again ? blocks_found(table_[preempted_.back()]) : 0;
+  if (policy_.chunk(prefill - found, budget, chunks_.empty()) == 0) return kNoSlot;
   if (!kv_.admits(prefill, final_tokens, policy_.reserve())) return kNoSlot;
   kv_.admit(prefill, final_tokens);
   SlotIndex slot = kNoSlot;
   if (again) {
     slot = preempted_.back();
     preempted_.pop_back();
+    resume(slot, found);
   } else {
     slot = table_.take(spec);
     waiting_.pop_front();
@@ -155,6 +164,29 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   }
   running_.append(table_, slot);
   return slot;
+}
+
+// Tokens of a preempted sequence whose blocks nobody has overwritten. Free blocks are reused in the order in which they were given back,
+// those of one sequence from its end; at least one token is computed again.
+std::int32_t Replica::blocks_found(const Sequence& s) const {
+  if (!finds_blocks_again_) return 0;
+  const KvLayout& layout = kv_.layout();
+  const Bytes overwritten = std::max(Bytes(0), kv_.taken() - s.overwritten_from);
+  const std::int64_t whole = std::min<std::int64_t>(s.kept_tokens, s.prefill_tokens() - 1) / layout.block_tokens;
+  const std::int64_t held = (s.kept_tokens + layout.block_tokens - 1) / layout.block_tokens;
+  const std::int64_t lost = (overwritten.value() + layout.block.value() - 1) / layout.block.value();
+  return static_cast<std::int32_t>(std::max<std::int64_t>(0, std::min(whole, held - lost)) * layout.block_tokens);
+}
+
+// `found` tokens need no prefill. Their blocks left the queue of free blocks behind those of all who still wait, so nobody's were overwritten
+// for them.
+void Replica::resume(SlotIndex slot, std::int32_t found) {
+  if (found == 0) return;
+  table_[slot].prefill_done = found;
+  held_tokens_ += found;
+  outstanding_tokens_ -= found;
+  const Bytes blocks = kv_.layout().cost(found);
+  for (const SlotIndex waiting : preempted_) table_[waiting].overwritten_from += blocks;
 }
 
 // Puts `tokens` of a prompt into the step. A prompt that does not end in it stays `partial_`, the only one.

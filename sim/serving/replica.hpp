@@ -1,8 +1,9 @@
 // One copy of the model behind the request router: continuous batching over a paged KV cache, first come first served, preemption by
 // recompute. It has its own clock and runs its steps inline up to a horizon, the earliest instant at which something outside can touch it.
 //
-// An instant has an order: steps complete, then requests arrive, then the next step is decided. Left out: swapping to host memory, prefix
-// caching, speculative decoding, priorities.
+// An instant has an order: steps complete, then requests arrive, then the next step is decided. Prefix caching is modelled for preempted
+// requests, which find their own blocks again. Left out: prefixes shared between requests, swapping to host memory, speculative decoding,
+// priorities.
 #pragma once
 
 #include <cstdint>
@@ -81,6 +82,8 @@ class Replica {
   void preempt(SlotIndex slot);
   void fill_prefill(std::int32_t budget);
   SlotIndex admit_next(std::int32_t budget);
+  [[nodiscard]] std::int32_t blocks_found(const Sequence& s) const;
+  void resume(SlotIndex slot, std::int32_t found);
   void add_chunk(SlotIndex slot, std::int32_t tokens);
   void time_step();
 
@@ -99,6 +102,7 @@ class Replica {
   const BatchPolicy policy_;
   const SimTime request_latency_;
   const bool keep_completions_;
+  const bool finds_blocks_again_;
   RandomStream routing_;
 
   SimTime clock_{0};

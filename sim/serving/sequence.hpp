@@ -29,6 +29,8 @@ struct Sequence {
   std::int32_t produced = 0;      ///< output tokens made, kept while not decoding
   std::int32_t prefill_done = 0;  ///< tokens computed of the present prefill (prompt, after preemption also the output so far)
   std::int32_t preemptions = 0;
+  std::int64_t kept_tokens = 0;   ///< preempted, prefix caching: tokens in the blocks it gave back
+  Bytes overwritten_from{0};      ///< KvCache::taken() at which others begin to overwrite those blocks, the last ones first
   bool in_groups = false;              ///< the client sees its tokens in regular groups (TokenStream)
   std::int64_t join_step = 0;          ///< decode steps done when it began to decode
   std::int64_t due = kNoStep;          ///< decode step of its next milestone: the least of the three below

@@ -36,48 +36,59 @@ AnchorFit fit_on(const std::vector<MeasuredRun>& anchors, const std::map<std::st
   return fit_anchors(anchors, configs.begin()->second.engine, predict);
 }
 
-/// What keeps a row from being a measurement of the scenario's deployment, "GPU 'a', here 'b'"; the most basic differences first.
-std::vector<std::string> differences(const MeasuredRun& run, const Scenario& scenario, const DataRoot& data) {
+/// What keeps a row from being a measurement of the scenario's deployment: "GPU 'a', the scenario has 'b'".
+struct Differences {
+  std::vector<std::string> texts;
+  int weight = 0;  ///< another model is further off than another layout, that than another format
+
+  void compare(const char* what, int how_far, const std::string& theirs, const std::string& ours) {
+    if (theirs == ours) return;
+    texts.push_back(fmt::format("{} '{}', the scenario has '{}'", what, theirs, ours));
+    weight += how_far;
+  }
+};
+
+/// "fp8" of a measured run says nothing of the scales' granularity.
+std::string_view format_text(Precision p) { return to_string(p == Precision::kFp8Block ? Precision::kFp8 : p); }
+
+Differences differences(const MeasuredRun& run, const Scenario& scenario, const DataRoot& data) {
   const DeploymentConfig& d = scenario.deployment;
-  std::vector<std::string> found;
-  const auto compare = [&](const char* what, const std::string& theirs, const std::string& ours) {
-    if (theirs != ours) found.push_back(fmt::format("{} '{}', the scenario has '{}'", what, theirs, ours));
-  };
-  compare("model", run.model, d.model.id);
-  compare("GPU", run.gpu, d.cluster.gpu.id);
-  compare("engine", run.engine, d.engine.id);
+  Differences found;
+  found.compare("model", 1000, run.model, d.model.id);
+  found.compare("GPU", 100, run.gpu, d.cluster.gpu.id);
+  found.compare("engine", 100, run.engine, d.engine.id);
   const ParallelLayout& l = d.layout;
   const auto layout = [](int tp, int ep, int pp, int dp) { return fmt::format("tp {} ep {} pp {} dp {}", tp, ep, pp, dp); };
-  compare("layout", layout(run.tp, run.ep, run.pp, run.dp), layout(l.tensor, l.expert, l.pipeline, l.attention_data));
-  if (!found.empty()) return found;
+  found.compare("layout", 10, layout(run.tp, run.ep, run.pp, run.dp), layout(l.tensor, l.expert, l.pipeline, l.attention_data));
+  if (found.weight > 0) return found;
   const DeploymentPrecision theirs = run_deployment(run, data).precision;
   if (!run.weights.empty()) {
     const auto formats = [&](const DeploymentPrecision& p) {
-      return d.model.is_moe() ? fmt::format("{}, experts {}", to_string(p.weights), to_string(p.experts)) : std::string(to_string(p.weights));
+      return d.model.is_moe() ? fmt::format("{}, experts {}", format_text(p.weights), format_text(p.experts)) : std::string(format_text(p.weights));
     };
-    compare("weights", formats(theirs), formats(d.precision));
+    found.compare("weights", 1, formats(theirs), formats(d.precision));
   }
-  if (!run.kv_cache.empty()) compare("KV cache", std::string(to_string(theirs.kv_cache)), std::string(to_string(d.precision.kv_cache)));
+  if (!run.kv_cache.empty()) found.compare("KV cache", 1, std::string(to_string(theirs.kv_cache)), std::string(to_string(d.precision.kv_cache)));
   return found;
 }
 
 std::vector<MeasuredRun> matching_runs(const Scenario& scenario, const std::filesystem::path& file, const DataRoot& data) {
   std::vector<MeasuredRun> matching;
-  std::vector<std::string> nearest;
+  Differences nearest;
   for (MeasuredRun& run : read_measured_runs(file)) {
     if (run.quality == RunQuality::kS || !anchor_metric(run)) continue;
-    std::vector<std::string> differs = differences(run, scenario, data);
-    if (differs.empty()) {
+    Differences differs = differences(run, scenario, data);
+    if (differs.weight == 0) {
       matching.push_back(std::move(run));
-    } else if (nearest.empty() || differs.size() < nearest.size()) {
+    } else if (nearest.weight == 0 || differs.weight < nearest.weight) {
       nearest = std::move(differs);
-      nearest.front() = fmt::format("nearest row '{}': {}", run.id, nearest.front());
+      nearest.texts.front() = fmt::format("nearest row '{}': {}", run.id, nearest.texts.front());
     }
   }
   if (!matching.empty()) return matching;
   std::string text = "no row was measured on the scenario's deployment; ";
-  if (nearest.empty()) text += "no row states a TPOT, ITL or output throughput that may be used";
-  for (std::size_t i = 0; i < nearest.size(); ++i) text += (i == 0 ? "" : "; ") + nearest[i];
+  if (nearest.texts.empty()) text += "no row states a TPOT, ITL or output throughput that may be used";
+  for (std::size_t i = 0; i < nearest.texts.size(); ++i) text += (i == 0 ? "" : "; ") + nearest.texts[i];
   throw InputError(file.string(), text);
 }
 

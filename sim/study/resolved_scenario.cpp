@@ -124,6 +124,7 @@ json scheduler_json(const Scenario& scenario) {
           {"kv_block_tokens", s.kv_block_tokens},
           {"memory_fraction", s.memory_fraction},
           {"admission_output_reserve", s.admission_output_reserve},
+          {"prefix_caching", s.prefix_caching},
           {"max_context", s.max_context > 0 ? s.max_context : scenario.deployment.model.max_context},
           {"runtime_reserve", fmt::format("{} B", scenario.deployment.engine.runtime_reserve.value())},
           {"router", scenario.router == RequestRouting::kRoundRobin ? "round_robin" : "least_outstanding_tokens"}};

@@ -12,6 +12,7 @@
 #include "calibration/kernel_shapes.hpp"
 #include "cost/step_shape.hpp"
 #include "model/model_spec.hpp"
+#include "study/anchors.hpp"
 #include "study/deployment.hpp"
 #include "study/objective.hpp"
 #include "study/scenario.hpp"
@@ -73,6 +74,7 @@ struct Result {
   double mean_batch = 0, utilisation = 0, kv_utilisation = 0, duration_s = 0;
   int replications = 1;
   std::vector<std::string> warnings;
+  std::optional<AnchorFit> anchors;  ///< what corrected the scenario's engine, when anchors did
 };
 
 /// The JSON result: reports/schema/result.schema.json. `files` get their SHA-256 into the provenance.

@@ -157,6 +157,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["replications"] = result.replications;
   out["provenance"] = provenance_json(scenario, result, data);
   out["warnings"] = result.warnings;
+  if (result.anchors) out["anchors"] = json::parse(anchor_fit_json(*result.anchors));
   return out.dump(1) + "\n";
 }
 

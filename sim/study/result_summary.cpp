@@ -149,6 +149,17 @@ std::string cost_text(const CostSummary& cost) {
   return text + "\n";
 }
 
+std::string anchors_text(const AnchorFit& fit) {
+  double before = 0;
+  double after = 0;
+  for (const AnchorPoint& p : fit.points) {
+    before = std::max(before, std::abs(p.before / p.measured - 1));
+    after = std::max(after, std::abs(p.after / p.measured - 1));
+  }
+  return fmt::format("\nanchors     {} measured {}: {}; largest error {:.1f} % before, {:.1f} % after\n", fit.points.size(),
+                     fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), before * 100, after * 100);
+}
+
 }  // namespace
 
 std::string memory_summary(const Scenario& scenario, const MemorySummary& memory) {
@@ -157,6 +168,7 @@ std::string memory_summary(const Scenario& scenario, const MemorySummary& memory
 
 std::string result_summary(const Scenario& scenario, const Result& result) {
   std::string text = heading(scenario, result.memory) + "\n" + memory_text(result.memory);
+  if (result.anchors) text += anchors_text(*result.anchors);
   if (!result.latency) return text;
   const RequestSummary& r = result.requests;
   text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,

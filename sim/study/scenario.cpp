@@ -123,6 +123,7 @@ void apply_scheduler(const JsonReader& reader, Scenario& scenario) {
   s.kv_block_tokens = static_cast<int>(reader.integer("kv_block_tokens", s.kv_block_tokens));
   s.memory_fraction = reader.number("memory_fraction", s.memory_fraction);
   s.admission_output_reserve = reader.number("admission_output_reserve", s.admission_output_reserve);
+  s.prefix_caching = reader.boolean("prefix_caching", s.prefix_caching);
   s.max_context = static_cast<int>(reader.integer("max_context", s.max_context));
   if (reader.has("runtime_reserve")) scenario.deployment.engine.runtime_reserve = reader.bytes("runtime_reserve");
   if (reader.has("prefill_mode")) {

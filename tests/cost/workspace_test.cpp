@@ -19,7 +19,7 @@ TEST_CASE("activations of a dense model are its residual stream and its widest l
 
 TEST_CASE("logits count where they outweigh the layers") {
   CostBench bench(dense_model());
-  bench.inputs.max_batch_tokens = 1;
+  bench.inputs.max_batch_tokens = 100;
   bench.inputs.max_batch_requests = 100;
   // 100 rows x 32,000 words x (two copies of 4 bytes and one of 2)
   CHECK(workspace_bytes(bench.inputs).activations == Bytes(100 * 32000 * 10));
