@@ -123,6 +123,26 @@ TEST_CASE("the latest arrival is preempted when KV blocks run out, and recompute
   check_gap(seen.gaps[4], 77, 59, 1);  // B's token 2 comes 59 s after its token 1
 }
 
+TEST_CASE("with prefix caching a preempted request computes only what others have overwritten") {
+  ClusterConfig config = small_cluster(3);
+  config.replica.scheduler.prefix_caching = true;
+  {
+    // The timeline above: nobody took B's block of 4 tokens, one is left to compute. 62-73 instead of 77, then 3 decodes.
+    ListSource source({{seconds(0), 4, 5}, {seconds(0), 4, 5}});
+    const RecordingObserver seen = run(config, kCost, source);
+    check_request(seen.by_id().at(0), 0, 18, 62);
+    check_request(seen.by_id().at(1), 0, 18, 106);
+    CHECK(seen.steps[5] == step(62, 73, 0, 1, 0, 5, 1, 0));
+  }
+  {
+    // A makes 9 tokens and takes its third block from B: 18-106 A decodes 8 times, 106-121 B computes all 5 tokens, 121-154 it decodes.
+    ListSource source({{seconds(0), 4, 9}, {seconds(0), 4, 5}});
+    const RecordingObserver seen = run(config, kCost, source);
+    check_request(seen.by_id().at(0), 0, 18, 106);
+    check_request(seen.by_id().at(1), 0, 18, 154);
+  }
+}
+
 TEST_CASE("with all output reserved at admission nobody is preempted") {
   // As above: B needs 2 blocks in the end, A was promised 2 of the 3.
   //  0-14 A's prompt, 14-58 A decodes 4 times, 58-72 B's prompt, 72-116 B decodes 4 times.
