@@ -6,6 +6,8 @@
 
 #include "base/error.hpp"
 #include "calibration/fit_kernel.hpp"
+#include "input/json_document.hpp"
+#include "input/json_reader.hpp"
 
 namespace moeplan {
 namespace {
@@ -37,6 +39,10 @@ void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevi
 CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu) {
   CostProfile profile;
   profile.gpu = gpu.id;
+  if (const std::filesystem::path provenance = measured / "provenance.json"; std::filesystem::exists(provenance)) {
+    const JsonDocument document = load_json(provenance);
+    profile.in_engine = JsonReader(document).boolean("in_engine", false);
+  }
   const KernelDevice device = make_kernel_device(gpu);
   std::vector<std::function<void()>> jobs;
   MeasuredTables tables;

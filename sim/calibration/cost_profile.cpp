@@ -168,7 +168,7 @@ void append_lines(const std::vector<FittedKernel<Operation>>& kernels, std::vect
 std::string to_json(const CostProfile& profile) {
   std::string kernels;
   std::apply([&](const auto&... op) { ((kernels += (kernels.empty() ? "" : ",\n") + json_of(op)), ...); }, profile.kernels);
-  return fmt::format("{{\n \"schema\": \"{}\",\n \"gpu\": {},\n \"kernels\": {{\n{}\n }}\n}}\n", kSchema, quoted(profile.gpu), kernels);
+  return fmt::format("{{\n \"schema\": \"{}\",\n \"gpu\": {},\n \"kernels\": {{\n{}\n }}\n}}\n", kSchema, quoted(profile.gpu) + (profile.in_engine ? ",\n \"in_engine\": true" : ""), kernels);
 }
 
 CostProfile read_cost_profile(const std::filesystem::path& file) {
@@ -177,6 +177,7 @@ CostProfile read_cost_profile(const std::filesystem::path& file) {
   if (root.string("schema", "") != kSchema) root.fail(std::string("not a cost profile: expected \"schema\": \"") + kSchema + "\"");
   CostProfile profile;
   profile.gpu = root.string("gpu");
+  profile.in_engine = root.boolean("in_engine", false);
   const JsonReader kernels = root.at("kernels");
   std::apply([&](auto&... op) { (read_kernels(kernels, op), ...); }, profile.kernels);
   return profile;

@@ -144,6 +144,8 @@ KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const std::filesystem:
   return from_profile(gpu, read_cost_profile(profile), preference);
 }
 
+bool KernelCosts::in_engine() const { return impl_->profile.in_engine; }
+
 KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& preference) {
   if (profile.gpu != gpu.id) throw InputError("cost profile", "is of GPU '" + profile.gpu + "', not of '" + gpu.id + "'");
   KernelCosts costs = from_datasheet(gpu);

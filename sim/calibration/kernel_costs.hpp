@@ -30,6 +30,8 @@ class KernelCosts {
   /// The same for a profile already read (reading one takes tens of milliseconds).
   static KernelCosts from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& kernel_preference);
 
+  /// Whether the kernels were measured in a running engine (CostProfile::in_engine).
+  [[nodiscard]] bool in_engine() const;
   [[nodiscard]] KernelTime gemm(const GemmShape& shape) const;
   [[nodiscard]] KernelTime moe(const MoeShape& shape) const;
   [[nodiscard]] KernelTime decode_attention(const DecodeAttentionShape& shape) const;

@@ -38,6 +38,8 @@ RankGroup Communicator::group(int ranks, int stride) const {
 KernelTime Communicator::local(CollectiveKind kind, double bytes, int ranks, bool in_graph) const {
   if (ranks <= 1) return {0, Origin::kMeasured};
   const KernelCosts& kernels = *inputs_.kernels;
+  // Through the host's memory every byte takes two transfers.
+  if (!inputs_.node.peer_to_peer) bytes *= 2;
   const KernelTime replayed = kernels.collective({kind, bytes, ranks, 1, true});
   if (in_graph) return replayed;
   const KernelTime eager = kernels.collective({kind, bytes, ranks, 1, false});

@@ -10,7 +10,8 @@ DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, con
     : kernels_(kernels),
       gpu_(gpu),
       bandwidth_(gpu.memory_bandwidth.value()),
-      multiplier_(engine.kernel_multiplier),
+      // Kernels measured in a running engine have its clocks already.
+      multiplier_(kernels.in_engine() ? engine.kernel_multiplier / engine.burst_clock_multiplier : engine.kernel_multiplier),
       prefill_multiplier_(engine.prefill_kernel_multiplier) {
   MOEPLAN_CHECK(bandwidth_ > 0);
 }

@@ -65,6 +65,7 @@ struct EngineProfile {
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
   Seconds request_latency;             ///< HTTP, tokenizer, detokenizer: added once to the time to first token, off the GPU
   double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
+  double burst_clock_multiplier = 1.0;  ///< the part of kernel_multiplier that kernels measured in short bursts need and kernels measured in an engine do not
   double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
   int stream_interval = 1;             ///< the client sees tokens in groups of this many
   std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"

@@ -134,6 +134,7 @@ EngineProfile read_engine(const JsonReader& json) {
   out.stream_interval = host.has("stream_interval") ? positive(host, "stream_interval") : 1;
   const JsonReader kernels = json.at("kernels");
   out.kernel_multiplier = positive_factor(kernels, "multiplier");
+  out.burst_clock_multiplier = out.kernel_multiplier;
   out.prefill_kernel_multiplier = positive_factor(kernels, "prefill_multiplier");
   out.all_reduce = kernels.string("all_reduce");
   out.kernel_preference = kernels.strings("preference");

@@ -34,6 +34,7 @@ struct NodeSpec {
   BytesPerSecond nic_bandwidth;        ///< each, per direction
   BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction when all send
   BytesPerSecond pcie_bandwidth;       ///< per GPU and direction; 0 where there is none
+  bool peer_to_peer = true;            ///< GPUs reach each other's memory; else what they exchange passes through the host's
   std::optional<double> max_watts;     ///< of the whole node
   std::string cpu;
   std::vector<std::string> sources;

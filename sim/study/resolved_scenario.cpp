@@ -145,7 +145,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   json out;
   out["name"] = scenario.name;
   out["model"] = d.model.id;
-  out["cluster"] = {{"node", d.cluster.node.id}, {"gpu", d.cluster.gpu.id}, {"nodes", d.cluster.nodes}, {"gpus", d.cluster.gpus}};
+  out["cluster"] = {{"node", d.cluster.node.id}, {"gpu", d.cluster.gpu.id}, {"nodes", d.cluster.nodes}, {"gpus", d.cluster.gpus}, {"peer_to_peer", d.cluster.node.peer_to_peer}};
   json& deployment = out["deployment"];
   deployment["engine"] = d.engine.id;
   deployment["replicas"] = scenario.replicas;

@@ -77,6 +77,7 @@ ClusterSpec resolve_cluster(Context& context, const JsonReader& reader) {
   if (cluster.node.gpu != cluster.gpu.id) {
     reader.fail(fmt::format("node '{}' holds '{}', not '{}'", cluster.node.id, cluster.node.gpu, cluster.gpu.id));
   }
+  cluster.node.peer_to_peer = reader.boolean("peer_to_peer", cluster.node.peer_to_peer);
   cluster.nodes = static_cast<int>(reader.integer("nodes", 1));
   const std::int64_t all = static_cast<std::int64_t>(cluster.nodes) * cluster.node.gpus;
   const std::int64_t used = reader.integer("gpus", all);
