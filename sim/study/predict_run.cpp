@@ -26,6 +26,9 @@ namespace {
 /// Half width of the spread, as a share of the nominal length, given to closed loops that state equal lengths.
 constexpr double kLockstepSpread = 0.1;
 
+/// Batch limit taken where the engine's default does not fit beside the weights.
+constexpr int kLoweredBatch = 256;
+
 /// Weight formats of published runs: what a label means for the two component groups of a model.
 DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model, const EngineProfile& engine) {
   DeploymentPrecision precision;
@@ -109,6 +112,10 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   if (!support.ok()) throw InputError(support.refusals.front());
   if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = default_routing(config.model.family, *moe);
   config.cost_profile = default_cost_profile(data, config.cluster.gpu.id);
+  // A published run did fit: where the engine's default batch leaves no room for the sampler, its operators had lowered the limit.
+  if (config.scheduler.max_batch_requests > kLoweredBatch && !plan_deployment_memory(config).plan.fits) {
+    config.scheduler.max_batch_requests = kLoweredBatch;
+  }
   return config;
 }
 
