@@ -20,7 +20,7 @@ int run_memory(const Arguments& arguments) {
   const Scenario scenario = load_scenario(parsed.values["scenario"].as<std::vector<std::string>>().at(0), data);
   const Result result = memory_only(scenario);
   if (json.wanted()) json.write(result_json(scenario, result, data));
-  if (!json.to_stdout()) print_text(memory_summary(scenario, result.memory));
+  if (!json.to_stdout()) print_text(memory_summary(scenario, result));
   return 0;
 }
 

@@ -84,6 +84,6 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
 std::string result_summary(const Scenario& scenario, const Result& result);
 
 /// The text printed by `moeplan memory`.
-std::string memory_summary(const Scenario& scenario, const MemorySummary& memory);
+std::string memory_summary(const Scenario& scenario, const Result& result);
 
 }  // namespace moeplan

@@ -160,16 +160,22 @@ std::string anchors_text(const AnchorFit& fit) {
                      fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), before * 100, after * 100);
 }
 
+std::string warnings_text(const Result& result) {
+  std::string text;
+  for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
+  return text.empty() ? text : text + "\n";
+}
+
 }  // namespace
 
-std::string memory_summary(const Scenario& scenario, const MemorySummary& memory) {
-  return heading(scenario, memory) + "\n" + memory_text(memory);
+std::string memory_summary(const Scenario& scenario, const Result& result) {
+  return heading(scenario, result.memory) + "\n" + memory_text(result.memory) + warnings_text(result);
 }
 
 std::string result_summary(const Scenario& scenario, const Result& result) {
   std::string text = heading(scenario, result.memory) + "\n" + memory_text(result.memory);
   if (result.anchors) text += anchors_text(*result.anchors);
-  if (!result.latency) return text;
+  if (!result.latency) return text + warnings_text(result);
   const RequestSummary& r = result.requests;
   text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
                       r.preempted, seconds_text(result.duration_s));
@@ -182,8 +188,7 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   }
   if (!result.objectives.empty()) text += "\n" + objective_text(result);
   if (result.cost) text += "\n" + cost_text(*result.cost);
-  for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
-  if (!result.warnings.empty()) text += "\n";
+  text += warnings_text(result);
   return text;
 }
 

@@ -273,6 +273,12 @@ Result memory_only(const Scenario& scenario) {
   result.warnings = scenario.warnings;
   if (!result.memory.plan.fits) {
     result.warnings.push_back(fmt::format("does not fit: {:.1f} GB missing per GPU", result.memory.plan.missing.as_double() / 1e9));
+    DeploymentConfig smaller = scenario.deployment;
+    smaller.scheduler.max_batch_requests = std::min(smaller.scheduler.max_batch_requests, 64);
+    if (plan_deployment_memory(smaller).plan.fits) {
+      result.warnings.push_back(fmt::format("it fits with scheduler.max_batch_requests 64 instead of {}: the engine reserves memory to sample for its largest batch",
+                                            scenario.deployment.scheduler.max_batch_requests));
+    }
   }
   return result;
 }
