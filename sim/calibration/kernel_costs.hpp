@@ -17,7 +17,7 @@ struct CostProfile;
 /// Pure and thread-safe after construction. No call allocates. These are load-time functions: the step cost compiles them to tables.
 class KernelCosts {
  public:
-  /// Generic achievable fractions of the datasheet peaks (hardware_profiles/fitted/README.md says where they come from).
+  /// Generic achievable fractions of the datasheet peaks (generic_constants.hpp: fitted to all measured devices together).
   static KernelCosts from_datasheet(const GpuSpec& gpu);
   /// Constants and residuals of a fitted profile (hardware_profiles/fitted/GPU.json); `kernel_preference` lists engine frameworks
   /// ("vllm", "sglang", "trtllm"), best first. Kernels the profile lacks fall back to its transferred or generic constants.

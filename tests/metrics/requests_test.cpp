@@ -4,7 +4,7 @@
 #include "metrics/request_counts.hpp"
 #include "metrics/request_log.hpp"
 #include "metrics_support.hpp"
-#include "support/temp_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -29,7 +29,7 @@ TEST_CASE("requests are conserved, and a lost one shows as in flight") {
 }
 
 TEST_CASE("the request log has one row a finished request in order of id") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto file = folder.path() / "requests.csv";
   RequestLog log(file, {"chat", "a,\"b\""});
   FinishedRequest second = finished(arriving(1, 0.25, 7), 0.5, 1.5, 12.000000001);
@@ -42,7 +42,7 @@ TEST_CASE("the request log has one row a finished request in order of id") {
   log.on_finished(finished(arriving(0, 0), 0, 1, 1));
   CHECK_FALSE(std::filesystem::exists(file));
   log.on_end(at(13));
-  CHECK(read_file(file) ==
+  CHECK(slurp(file) ==
         "id,class,arrival_s,scheduled_s,first_token_s,last_token_s,prompt_tokens,output_tokens,replica,preemptions\n"
         "0,chat,0.000000000,0.000000000,1.000000000,1.000000000,100,1,0,0\n"
         "1,\"a,\"\"b\"\"\",0.250000000,0.500000000,1.500000000,12.000000001,100,7,3,2\n"
@@ -50,18 +50,18 @@ TEST_CASE("the request log has one row a finished request in order of id") {
 }
 
 TEST_CASE("a request log of many requests is whole") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto file = folder.path() / "requests.csv";
   RequestLog log(file, {"default"});
   for (std::uint64_t id = 0; id < 5000; ++id) log.on_finished(finished(arriving(id ^ 1U, 0), 0, 1, 1));
   log.on_end(at(1));
-  const std::string text = read_file(file);
+  const std::string text = slurp(file);
   CHECK(std::count(text.begin(), text.end(), '\n') == 5001);
   CHECK(text.find("\n4999,default,") != std::string::npos);
 }
 
 TEST_CASE("a request that ends twice is a bug of ours") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   RequestLog log(folder.path() / "requests.csv", {"default"});
   log.on_finished(finished(arriving(1, 0), 0, 1, 1));
   CHECK_THROWS_AS(log.on_finished(finished(arriving(1, 0), 0, 1, 1)), InternalError);

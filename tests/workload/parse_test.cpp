@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "support/temp_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "workload_support.hpp"
 
 using namespace moeplan;
@@ -41,7 +41,7 @@ TEST_CASE("each arrival process is read with its units") {
 }
 
 TEST_CASE("a trace is found relative to the scenario and gives the requests and lengths that are not stated") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n1,10,1\n2,20,2\n");
   const std::string arrivals = R"({"process": "trace", "file": "t.csv", "speedup": 2})";
   WorkloadConfig c = parse(R"({"arrivals": )" + arrivals + "}", folder.path());
@@ -64,7 +64,7 @@ TEST_CASE("each length distribution is read") {
   const auto inline_bins = parse(lengths(R"({"distribution": "empirical", "histogram": [[100, 1], [200, 2.5]]})")).classes[0].prompt_tokens;
   REQUIRE(inline_bins.bins.size() == 2);
   CHECK(inline_bins.bins[1].weight == 2.5);
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("weighted.csv", "tokens,weight\n5,1\n6,3\n");
   folder.write("plain.csv", "tokens\n5\n6\n7\n");
   folder.write("bad.csv", "tokens\n5\n0\n");

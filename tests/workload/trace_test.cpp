@@ -1,4 +1,4 @@
-#include "support/temp_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "workload/trace_reader.hpp"
 #include "workload_support.hpp"
 
@@ -20,7 +20,7 @@ const char* const kThree = "arrival_s,prompt_tokens,output_tokens\n1,10,1\n2,20,
 }  // namespace
 
 TEST_CASE("our own trace format is read with its class and prefix columns") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto rows = rows_of(folder.write("t.csv",
                                          "arrival_s,prompt_tokens,output_tokens,class,prefix_id,prefix_tokens\n"
                                          "0.25,1000,10,chat,,\n"
@@ -36,7 +36,7 @@ TEST_CASE("our own trace format is read with its class and prefix columns") {
 }
 
 TEST_CASE("Azure's trace is read as published, its first row being time zero") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   // Over midnight and the end of a month; Windows line ends.
   const auto rows = rows_of(folder.write("t.csv",
                                          "TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
@@ -52,7 +52,7 @@ TEST_CASE("Azure's trace is read as published, its first row being time zero") {
 }
 
 TEST_CASE("Mooncake's JSON lines are read as published") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto rows = rows_of(folder.write("t.jsonl",
                                          "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1]}\n"
                                          "\n"
@@ -64,7 +64,7 @@ TEST_CASE("Mooncake's JSON lines are read as published") {
 }
 
 TEST_CASE("a broken trace is refused with file and line") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto refused = [&](const std::string& text) {
     const auto file = folder.write("bad", text);
     return refusal([&] { scan_trace(file); });
@@ -96,7 +96,7 @@ TEST_CASE("a broken trace is refused with file and line") {
 }
 
 TEST_CASE("a trace replays its rows, faster when told to") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   WorkloadConfig config = trace(folder.write("t.csv", kThree));
   auto requests = requests_of(config);
   REQUIRE(requests.size() == 3);
@@ -110,7 +110,7 @@ TEST_CASE("a trace replays its rows, faster when told to") {
 }
 
 TEST_CASE("a trace is repeated with its span plus one mean gap as the period") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   WorkloadConfig config = trace(folder.write("t.csv", kThree));
   config.requests = 7;
   CHECK(contains(refusal([&] { make_request_source(config, 1); }), "7 requests of a trace of 3"));
@@ -125,7 +125,7 @@ TEST_CASE("a trace is repeated with its span plus one mean gap as the period") {
 }
 
 TEST_CASE("a trace without duration cannot be repeated") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n1,10,1\n"));
   config.requests = 2;
   config.arrivals.repeat = true;
@@ -133,7 +133,7 @@ TEST_CASE("a trace without duration cannot be repeated") {
 }
 
 TEST_CASE("hourly factors stretch and squeeze a trace") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n1800,1,1\n3600,1,1\n9000,1,1\n"));
   // Hour 0 at half speed takes the trace to 1800 s; hours 1 and 2 stand still; hour 3 at double speed takes it to 9000 s.
   config.arrivals.hourly_factors.assign(24, 2.0);
@@ -147,7 +147,7 @@ TEST_CASE("hourly factors stretch and squeeze a trace") {
 }
 
 TEST_CASE("a trace's classes become the workload's, and must be listed when it lists its own") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   WorkloadConfig config = trace(folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens,class\n0,1,1,chat\n1,2,2,code\n2,3,3,chat\n"));
   WorkloadConfig resolved = config;
   resolve_workload(resolved);
@@ -164,7 +164,7 @@ TEST_CASE("a trace's classes become the workload's, and must be listed when it l
 }
 
 TEST_CASE("trace lengths without trace arrivals are taken row by row, over and over, prompts and outputs together") {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto file = folder.write("t.csv", kThree);
   WorkloadConfig config = poisson(8, 5);
   config.classes[0].prompt_tokens = LengthConfig::from_trace(file);
