@@ -95,6 +95,12 @@ std::vector<Choice<Operation>> choose_kernels(const std::vector<FittedKernel<Ope
   bool borrowed = false;
   auto choices = by_engine(kernels, format, preference, trust_in_others<Operation>(format), borrowed);
   if (!choices.empty()) {
+    if (std::is_same_v<Operation, GemmOperation> && format == Precision::kFp8Block && device.transforms_block_scales && !borrowed) {
+      for (const auto& row_scaled : by_engine(kernels, Precision::kFp8, preference, Origin::kTransferred, borrowed)) {
+        if (!borrowed) choices.push_back(row_scaled);
+      }
+      return choices;
+    }
     if (!borrowed || !competes_with_wide<Operation>(format)) return choices;
     for (auto wide : by_engine(kernels, Precision::kBf16, preference, Origin::kTransferred, borrowed)) {
       wide.best = std::max(wide.best, Origin::kTransferred);

@@ -57,6 +57,7 @@ KernelDevice make_kernel_device(const GpuSpec& gpu) {
   device.pcie_fabric = gpu.scale_up_type.starts_with("PCIe");
   device.l2_bytes = gpu.l2_cache.as_double();
   if (gpu.multiprocessors > 0) device.multiprocessors = gpu.multiprocessors;
+  device.transforms_block_scales = gpu.architecture == "Blackwell" || gpu.architecture == "Blackwell Ultra";
   for (const Precision p : kAllPrecisions) {
     const Products products = products_of(gpu.dense, p);
     const auto i = static_cast<std::size_t>(p);

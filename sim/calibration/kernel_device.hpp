@@ -15,6 +15,9 @@ struct KernelDevice {
   bool pcie_fabric = false;     ///< GPUs of a node talk over PCIe only
   double l2_bytes = 0;
   double multiprocessors = 132; ///< a missing count is taken as 132
+  /// Measured block-scaled products include bringing the weights' scale factors into the hardware's layout, which an engine does once at load: on
+  /// B200 their excess over row-scaled products does not depend on m and grows with n (hardware_profiles/README.md).
+  bool transforms_block_scales = false;
   std::array<double, kAllPrecisions.size()> peak{};           ///< FLOP/us with weights held in a format
   std::array<double, kAllPrecisions.size()> activation_bytes{};  ///< per element of the matrix product's other operand
   std::array<bool, kAllPrecisions.size()> quantised{};        ///< the activations are quantised by an extra kernel

@@ -59,6 +59,16 @@ TEST_CASE("another engine's slow fp8 kernel loses against the 16 bit kernel at f
   CHECK(borrowed.origin == Origin::kTransferred);
 }
 
+TEST_CASE("on Blackwell a block-scaled product costs no more than the same engine's row-scaled one, elsewhere it costs what was measured") {
+  const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 20), gemm_kernel("sglang-1", Precision::kFp8, 8)});
+  GemmShape block = kTiny;
+  block.weights = Precision::kFp8Block;
+  GpuSpec gpu = round_gpu();
+  CHECK(us(KernelCosts::from_profile(gpu, profile, {"sglang"}).gemm(block)) == doctest::Approx(20).epsilon(0.01));
+  gpu.architecture = "Blackwell";
+  CHECK(us(KernelCosts::from_profile(gpu, profile, {"sglang"}).gemm(block)) == doctest::Approx(8).epsilon(0.01));
+}
+
 TEST_CASE("measured, interpolated and extrapolated points say so") {
   auto kernel = gemm_kernel("vllm-1", Precision::kBf16, 10);
   kernel.table = doubled();
