@@ -5,18 +5,30 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/units.hpp"
 
 namespace moeplan {
 
-/// One request as it leaves the client.
+/// One request as it leaves the client. What its prompt shares with other prompts is said in one of two ways: by the blocks a trace
+/// recorded, or by a shared prefix followed by the conversation's own tokens.
 struct RequestSpec {
   std::uint64_t id = 0;  ///< 0, 1, 2, ... in order of issue
   SimTime arrival{0};
   std::int32_t prompt_tokens = 0;  ///< > 0
   std::int32_t output_tokens = 0;  ///< > 0; the request always generates exactly this many
   std::int32_t class_id = 0;       ///< index of its workload class
+  std::int32_t priority = 0;       ///< more goes first; schedulers without priorities ignore it
+  std::int64_t prefix_id = -1;     ///< equal ids begin with the same tokens (a system prompt); -1: no shared prefix
+  std::int32_t prefix_tokens = 0;  ///< length of that prefix, at most prompt_tokens
+  /// Tokens per entry of trace_blocks, > 0 where there are any; the last entry may stand for fewer.
+  std::int32_t trace_block_tokens = 0;
+  /// A conversation: all tokens after the shared prefix (prompt and output) continue those of the session's earlier requests. -1: none.
+  std::int64_t session_id = -1;
+  /// Prefix hashes of the prompt as a trace recorded them, in order; equal entries stand for equal tokens after equal tokens. Empty: not
+  /// recorded. Owned by the source, valid as long as it lives.
+  std::span<const std::uint32_t> trace_blocks{};
 };
 
 /// Open sources (Poisson, gamma, trace, batch) know every arrival in advance; a closed source issues the next request only after one has
