@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
+#include "study/checklist.hpp"
 #include "study/resolved_scenario.hpp"
 #include "study/result.hpp"
 
@@ -16,6 +17,32 @@ namespace {
 template <class T>
 json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json();
+}
+
+/// What would stand in the rack: the accelerators in use, by name.
+json hardware_json(const Scenario& scenario) {
+  const DeploymentConfig& d = scenario.deployment;
+  const int gpus = scenario.replicas * d.layout.gpus();
+  return {{"gpus", gpus},
+          {"gpu", d.cluster.gpu.name},
+          {"gpus_per_replica", d.layout.gpus()},
+          {"replicas", scenario.replicas},
+          {"nodes", nodes_for(d.cluster.node, gpus)},
+          {"node", d.cluster.node.id},
+          {"gpus_per_node", d.cluster.node.gpus},
+          {"gpu_memory_bytes", d.cluster.gpu.memory.value()},
+          {"gpu_memory_bytes_per_s", d.cluster.gpu.memory_bandwidth.value()},
+          {"model", d.model.name},
+          {"model_kind", d.model.is_moe() ? "moe" : "dense"},
+          {"engine", d.engine.id + " " + d.engine.version}};
+}
+
+json checklist_json(const Scenario& scenario, const Result& result) {
+  json out = json::array();
+  for (const CheckItem& item : production_checklist(scenario, result)) {
+    out.push_back({{"check", item.check}, {"status", to_string(item.status)}, {"detail", item.detail}});
+  }
+  return out;
 }
 
 json memory_json(const MemorySummary& m) {
@@ -135,6 +162,8 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["moeplan_version"] = MOEPLAN_VERSION;
   out["scenario"] = resolved_scenario_json(scenario, data);
   out["seed"] = scenario.seed;
+  out["hardware"] = hardware_json(scenario);
+  out["checklist"] = checklist_json(scenario, result);
   out["memory"] = memory_json(result.memory);
   out["latency"] = latency_json(result);
   out["throughput"] = throughput_json(result);

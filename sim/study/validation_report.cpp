@@ -102,7 +102,15 @@ std::string validation_json(const Validation& v) {
   if (!v.metrics_before.empty()) out["metrics_before"] = table_json(v.metrics_before);
   out["rows"] = json::array();
   for (const ValidationRow& row : v.rows) {
-    out["rows"].push_back({{"id", v.runs[row.run].id},
+    const MeasuredRun& run = v.runs[row.run];
+    out["rows"].push_back({{"id", run.id},
+                           {"suite", run.suite},
+                           {"model", run.model},
+                           {"gpu", run.gpu},
+                           {"gpus", run.gpus},
+                           {"engine", run.engine},
+                           {"mode", to_string(run.mode)},
+                           {"kind", v.predictions[row.run].moe ? "moe" : "dense"},
                            {"metric", to_string(row.metric)},
                            {"measured", row.measured},
                            {"predicted", row.predicted},

@@ -181,3 +181,21 @@ TEST_CASE("every named workload runs") {
     CHECK(result.requests.completed + result.requests.rejected == 20);
   }
 }
+
+TEST_CASE("the checklist says what is confirmed and what is left to do") {
+  const auto status = [](const json& result) {
+    std::vector<std::string> out;
+    for (const json& item : result["checklist"]) out.push_back(item["status"]);
+    return out;
+  };
+  const json as_published = simulated(small_scenario());
+  CHECK(status(as_published) == std::vector<std::string>{"confirmed", "confirmed", "confirmed", "open", "confirmed"});
+  CHECK(as_published["hardware"]["gpus"] == 2);
+  CHECK(as_published["hardware"]["nodes"] == 1);
+  CHECK(as_published["hardware"]["model_kind"] == "moe");
+  const json quantised = simulated(with(small_scenario(), "/deployment/precision", R"({"weights": "fp8", "experts": "fp8", "kv_cache": "bf16"})"));
+  CHECK(quantised["checklist"][2]["status"] == "open");
+  CHECK(quantised["checklist"][2]["detail"] == "weights run in fp8, published in bf16; experts run in fp8, published in bf16: re-run your quality evaluations in these formats");
+  const json too_small = simulated(with(with(small_scenario(), "/cluster/gpus", "1"), "/deployment/parallel/tensor", "1"));
+  CHECK(status(too_small).back() == "failed");
+}
