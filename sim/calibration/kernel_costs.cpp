@@ -73,6 +73,35 @@ constexpr const char* kModes[] = {"deepep_low_latency", "deepep_normal", "nvlink
 constexpr const char* kKinds[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all"};
 constexpr int kNodeClasses[] = {1, 2, 4, 8};
 
+/// How much of its peaks a device's matrix products reach, against the generic products of the same format: the middle of its fitted kernels, at
+/// most 1. Attention that nobody measured on the device is taken to fall short as much.
+struct Attained {
+  double compute = 1;
+  double bandwidth = 1;
+
+  template <class Constants>
+  [[nodiscard]] Constants operator()(Constants c) const {
+    c.ec *= compute;
+    c.eb *= bandwidth;
+    return c;
+  }
+};
+
+Attained attained_by(const KernelDevice& device, const std::vector<FittedKernel<GemmOperation>>& products) {
+  std::vector<double> compute, bandwidth;
+  for (const auto& k : products) {
+    const GemmConstants generic = generic_gemm(device, k.key.format);
+    compute.push_back(std::min(1.0, k.constants.ec / generic.ec));
+    bandwidth.push_back(std::min(1.0, k.constants.eb / generic.eb));
+  }
+  if (compute.empty()) return {};
+  const auto middle = [](std::vector<double>& v) {
+    std::sort(v.begin(), v.end());
+    return v[(v.size() - 1) / 2];
+  };
+  return {middle(compute), middle(bandwidth)};
+}
+
 template <class Constants>
 Constants cold_of(const Constants& c) {
   if constexpr (requires { c.l2_gain; }) return cold(c);
@@ -87,6 +116,7 @@ struct KernelCosts::Impl {
 
   KernelDevice device;
   CostProfile profile;  // the kernels that candidates point into
+  Attained attained;
   ByFormat<GemmOperation> gemm;
   ByFormat<MoeOperation> moe;
   ByFormat<DecodeOperation> decode;
@@ -151,6 +181,7 @@ KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const CostProfile& pro
   KernelCosts costs = from_datasheet(gpu);
   Impl& impl = *costs.impl_;
   impl.profile = profile;
+  impl.attained = attained_by(impl.device, profile.of<GemmOperation>());
   impl.choose_formats(impl.gemm, preference);
   impl.choose_formats(impl.moe, preference);
   impl.choose_formats(impl.decode, preference);
@@ -179,28 +210,28 @@ KernelTime KernelCosts::decode_attention(const DecodeAttentionShape& s) const {
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->decode[index(s.kv)];
   if (!candidates.empty()) return fastest(candidates, d, s);
-  return at_least(decode_attention_us(generic_decode(s.kv), d, s), decode_attention_roofline_us(d, s));
+  return at_least(decode_attention_us(impl_->attained(generic_decode(s.kv)), d, s), decode_attention_roofline_us(d, s));
 }
 
 KernelTime KernelCosts::prefill_attention(const PrefillAttentionShape& s) const {
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->prefill[index(s.kv)];
   if (!candidates.empty()) return fastest(candidates, d, s);
-  return at_least(prefill_attention_us(generic_prefill(s.kv), d, s), prefill_attention_roofline_us(d, s));
+  return at_least(prefill_attention_us(impl_->attained(generic_prefill(s.kv)), d, s), prefill_attention_roofline_us(d, s));
 }
 
 KernelTime KernelCosts::mla_decode(const MlaDecodeShape& s) const {
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->mla_decode[index(s.kv)];
   if (!candidates.empty()) return fastest(candidates, d, s);
-  return at_least(mla_decode_us(generic_mla_decode(d, s.kv), d, s), mla_decode_roofline_us(d, s));
+  return at_least(mla_decode_us(impl_->attained(generic_mla_decode(d, s.kv)), d, s), mla_decode_roofline_us(d, s));
 }
 
 KernelTime KernelCosts::mla_prefill(const MlaPrefillShape& s) const {
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->mla_prefill[index(s.kv)];
   if (!candidates.empty()) return fastest(candidates, d, s);
-  return at_least(mla_prefill_us(generic_mla_prefill(s.kv), d, s), mla_prefill_roofline_us(d, s));
+  return at_least(mla_prefill_us(impl_->attained(generic_mla_prefill(s.kv)), d, s), mla_prefill_roofline_us(d, s));
 }
 
 KernelTime KernelCosts::collective(const CollectiveShape& s) const {

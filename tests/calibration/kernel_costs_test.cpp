@@ -109,6 +109,17 @@ TEST_CASE("without a comparable kernel the datasheet answers") {
   CHECK(costs.decode_attention({.sequences = 1, .context = 100, .heads = 8, .kv_heads = 1, .head_dim = 128}).origin == Origin::kDatasheet);
 }
 
+TEST_CASE("attention that was never measured on a device reaches as much less of the peaks as its products do") {
+  // 10 sequences x 10,000 tokens x 8 KV heads x 128 x 2 x 2 bytes = 409.6 MB. Generic bandwidth 0.95, products at half of the generic 0.88.
+  FittedKernel<GemmOperation> product = gemm_kernel("any-1", Precision::kBf16, 4);
+  product.constants.eb = 0.44;
+  const DecodeAttentionShape shape{.sequences = 10, .context = 100'000, .heads = 8, .kv_heads = 8, .head_dim = 128};
+  const KernelTime generic = KernelCosts::from_datasheet(round_gpu()).decode_attention(shape);
+  const KernelTime derated = KernelCosts::from_profile(round_gpu(), profile_of({product}), {"any"}).decode_attention(shape);
+  CHECK(derated.seconds / generic.seconds == doctest::Approx(2.0).epsilon(0.1));
+  CHECK(derated.origin == Origin::kDatasheet);
+}
+
 TEST_CASE("uneven expert loads cost what the kernel's skew says") {
   CostProfile profile = profile_of({});
   FittedKernel<MoeOperation> kernel;
