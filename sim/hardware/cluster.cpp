@@ -18,6 +18,15 @@ std::string_view to_string(ScaleUpTopology topology) {
   return {};
 }
 
+std::string_view to_string(FabricKind kind) {
+  switch (kind) {
+    case FabricKind::kLeafSpine: return "leaf_spine";
+    case FabricKind::kRail: return "rail";
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
 int nodes_for(const NodeSpec& node, int gpus) {
   MOEPLAN_CHECK(node.gpus > 0 && gpus > 0);
   return (gpus - 1) / node.gpus + 1;
@@ -37,7 +46,7 @@ ClusterSpec make_cluster(NodeSpec node, GpuSpec gpu, int nodes, std::optional<in
     throw InputError(where, fmt::format("found {} GPUs, but {} node{} of '{}' hold{} {} ({} nodes would be needed)", wanted, nodes, nodes == 1 ? "" : "s",
                                         node.id, nodes == 1 ? "s" : "", all, nodes_for(node, static_cast<int>(wanted))));
   }
-  return {std::move(node), std::move(gpu), nodes, static_cast<int>(wanted)};
+  return {std::move(node), std::move(gpu), nodes, static_cast<int>(wanted), {}};
 }
 
 }  // namespace moeplan

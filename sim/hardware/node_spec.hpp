@@ -1,6 +1,7 @@
 // A server or rack of accelerators, and the cluster built of them.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,11 +35,25 @@ struct NodeSpec {
   BytesPerSecond nic_bandwidth;        ///< each, per direction
   BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction when all send
   BytesPerSecond pcie_bandwidth;       ///< per GPU and direction; 0 where there is none
+  BytesPerSecond host_bandwidth;       ///< per GPU and direction to the host's memory (PCIe, or NVLink-C2C); 0 where it is not known
   bool peer_to_peer = true;            ///< GPUs reach each other's memory; else what they exchange passes through the host's
   std::optional<double> max_watts;     ///< of the whole node
   std::string cpu;
   std::vector<std::string> sources;
   std::string notes;
+};
+
+/// How the network cards of several nodes are wired; the catalogue does not know it.
+enum class FabricKind : std::uint8_t {
+  kLeafSpine,  ///< all cards of a node go to one leaf switch
+  kRail,       ///< card i of every node of a leaf group goes to the leaf switch of rail i
+};
+std::string_view to_string(FabricKind kind);
+
+struct FabricConfig {
+  FabricKind kind = FabricKind::kLeafSpine;
+  int nodes_per_leaf = 4;         ///< nodes under one leaf switch (of each rail)
+  double oversubscription = 1.0;  ///< bandwidth below a leaf switch over its bandwidth to the spine; 1 = non-blocking
 };
 
 /// `nodes` nodes of one kind, of which the first `gpus` accelerators may be used.
@@ -47,6 +62,7 @@ struct ClusterSpec {
   GpuSpec gpu;
   int nodes = 1;
   int gpus = 1;
+  FabricConfig fabric{};
 };
 
 /// A cluster of `nodes` nodes of which `gpus` accelerators may be used (nothing: all of them). Throws InputError at `where`: the node holds

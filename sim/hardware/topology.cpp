@@ -22,8 +22,11 @@ using Edge = boost::graph_traits<Graph>::edge_descriptor;
 
 // A hop over the network outweighs every detour inside a node, so that GPUs sharing a NIC do not talk through it.
 constexpr std::int32_t kNetworkHop = 100'000;
+// The host's memory is no way from GPU to GPU.
+constexpr std::int32_t kHostHop = 100 * kNetworkHop;
 
 std::int32_t hops_of(const BuiltLink& link, const std::vector<int>& is_nic) {
+  if (link.link.kind == LinkKind::kHost) return kHostHop;
   const bool network = link.link.kind == LinkKind::kNic || link.link.kind == LinkKind::kSpine || is_nic[static_cast<std::size_t>(link.from)] != 0 ||
                        is_nic[static_cast<std::size_t>(link.to)] != 0;
   return network ? kNetworkHop : 1;
@@ -57,16 +60,53 @@ struct PathRecorder : boost::dijkstra_visitor<> {
 
 }  // namespace
 
+std::string_view to_string(LinkKind kind) {
+  switch (kind) {
+    case LinkKind::kScaleUp: return "scale_up";
+    case LinkKind::kPcie: return "pcie";
+    case LinkKind::kSocket: return "socket";
+    case LinkKind::kHost: return "host";
+    case LinkKind::kNic: return "nic";
+    case LinkKind::kSpine: return "spine";
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
 struct Topology::Impl {
   NodeSpec node;
   FabricConfig fabric;
   int gpus = 0;
   int nodes = 0;
   std::vector<int> gpu_vertex;
+  std::vector<int> host_vertex;
   std::vector<Link> links;
   Graph graph;
 
   void check_range(int first, int count) const { MOEPLAN_CHECK(first >= 0 && count >= 1 && first <= gpus - count); }
+
+  // Links on the shortest way between two vertices that are connected.
+  [[nodiscard]] std::vector<std::int32_t> way(int from, int to) const {
+    std::vector<std::int32_t> out;
+    if (from == to) return out;
+    const auto source = static_cast<Vertex>(from);
+    const auto target = static_cast<Vertex>(to);
+    std::vector<Edge> reached_over(static_cast<std::size_t>(boost::num_vertices(graph)));
+    bool found = false;
+    try {
+      boost::dijkstra_shortest_paths(graph, source, boost::weight_map(boost::get(&EdgeWeight::hops, graph)).visitor(PathRecorder(reached_over, target)));
+    } catch (const PathRecorder::Found&) {
+      found = true;
+    }
+    MOEPLAN_CHECK(found);
+    for (Vertex at = target; at != source;) {
+      const Edge edge = reached_over[static_cast<std::size_t>(at)];
+      out.push_back(static_cast<std::int32_t>(boost::get(boost::edge_index, graph, edge)));
+      at = boost::source(edge, graph);
+    }
+    std::reverse(out.begin(), out.end());
+    return out;
+  }
 
   // Most members of the group that share one thing (a port, a socket, a leaf), by `key` of node number and local GPU.
   template <class Key>
@@ -82,7 +122,8 @@ struct Topology::Impl {
   }
 };
 
-Topology::Topology(const ClusterSpec& cluster, const FabricConfig& fabric) : impl_(std::make_unique<Impl>()) {
+Topology::Topology(const ClusterSpec& cluster) : impl_(std::make_unique<Impl>()) {
+  const FabricConfig& fabric = cluster.fabric;
   if (fabric.nodes_per_leaf < 1) throw InputError("cluster", fmt::format("found {} nodes per leaf switch, accepted: 1 or more", fabric.nodes_per_leaf));
   if (!(fabric.oversubscription >= 1.0 && fabric.oversubscription <= 1000.0)) {
     throw InputError("cluster", fmt::format("found an oversubscription of {:g}, accepted: 1 to 1000", fabric.oversubscription));
@@ -92,9 +133,10 @@ Topology::Topology(const ClusterSpec& cluster, const FabricConfig& fabric) : imp
   self.fabric = fabric;
   self.gpus = cluster.gpus;
   self.nodes = nodes_for(cluster.node, cluster.gpus);
-  BuiltTopology built = build_topology(cluster, self.nodes, fabric);
+  BuiltTopology built = build_topology(cluster, self.nodes);
   self.graph = make_graph(built);
   self.gpu_vertex = std::move(built.gpu_vertex);
+  self.host_vertex = std::move(built.host_vertex);
   self.links.reserve(built.links.size());
   for (BuiltLink& l : built.links) self.links.push_back(std::move(l.link));
 }
@@ -109,31 +151,25 @@ int Topology::node_of(int gpu) const {
   impl_->check_range(gpu, 1);
   return gpu / impl_->node.gpus;
 }
+int Topology::gpus_per_node() const { return impl_->node.gpus; }
 const std::vector<Link>& Topology::links() const { return impl_->links; }
 
 std::vector<std::int32_t> Topology::path(int from, int to) const {
   impl_->check_range(from, 1);
   impl_->check_range(to, 1);
-  std::vector<std::int32_t> out;
-  if (from == to) return out;
-  const Graph& graph = impl_->graph;
-  const auto source = static_cast<Vertex>(impl_->gpu_vertex[static_cast<std::size_t>(from)]);
-  const auto target = static_cast<Vertex>(impl_->gpu_vertex[static_cast<std::size_t>(to)]);
-  std::vector<Edge> reached_over(static_cast<std::size_t>(boost::num_vertices(graph)));
-  bool found = false;
-  try {
-    boost::dijkstra_shortest_paths(graph, source, boost::weight_map(boost::get(&EdgeWeight::hops, graph)).visitor(PathRecorder(reached_over, target)));
-  } catch (const PathRecorder::Found&) {
-    found = true;
-  }
-  MOEPLAN_CHECK(found);
-  for (Vertex at = target; at != source;) {
-    const Edge edge = reached_over[static_cast<std::size_t>(at)];
-    out.push_back(static_cast<std::int32_t>(boost::get(boost::edge_index, graph, edge)));
-    at = boost::source(edge, graph);
-  }
-  std::reverse(out.begin(), out.end());
-  return out;
+  return impl_->way(impl_->gpu_vertex[static_cast<std::size_t>(from)], impl_->gpu_vertex[static_cast<std::size_t>(to)]);
+}
+
+std::vector<std::int32_t> Topology::path_to_host(int gpu) const {
+  const auto node = static_cast<std::size_t>(node_of(gpu));
+  if (impl_->host_vertex.empty()) return {};
+  return impl_->way(impl_->gpu_vertex[static_cast<std::size_t>(gpu)], impl_->host_vertex[node]);
+}
+
+std::vector<std::int32_t> Topology::path_from_host(int gpu) const {
+  const auto node = static_cast<std::size_t>(node_of(gpu));
+  if (impl_->host_vertex.empty()) return {};
+  return impl_->way(impl_->host_vertex[node], impl_->gpu_vertex[static_cast<std::size_t>(gpu)]);
 }
 
 BytesPerSecond Topology::bottleneck(int from, int to) const {
@@ -187,7 +223,8 @@ BytesPerSecond Topology::cross_node_bandwidth(int first, int count) const {
   const int leaves = node_of(first + count - 1) / fabric.nodes_per_leaf - node_of(first) / fabric.nodes_per_leaf + 1;
   if (leaves == 1) return share;
   const int per_leaf = impl_->fullest(first, count, [&](int n, int) { return n / fabric.nodes_per_leaf; });
-  return std::min(share, uplink_bandwidth(node, fabric) / static_cast<double>(per_leaf));
+  const int rails = fabric.kind == FabricKind::kRail ? nic_ports(node) : 1;
+  return std::min(share, uplink_bandwidth(node, fabric) * (static_cast<double>(rails) / static_cast<double>(per_leaf)));
 }
 
 }  // namespace moeplan

@@ -1,6 +1,7 @@
-// The links of a cluster: scale-up fabric inside a node, one network port per GPU or shared NIC, leaf and spine switches above. Capacities only;
-// latency belongs to the cost profiles. Rails, adaptive routing and failed links are left out: traffic takes one shortest path, and switches
-// are non-blocking unless an oversubscription is given.
+// The links of a cluster: scale-up fabric inside a node, the host's memory, one network port per GPU or shared NIC, leaf (one per rail where the
+// fabric has rails) and spine switches above. Capacities only; latency belongs to the cost profiles. Adaptive routing and failed links are left
+// out: traffic takes one shortest path (across rails that is over the scale-up fabric to the GPU on the receiver's rail, as NCCL's PXN does), and
+// switches are non-blocking unless an oversubscription is given.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +14,8 @@
 
 namespace moeplan {
 
-/// The scale-out network that the catalogue does not know.
-struct FabricConfig {
-  int nodes_per_leaf = 4;
-  double oversubscription = 1.0;  ///< NIC bandwidth below a leaf switch over its bandwidth to the spine; 1 = non-blocking
-};
-
-enum class LinkKind : std::uint8_t { kScaleUp, kPcie, kSocket, kNic, kSpine };
+enum class LinkKind : std::uint8_t { kScaleUp, kPcie, kSocket, kHost, kNic, kSpine };
+std::string_view to_string(LinkKind kind);
 
 /// One direction of a cable or bus.
 struct Link {
@@ -31,8 +27,8 @@ struct Link {
 /// GPUs are numbered node by node from 0. Pure and thread-safe after construction; memory grows with the GPUs of the nodes in use.
 class Topology {
  public:
-  /// Builds the nodes that hold the cluster's usable GPUs. Throws InputError when `fabric` makes no sense.
-  explicit Topology(const ClusterSpec& cluster, const FabricConfig& fabric = {});
+  /// Builds the nodes that hold the cluster's usable GPUs. Throws InputError when the cluster's fabric makes no sense.
+  explicit Topology(const ClusterSpec& cluster);
   ~Topology();
   Topology(Topology&&) noexcept;
   Topology& operator=(Topology&&) noexcept;
@@ -40,12 +36,16 @@ class Topology {
   [[nodiscard]] int gpus() const;
   [[nodiscard]] int nodes() const;
   [[nodiscard]] int node_of(int gpu) const;
+  [[nodiscard]] int gpus_per_node() const;
   /// All links; a path names them by index.
   [[nodiscard]] const std::vector<Link>& links() const;
 
   /// Links in order on the shortest path from one GPU to another; empty for a GPU to itself. Scale-up links are preferred to the network.
   [[nodiscard]] std::vector<std::int32_t> path(int from, int to) const;
-  /// Capacity of the narrowest link on that path; both GPUs must differ.
+  /// Links from a GPU to the memory of its host, and back; empty where the node names no way there.
+  [[nodiscard]] std::vector<std::int32_t> path_to_host(int gpu) const;
+  [[nodiscard]] std::vector<std::int32_t> path_from_host(int gpu) const;
+  /// Capacity of the narrowest link on the path between two GPUs; they must differ.
   [[nodiscard]] BytesPerSecond bottleneck(int from, int to) const;
 
   /// Nodes that ranks first .. first + count - 1 lie on, one rank per GPU in order.

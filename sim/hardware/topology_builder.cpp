@@ -23,6 +23,7 @@ class Builder {
       case ScaleUpTopology::kPcieTree: add_pcie_tree(prefix, first); break;
       case ScaleUpTopology::kTorus: add_torus(first); break;
     }
+    if (node_.host_bandwidth.value() > 0) add_host(prefix, first);
     if (node_.nics > 0) add_nics(prefix, first, index);
   }
 
@@ -67,7 +68,8 @@ class Builder {
   }
 
   void add_pcie_tree(const std::string& prefix, int first) {
-    std::vector<int> roots;
+    std::vector<int>& roots = roots_;
+    roots.clear();
     for (int r = 0; r < node_.root_complexes; ++r) roots.push_back(vertex(prefix + "root" + std::to_string(r)));
     for (int i = 0; i < node_.gpus; ++i) {
       connect(first + i, roots[static_cast<std::size_t>(socket_of(node_, i))], LinkKind::kPcie, node_.scale_up_bandwidth);
@@ -91,12 +93,28 @@ class Builder {
     }
   }
 
+  void add_host(const std::string& prefix, int first) {
+    const int host = vertex(prefix + "host");
+    out_.host_vertex.push_back(host);
+    if (node_.topology == ScaleUpTopology::kPcieTree) {
+      // A GPU's slot carries what it exchanges with its peers and with the host; memory behind the root complex keeps up with all slots.
+      for (const int root : roots_) connect(root, host, LinkKind::kHost, node_.host_bandwidth * static_cast<double>(node_.gpus));
+      return;
+    }
+    for (int i = 0; i < node_.gpus; ++i) connect(first + i, host, LinkKind::kHost, node_.host_bandwidth);
+  }
+
   void add_nics(const std::string& prefix, int first, int index) {
-    if (index % fabric_.nodes_per_leaf == 0) leaves_.push_back(vertex("leaf" + std::to_string(leaves_.size())));
+    const bool rails = fabric_.kind == FabricKind::kRail;
+    if (index % fabric_.nodes_per_leaf == 0) {
+      const std::string leaf = "leaf" + std::to_string(index / fabric_.nodes_per_leaf);
+      lowest_leaf_ = leaves_.size();
+      for (int p = 0; p < (rails ? nic_ports(node_) : 1); ++p) leaves_.push_back(vertex(rails ? leaf + ".rail" + std::to_string(p) : leaf));
+    }
     std::vector<int> ports;
     for (int p = 0; p < nic_ports(node_); ++p) {
       ports.push_back(vertex(prefix + "nic" + std::to_string(p)));
-      connect(ports.back(), leaves_.back(), LinkKind::kNic, port_bandwidth(node_));
+      connect(ports.back(), leaves_[lowest_leaf_ + static_cast<std::size_t>(rails ? p : 0)], LinkKind::kNic, port_bandwidth(node_));
     }
     for (int i = 0; i < node_.gpus; ++i) {
       // Where the catalogue names no PCIe rate (integrated ports) the port itself is the limit.
@@ -109,6 +127,8 @@ class Builder {
   const FabricConfig& fabric_;
   BuiltTopology out_;
   std::vector<int> leaves_;
+  std::size_t lowest_leaf_ = 0;  ///< first leaf of the current group of nodes
+  std::vector<int> roots_;       ///< root complexes of the node being built
 };
 
 }  // namespace
@@ -122,15 +142,16 @@ BytesPerSecond port_bandwidth(const NodeSpec& node) {
 }
 
 BytesPerSecond uplink_bandwidth(const NodeSpec& node, const FabricConfig& fabric) {
-  return node.nic_bandwidth * (static_cast<double>(node.nics) * fabric.nodes_per_leaf / fabric.oversubscription);
+  const double down = static_cast<double>(node.nics) * fabric.nodes_per_leaf / (fabric.kind == FabricKind::kRail ? nic_ports(node) : 1);
+  return node.nic_bandwidth * (down / fabric.oversubscription);
 }
 
 int socket_of(const NodeSpec& node, int local_gpu) {
   return static_cast<int>(static_cast<std::int64_t>(local_gpu) * node.root_complexes / node.gpus);
 }
 
-BuiltTopology build_topology(const ClusterSpec& cluster, int nodes, const FabricConfig& fabric) {
-  Builder builder(cluster.node, fabric);
+BuiltTopology build_topology(const ClusterSpec& cluster, int nodes) {
+  Builder builder(cluster.node, cluster.fabric);
   for (int i = 0; i < nodes; ++i) builder.add_node(i);
   builder.add_spine();
   return builder.take();

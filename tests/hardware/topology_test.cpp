@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "hardware/profiles.hpp"
 
@@ -129,7 +131,9 @@ TEST_CASE("several NICs of one GPU act as one port, up to what PCIe carries") {
 
 TEST_CASE("an oversubscribed spine cuts the share of groups that reach over it, and of no others") {
   // 8 nodes of 2 GPUs, 4 nodes a leaf: 8 NICs x 20 = 160 GB/s below a leaf, 40 GB/s above it at 4:1.
-  const Topology topology(cluster(ScaleUpTopology::kSwitch, 2, 8, 2), {.nodes_per_leaf = 4, .oversubscription = 4.0});
+  ClusterSpec spec = cluster(ScaleUpTopology::kSwitch, 2, 8, 2);
+  spec.fabric.oversubscription = 4.0;
+  const Topology topology(spec);
   CHECK(topology.cross_node_bandwidth(0, 8).value() == doctest::Approx(20 * kGB));
   CHECK(topology.cross_node_bandwidth(0, 16).value() == doctest::Approx(5 * kGB));  // 40 GB/s for 8 GPUs of the leaf
   CHECK(topology.cross_node_bandwidth(7, 2).value() == doctest::Approx(20 * kGB));  // alone under its leaf
@@ -159,9 +163,44 @@ TEST_CASE("on MI300X a pair sees a seventh of the xGMI bandwidth") {
 
 TEST_CASE("a fabric that makes no sense is refused, and a GPU outside the cluster is a bug") {
   const ClusterSpec spec = cluster(ScaleUpTopology::kSwitch, 2, 1, 2);
-  CHECK_THROWS_AS(Topology(spec, {.nodes_per_leaf = 0, .oversubscription = 1.0}), InputError);
-  CHECK_THROWS_AS(Topology(spec, {.nodes_per_leaf = 4, .oversubscription = 0.5}), InputError);
+  ClusterSpec no_leaf = spec;
+  no_leaf.fabric.nodes_per_leaf = 0;
+  CHECK_THROWS_AS(Topology{no_leaf}, InputError);
+  ClusterSpec faster_above = spec;
+  faster_above.fabric.oversubscription = 0.5;
+  CHECK_THROWS_AS(Topology{faster_above}, InputError);
   const Topology topology(spec);
   CHECK_THROWS_AS((void)topology.path(0, 2), InternalError);
   CHECK_THROWS_AS((void)topology.nodes_spanned(1, 2), InternalError);
+}
+
+TEST_CASE("with rails, card i of every node meets its likes under leaf i, and traffic across rails first takes NVLink") {
+  ClusterSpec spec = cluster(ScaleUpTopology::kSwitch, 2, 4, 2);
+  spec.fabric = {.kind = FabricKind::kRail, .nodes_per_leaf = 2, .oversubscription = 2.0};
+  const Topology topology(spec);
+  CHECK(names(topology, 0, 2) == Names{"node0.gpu0>node0.nic0", "node0.nic0>leaf0.rail0", "leaf0.rail0>node1.nic0", "node1.nic0>node1.gpu0"});
+  const Names crossing = names(topology, 0, 3);
+  REQUIRE(crossing.size() == 6);
+  CHECK(std::count_if(crossing.begin(), crossing.end(), [](const std::string& n) { return n.find("spine") != std::string::npos; }) == 0);
+  CHECK(std::count_if(crossing.begin(), crossing.end(), [](const std::string& n) { return n.find("switch") != std::string::npos; }) == 2);
+  // 2 nodes x 1 card x 20 GB/s below a leaf of one rail, half above: 20 GB/s for the rail's 2 GPUs there.
+  CHECK(topology.cross_node_bandwidth(0, 8).value() == doctest::Approx(10 * kGB));
+  CHECK(topology.cross_node_bandwidth(0, 4).value() == doctest::Approx(20 * kGB));
+}
+
+TEST_CASE("the host's memory is reached over the GPU's own link, through the root complex in a PCIe tree, and is no way to a peer") {
+  ClusterSpec spec = cluster(ScaleUpTopology::kSwitch, 2, 1, 2);
+  CHECK(Topology(spec).path_to_host(1).empty());
+  spec.node.host_bandwidth = BytesPerSecond(60 * kGB);
+  const Topology switched(spec);
+  REQUIRE(switched.path_to_host(1).size() == 1);
+  CHECK(switched.links()[static_cast<std::size_t>(switched.path_to_host(1)[0])].name == "node0.gpu1>node0.host");
+  CHECK(switched.links()[static_cast<std::size_t>(switched.path_from_host(1)[0])].name == "node0.host>node0.gpu1");
+  ClusterSpec tree = cluster(ScaleUpTopology::kPcieTree, 4, 1, 1);
+  tree.node.root_complexes = 2;
+  tree.node.host_bandwidth = BytesPerSecond(60 * kGB);
+  const Topology topology(tree);
+  REQUIRE(topology.path_from_host(3).size() == 2);
+  CHECK(topology.links()[static_cast<std::size_t>(topology.path_from_host(3)[0])].name == "node0.host>node0.root1");
+  CHECK(names(topology, 0, 3) == Names{"node0.gpu0>node0.root0", "node0.root0>node0.root1", "node0.root1>node0.gpu3"});
 }
