@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/random.hpp"
+#include "base/units.hpp"
 #include "cost/step_shape.hpp"
 
 namespace moeplan {
@@ -26,6 +27,15 @@ struct PreparedStep {
   std::array<std::uint32_t, 4> table_index{};
   std::array<double, 4> table_blend{};
   bool pure_decode = true;
+  std::uint32_t epoch = 0;  ///< RoutingEpoch::index; prepare() leaves it 0, the caller sets it
+};
+
+/// A stretch of simulated time in which the popularity and the placement of the experts stay as they are.
+struct RoutingEpoch {
+  std::uint32_t index = 0;  ///< of the implementation's tables
+  SimTime begin{0};
+  SimTime end = kNever;
+  double stall_seconds = 0;  ///< experts move to new places at its beginning, which stops the replica for so long
 };
 
 /// One evaluated step.
@@ -47,6 +57,8 @@ class StepCost {
   virtual void prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const = 0;
   /// Evaluates a step of that composition whose decoding sequences hold `decode_context` KV tokens in all; takes one draw of `routing`.
   virtual StepOutcome evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const = 0;
+  /// The epoch that holds `now`; one epoch for all time where routing does not drift.
+  [[nodiscard]] virtual RoutingEpoch epoch_at(SimTime /*now*/) const { return {}; }
 };
 
 }  // namespace moeplan

@@ -27,6 +27,8 @@ class Arrivals {
       if (decided_.empty()) return popped;
       popped = decided_.top();
       decided_.pop();
+      source_.on_arrived(popped->id);
+      draw();
     } else {
       popped = next_;
       if (next_) draw();

@@ -25,6 +25,7 @@ struct StepRecord {
   std::int32_t replica = 0;
   SimTime start{0};
   SimTime end{0};
+  SimTime stall{0};  ///< before `start`: experts moved to new places
   std::int64_t decode_context = 0;
   std::int64_t kv_tokens_used = 0;
   std::int32_t running = 0;  ///< requests running

@@ -19,6 +19,7 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
       kv_(config.kv_layout, config.kv_capacity),
       stream_(config.stream_interval, observer) {
+  epoch_ = cost.epoch_at(SimTime{0});
   record_.replica = index;
   record_.prepared = &prepared_;
   record_.outcome = &outcome_;
@@ -208,10 +209,13 @@ void Replica::time_step() {
     prepared_.decode_sequences = decodes;
     prepared_valid_ = chunks_.empty();
   }
+  const SimTime start = clock_ < epoch_.end ? clock_ : clock_ + enter_epoch();
+  prepared_.epoch = epoch_.index;
   outcome_ = cost_.evaluate(prepared_, decodes_ride_ ? decode_context_ : 0, routing_);
   MOEPLAN_CHECK(outcome_.seconds >= 0.0 && outcome_.seconds < 1e9);
-  step_end_ = clock_ + to_sim_time(Seconds(outcome_.seconds));
-  record_.start = clock_;
+  step_end_ = start + to_sim_time(Seconds(outcome_.seconds));
+  record_.start = start;
+  record_.stall = start - clock_;
   record_.end = step_end_;
   record_.decode_context = decodes_ride_ ? decode_context_ : 0;
   record_.kv_tokens_used = held_tokens_;
@@ -219,9 +223,17 @@ void Replica::time_step() {
   record_.waiting = waiting_size();
 }
 
+// What of the stall fell into idle time is not felt.
+SimTime Replica::enter_epoch() {
+  epoch_ = cost_.epoch_at(clock_);
+  const SimTime moved = std::max(epoch_.begin, busy_until_) + to_sim_time(Seconds(epoch_.stall_seconds));
+  return std::max(SimTime{0}, moved - clock_);
+}
+
 void Replica::complete_step() {
   MOEPLAN_CHECK(step_end_ != kNever);
   clock_ = step_end_;
+  busy_until_ = clock_;
   step_end_ = kNever;
   observer_.on_step(record_);
   if (decodes_ride_) complete_decodes();

@@ -86,6 +86,7 @@ class Replica {
   void resume(SlotIndex slot, std::int32_t found);
   void add_chunk(SlotIndex slot, std::int32_t tokens);
   void time_step();
+  SimTime enter_epoch();
 
   // ending a step
   void complete_decodes();
@@ -108,6 +109,8 @@ class Replica {
   SimTime clock_{0};
   SimTime step_end_ = kNever;
   SimTime last_seen_{0};
+  SimTime busy_until_{0};  ///< end of the last step
+  RoutingEpoch epoch_;
 
   KvCache kv_;
   TokenStream stream_;

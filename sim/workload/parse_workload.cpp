@@ -172,6 +172,12 @@ LengthConfig lengths_of(const JsonReader& workload, const JsonReader& item, std:
   return parse_lengths(workload.at(key), base);
 }
 
+std::int32_t priority_of(const JsonReader& item) {
+  const std::int64_t priority = item.integer("priority", 0);
+  if (priority < -1000 || priority > 1000) item.at("priority").fail("found " + std::to_string(priority) + "; accepted: -1000 to 1000");
+  return static_cast<std::int32_t>(priority);
+}
+
 void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::filesystem::path& base) {
   const bool trace = config.arrivals.process == ArrivalProcess::kTrace;
   const auto parse_one = [&](const JsonReader& item, WorkloadClass c) {
@@ -184,10 +190,11 @@ void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::
     return;
   }
   for (const JsonReader& item : reader.at("classes").elements()) {
-    only(item, {"name", "weight", "prompt_tokens", "output_tokens"});
+    only(item, {"name", "weight", "priority", "prompt_tokens", "output_tokens"});
     WorkloadClass c;
     c.name = item.string("name");
     c.weight = item.number("weight", 1.0);
+    c.priority = priority_of(item);
     parse_one(item, std::move(c));
   }
   if (config.classes.empty()) reader.at("classes").fail("accepted: at least one class");

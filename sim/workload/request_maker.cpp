@@ -6,9 +6,15 @@
 
 namespace moeplan {
 
+TraceReader TraceCycle::open() const {
+  TraceReader reader(file_);
+  if (blocks_) reader.keep_blocks();
+  return reader;
+}
+
 const TraceRow& TraceCycle::next() {
   if (reader_.next(row_)) return row_;
-  reader_ = TraceReader(file_);
+  reader_ = open();
   if (!reader_.next(row_)) throw InputError(file_.string(), "the trace has no requests");
   return row_;
 }
@@ -24,7 +30,7 @@ RequestMaker::Draws::Draws(const LengthConfig& config, std::uint64_t seed, const
 RequestMaker::RequestMaker(const WorkloadConfig& config, std::uint64_t seed) : class_stream_(seed, "classes") {
   double sum = 0;
   for (const WorkloadClass& c : config.classes) {
-    classes_.push_back({Draws(c.prompt_tokens, seed, "prompt_tokens/" + c.name), Draws(c.output_tokens, seed, "output_tokens/" + c.name)});
+    classes_.push_back({Draws(c.prompt_tokens, seed, "prompt_tokens/" + c.name), Draws(c.output_tokens, seed, "output_tokens/" + c.name), c.priority});
     names_.push_back(c.name);
     cumulative_.push_back(sum += c.weight);
   }

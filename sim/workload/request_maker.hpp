@@ -1,6 +1,7 @@
 // Gives each request its class and its lengths, from one random stream per purpose, or from rows of a trace.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,12 +18,15 @@ namespace moeplan {
 /// A trace read over and over.
 class TraceCycle {
  public:
-  explicit TraceCycle(std::filesystem::path file) : file_(std::move(file)), reader_(file_) {}
+  /// `blocks`: rows come with the prefix blocks that the trace recorded.
+  explicit TraceCycle(std::filesystem::path file, bool blocks = false) : file_(std::move(file)), blocks_(blocks), reader_(open()) {}
   /// The next row; after the last, the first again.
   const TraceRow& next();
 
  private:
+  [[nodiscard]] TraceReader open() const;
   std::filesystem::path file_;
+  bool blocks_;
   TraceReader reader_;
   TraceRow row_;
 };
@@ -41,6 +45,11 @@ class RequestMaker {
     ClassDraws& c = classes_[static_cast<std::size_t>(spec.class_id)];
     spec.prompt_tokens = c.prompt.sampler ? c.prompt.sampler->draw(c.prompt.random) : from_trace(c.prompt, row, &TraceRow::prompt_tokens);
     spec.output_tokens = c.output.sampler ? c.output.sampler->draw(c.output.random) : from_trace(c.output, row, &TraceRow::output_tokens);
+    spec.priority = c.priority;
+    if (row != nullptr && row->prefix_id >= 0) {
+      spec.prefix_id = row->prefix_id;
+      spec.prefix_tokens = std::min(row->prefix_tokens, spec.prompt_tokens);
+    }
     return spec;
   }
 
@@ -54,6 +63,7 @@ class RequestMaker {
   struct ClassDraws {
     Draws prompt;
     Draws output;
+    std::int32_t priority = 0;
   };
   std::int32_t pick_class(const TraceRow* row);
   static std::int32_t from_trace(Draws& draws, const TraceRow* row, std::int32_t TraceRow::*tokens);

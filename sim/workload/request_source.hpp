@@ -41,6 +41,8 @@ class RequestSource {
   virtual std::optional<RequestSpec> next() = 0;
   /// Tells a closed source that a request it issued has finished at `now`; it may make next() give one more. Open sources ignore it.
   virtual void on_finished(std::uint64_t id, SimTime now) = 0;
+  /// Tells a closed source that the arrival of request `id`, which next() gave, has happened; it may make next() give one more.
+  virtual void on_arrived(std::uint64_t /*id*/) {}
   /// Whether finished requests can cause arrivals.
   [[nodiscard]] virtual bool closed() const = 0;
   /// The least time between a completion and the arrival it causes; only for closed sources.

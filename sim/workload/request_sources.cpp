@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <queue>
 #include <utility>
 #include <vector>
@@ -68,7 +69,8 @@ class TraceSource final : public OpenSource {
  public:
   TraceSource(const WorkloadConfig& config, std::uint64_t seed)
       : OpenSource(config, seed),
-        cycle_(config.arrivals.file),
+        cycle_(config.arrivals.file, config.arrivals.prompt_blocks),
+        summary_(*config.arrivals.trace),
         rows_(config.arrivals.trace->rows),
         speedup_(config.arrivals.speedup),
         hourly_(config.arrivals.hourly_factors) {
@@ -81,11 +83,25 @@ class TraceSource final : public OpenSource {
     const TraceRow& row = cycle_.next();
     const double pass = static_cast<double>(issued_ / rows_);
     const double seconds = (to_seconds(row.arrival).value() + pass * period_) / speedup_;
-    return maker_.make(issued_++, nearest_sim_time(hourly_.simulated(seconds)), &row);
+    RequestSpec spec = maker_.make(issued_++, nearest_sim_time(hourly_.simulated(seconds)), &row);
+    if (!row.blocks.empty()) keep_blocks(row, spec);
+    return spec;
   }
 
  private:
+  /// A repetition of the trace is other people's traffic: its blocks get numbers of their own.
+  void keep_blocks(const TraceRow& row, RequestSpec& spec) {
+    const std::uint64_t first_new = (issued_ - 1) / rows_ * (std::uint64_t{summary_.largest_block} + 1);
+    std::vector<std::uint32_t>& blocks = blocks_.emplace_back();
+    blocks.reserve(row.blocks.size());
+    for (const std::uint32_t block : row.blocks) blocks.push_back(static_cast<std::uint32_t>(first_new + block));
+    spec.trace_blocks = blocks;
+    spec.trace_block_tokens = kMooncakeBlockTokens;
+  }
+
   TraceCycle cycle_;
+  TraceSummary summary_;
+  std::deque<std::vector<std::uint32_t>> blocks_;  ///< of every request issued; addresses stay
   std::uint64_t rows_;
   double speedup_;
   double period_ = 0;

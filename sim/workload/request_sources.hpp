@@ -28,6 +28,7 @@ class CountingSource final : public RequestSource {
     return spec;
   }
   void on_finished(std::uint64_t id, SimTime now) override { inner_.on_finished(id, now); }
+  void on_arrived(std::uint64_t id) override { inner_.on_arrived(id); }
   [[nodiscard]] bool closed() const override { return inner_.closed(); }
   [[nodiscard]] SimTime turnaround() const override { return inner_.turnaround(); }
   [[nodiscard]] std::uint64_t total() const override { return inner_.total(); }

@@ -17,6 +17,8 @@ class TraceFormat {
   virtual bool next(TraceRow& row) = 0;
   /// "file:line" of the current row.
   [[nodiscard]] virtual std::string where() const = 0;
+  /// Rows are to come with their prefix blocks, where the format has them.
+  virtual void keep_blocks() {}
 };
 
 std::unique_ptr<TraceFormat> open_csv_trace(const std::filesystem::path& file);  ///< ours or Azure's, by the header

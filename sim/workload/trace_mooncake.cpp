@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -7,8 +8,7 @@
 namespace moeplan {
 namespace {
 
-// The hash_ids (512-token prefix blocks) are checked to be there in the right shape or not at all, but not kept: relating them needs every
-// block ever seen, and a trace is read one row at a time.
+// The hash_ids (512-token prefix blocks) are checked to be there in the right shape or not at all; they are kept only for who asks.
 class MooncakeJsonl final : public TraceFormat {
  public:
   explicit MooncakeJsonl(const std::filesystem::path& file) : name_(file.string()), in_(file) {
@@ -28,11 +28,28 @@ class MooncakeJsonl final : public TraceFormat {
     row.output_tokens = tokens(json, "output_length");
     const auto ids = json.find("hash_ids");
     if (ids != json.end() && !ids->is_array()) throw InputError(where(), "hash_ids must be an array");
+    row.largest_block = 0;
+    if (ids != json.end()) {
+      for (const auto& id : *ids) row.largest_block = std::max(row.largest_block, block(id));
+    }
+    if (keep_blocks_ && ids != json.end()) read_blocks(*ids, row);
     return true;
   }
   [[nodiscard]] std::string where() const override { return name_ + ":" + std::to_string(line_); }
+  void keep_blocks() override { keep_blocks_ = true; }
 
  private:
+  [[nodiscard]] std::uint32_t block(const nlohmann::json& id) const {
+    constexpr std::uint64_t kMost = 1U << 31;
+    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= kMost) return id.get<std::uint32_t>();
+    throw InputError(where(), "hash_ids must be whole numbers from 0 to " + std::to_string(kMost));
+  }
+  void read_blocks(const nlohmann::json& ids, TraceRow& row) const {
+    row.blocks.reserve(ids.size());
+    for (const auto& id : ids) {
+      row.blocks.push_back(block(id));
+    }
+  }
   [[nodiscard]] double number(const nlohmann::json& json, const char* key) const {
     const auto it = json.find(key);
     if (it == json.end() || !it->is_number()) throw InputError(where(), std::string(key) + " is missing or not a number");
@@ -49,6 +66,7 @@ class MooncakeJsonl final : public TraceFormat {
   std::ifstream in_;
   std::string text_;
   std::size_t line_ = 0;
+  bool keep_blocks_ = false;
 };
 
 }  // namespace

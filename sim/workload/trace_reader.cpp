@@ -106,6 +106,8 @@ bool TraceReader::next(TraceRow& row) {
   return true;
 }
 
+void TraceReader::keep_blocks() { format_->keep_blocks(); }
+
 std::string TraceReader::where() const { return format_->where(); }
 
 TraceSummary scan_trace(const std::filesystem::path& file) {
@@ -117,6 +119,7 @@ TraceSummary scan_trace(const std::filesystem::path& file) {
     summary.last = row.arrival;
     summary.longest_prompt = std::max(summary.longest_prompt, row.prompt_tokens);
     summary.longest_output = std::max(summary.longest_output, row.output_tokens);
+    summary.largest_block = std::max(summary.largest_block, row.largest_block);
     if (row.class_name.empty()) continue;
     if (std::find(summary.classes.begin(), summary.classes.end(), row.class_name) == summary.classes.end()) {
       if (summary.classes.size() == 1000)

@@ -9,11 +9,15 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/units.hpp"
 #include "workload/workload_config.hpp"
 
 namespace moeplan {
+
+/// Prompt tokens that one hash id of a Mooncake trace stands for.
+inline constexpr std::int32_t kMooncakeBlockTokens = 512;
 
 struct TraceRow {
   SimTime arrival{0};
@@ -22,6 +26,8 @@ struct TraceRow {
   std::string class_name{};        ///< empty without a class column
   std::int64_t prefix_id = -1;     ///< -1: shares no prefix; equal ids mean the same first `prefix_tokens` tokens
   std::int32_t prefix_tokens = 0;  ///< at most prompt_tokens
+  std::uint32_t largest_block = 0;
+  std::vector<std::uint32_t> blocks{};  ///< hash_ids of Mooncake, after keep_blocks(): one per kMooncakeBlockTokens prompt tokens, the last of them may be fewer
 };
 
 class TraceFormat;
@@ -38,6 +44,8 @@ class TraceReader {
   bool next(TraceRow& row);
   /// "file:line" of the current row.
   [[nodiscard]] std::string where() const;
+  /// From now on rows come with their blocks.
+  void keep_blocks();
 
  private:
   std::unique_ptr<TraceFormat> format_;

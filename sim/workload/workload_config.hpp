@@ -59,6 +59,7 @@ struct TraceSummary {
   std::vector<std::string> classes{};  ///< names in order of appearance; empty without a class column
   std::int32_t longest_prompt = 0;
   std::int32_t longest_output = 0;
+  std::uint32_t largest_block = 0;  ///< number of a recorded prefix block
 };
 
 struct ArrivalConfig {
@@ -70,6 +71,7 @@ struct ArrivalConfig {
   std::filesystem::path file{};          ///< trace
   double speedup = 1;                    ///< trace: recorded gaps are divided by this
   bool repeat = false;                   ///< trace: starts over when it ends
+  bool prompt_blocks = false;            ///< trace: requests carry trace_blocks where it recorded them; costs memory, so only for who asks
   std::vector<double> hourly_factors{};  ///< poisson, gamma, trace: empty, or 24 factors on the rate, by hour of simulated time
   std::optional<TraceSummary> trace{};   ///< trace: filled by resolve_workload
 };
@@ -80,6 +82,7 @@ struct WorkloadClass {
   double weight = 1;
   LengthConfig prompt_tokens{};
   LengthConfig output_tokens{};
+  std::int32_t priority = 0;
 };
 
 struct WorkloadConfig {
