@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
+#include "cli/price_lines.hpp"
 #include "cli/workload_line.hpp"
 #include "hardware/hardware_catalogue.hpp"
 #include "input/catalogue.hpp"
@@ -101,14 +102,18 @@ std::string listing(const Kind& kind) {
 }  // namespace
 
 int run_catalog(const Arguments& arguments) {
-  const std::string usage = "moeplan catalog models|gpus|nodes|engines|workloads [ID]";
+  const std::string usage = "moeplan catalog models|gpus|nodes|engines|workloads|prices [ID]";
   po::options_description options("Options");
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "what", 2, arguments);
   if (parsed.done) return 0;
   const DataRoot data = data_root(parsed);
   const auto& words = parsed.values["what"].as<std::vector<std::string>>();
-  std::vector<std::string> names;
+  if (words[0] == "prices") {
+    print_text(price_lines(data, words.size() == 1 ? "" : words[1]));
+    return 0;
+  }
+  std::vector<std::string> names = {"prices"};
   for (const Kind& kind : kinds(data)) {
     names.push_back(kind.name);
     if (kind.name != words[0]) continue;
@@ -120,7 +125,7 @@ int run_catalog(const Arguments& arguments) {
     print_text(kind.heading + kind.line(words[1], file) + "\n" + file_text(file));
     return 0;
   }
-  throw InputError("unknown catalogue '" + words[0] + "'" + did_you_mean(words[0], names) + "; accepted: models, gpus, nodes, engines, workloads");
+  throw InputError("unknown catalogue '" + words[0] + "'" + did_you_mean(words[0], names) + "; accepted: models, gpus, nodes, engines, workloads, prices");
 }
 
 }  // namespace moeplan::cli

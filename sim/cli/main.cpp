@@ -27,7 +27,7 @@ constexpr std::array kCommands = {
     Command{"memory", "VRAM per GPU and KV capacity of a scenario, without simulation", moeplan::cli::run_memory},
     Command{"validate", "predicted against measured serving runs", moeplan::cli::run_validate},
     Command{"calibrate", "fit a cost profile to measured kernels", moeplan::cli::run_calibrate},
-    Command{"catalog", "known models, GPUs, nodes, engines and workloads, with sources", moeplan::cli::run_catalog},
+    Command{"catalog", "known models, GPUs, nodes, engines, workloads and prices, with sources", moeplan::cli::run_catalog},
 };
 
 void print_help(std::FILE* stream) {

@@ -56,9 +56,12 @@ constexpr Unit kRateUnits[] = {{"/s", 1}, {"/min", 1.0 / 60}, {"/h", 1.0 / 3600}
 constexpr Ambiguity kRateAmbiguities[] = {{"/m", "/min (per minute) or /s"}};
 
 constexpr Unit kWattUnits[] = {{"W", 1}, {"kW", 1e3}, {"MW", 1e6}};
-constexpr Unit kMoneyPerHourUnits[] = {{"USD/h", 1}};
+constexpr Unit kMoneyPerHourUnits[] = {{"USD/h", 1}, {"USD/month", 12.0 / 8766}, {"USD/year", 1.0 / 8766}};
 constexpr Unit kMoneyUnits[] = {{"USD", 1}};
 constexpr Unit kEnergyPriceUnits[] = {{"USD/kWh", 1}, {"USD/MWh", 1e-3}};
+
+constexpr Unit kTokenPriceUnits[] = {{"USD/Mtok", 1}, {"USD/ktok", 1e3}};
+constexpr Ambiguity kTokenPriceAmbiguities[] = {{"USD", "USD/Mtok (per million tokens) or USD/ktok"}, {"USD/tok", "USD/Mtok (per million tokens) or USD/ktok"}};
 
 constexpr Dimension kBytes = {"80 GB", kByteUnits, kByteAmbiguities};
 constexpr Dimension kBandwidth = {"3.35 TB/s", kBandwidthUnits, kBandwidthAmbiguities};
@@ -69,6 +72,7 @@ constexpr Dimension kPower = {"700 W", kWattUnits, {}};
 constexpr Dimension kMoneyPerHour = {"1.69 USD/h", kMoneyPerHourUnits, {}};
 constexpr Dimension kMoney = {"250000 USD", kMoneyUnits, {}};
 constexpr Dimension kEnergyPrice = {"0.12 USD/kWh", kEnergyPriceUnits, {}};
+constexpr Dimension kTokenPrice = {"0.60 USD/Mtok", kTokenPriceUnits, kTokenPriceAmbiguities};
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
@@ -120,5 +124,6 @@ double parse_watts(std::string_view text, std::string_view where) { return parse
 double parse_money_per_hour(std::string_view text, std::string_view where) { return parse(text, where, kMoneyPerHour); }
 double parse_money(std::string_view text, std::string_view where) { return parse(text, where, kMoney); }
 double parse_energy_price(std::string_view text, std::string_view where) { return parse(text, where, kEnergyPrice); }
+double parse_token_price(std::string_view text, std::string_view where) { return parse(text, where, kTokenPrice); }
 
 }  // namespace moeplan

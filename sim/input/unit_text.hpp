@@ -15,8 +15,9 @@ FlopsPerSecond parse_flops_rate(std::string_view text, std::string_view where); 
 Seconds parse_duration(std::string_view text, std::string_view where);               ///< "2 s", "50 ms", "12 us", "3 min", "1 h"
 double parse_rate(std::string_view text, std::string_view where);                    ///< "8 /s", "480 /min", "2 /h"; per second
 double parse_watts(std::string_view text, std::string_view where);                   ///< "700 W", "10.2 kW"
-double parse_money_per_hour(std::string_view text, std::string_view where);          ///< "1.69 USD/h"
+double parse_money_per_hour(std::string_view text, std::string_view where);          ///< "1.69 USD/h", "900 USD/month" (a year has 8,766 h)
 double parse_money(std::string_view text, std::string_view where);                   ///< "250000 USD"
 double parse_energy_price(std::string_view text, std::string_view where);            ///< "0.12 USD/kWh"
+double parse_token_price(std::string_view text, std::string_view where);             ///< "0.60 USD/Mtok"; USD per million tokens
 
 }  // namespace moeplan

@@ -26,7 +26,14 @@ void StepMetrics::on_step(const StepRecord& step) {
   hottest_.add(outcome.hottest_over_mean);
   distinct_sum_ += outcome.distinct_experts;
   running_sum_ += step.running;
-  if (prepared.pure_decode) decode_batch_sum_ += prepared.decode_sequences;
+  if (prepared.pure_decode) {
+    decode_batch_sum_ += prepared.decode_sequences;
+  } else if (prepared.decode_sequences > 0) {
+    ++mixed_.steps;
+    mixed_.seconds += outcome.seconds;
+    mixed_.decode_sequences += prepared.decode_sequences;
+    mixed_.decode_context += static_cast<double>(step.decode_context);
+  }
   const SimTime duration = step.end - step.start;
   const double seconds = to_seconds(duration).value();
   step_seconds_ += seconds;

@@ -22,6 +22,14 @@ struct StepKind {
   [[nodiscard]] double share(StepPart part) const { return seconds > 0 ? part_seconds[static_cast<std::size_t>(part)] / seconds : 0.0; }
 };
 
+/// Steps that decode and carry prefill.
+struct MixedSteps {
+  std::uint64_t steps = 0;
+  double seconds = 0;           ///< in all
+  double decode_sequences = 0;  ///< summed over steps
+  double decode_context = 0;    ///< KV tokens of those sequences, summed over steps
+};
+
 class StepMetrics final : public Observer {
  public:
   /// `kv_capacity_tokens` of one replica, for its utilisation.
@@ -32,6 +40,7 @@ class StepMetrics final : public Observer {
 
   [[nodiscard]] const StepKind& decode() const { return kinds_[1]; }   ///< steps that only decode
   [[nodiscard]] const StepKind& prefill() const { return kinds_[0]; }  ///< steps that carry prefill, alone or beside decodes
+  [[nodiscard]] const MixedSteps& mixed() const { return mixed_; }     ///< those of prefill() that also decode
   [[nodiscard]] std::uint64_t steps() const { return kinds_[0].steps + kinds_[1].steps; }
 
   /// Share of the simulated kernel time by Origin, host time excluded. Adds up to 1 (all 0 without steps). The exposed all-to-all of a
@@ -58,6 +67,7 @@ class StepMetrics final : public Observer {
   [[nodiscard]] double per_step(double sum) const { return steps() == 0 ? 0.0 : sum / static_cast<double>(steps()); }
 
   std::array<StepKind, 2> kinds_{};
+  MixedSteps mixed_;
   std::array<double, kOrigins> origin_seconds_{};
   LogHistogram hottest_{0.001, 1.0, 1e5};
   double distinct_sum_ = 0;

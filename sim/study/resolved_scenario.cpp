@@ -138,6 +138,31 @@ json objectives_json(const Scenario& scenario) {
   return out;
 }
 
+json cost_json(const CostSpec& cost) {
+  json out = json::object();
+  if (cost.rental_usd_per_gpu_hour) out["rental"] = fmt::format("{} USD/h", *cost.rental_usd_per_gpu_hour);
+  if (cost.owned) {
+    const OwnedCost& o = *cost.owned;
+    out["owned"] = {{"capex", fmt::format("{} USD", o.capex_usd)}, {"years", o.years}, {"interest", o.interest}, {"resale", o.resale}};
+    if (o.network_usd > 0) out["owned"]["network"] = fmt::format("{} USD", o.network_usd);
+    if (o.rack_usd_per_hour > 0) out["owned"]["rack"] = fmt::format("{} USD/h", o.rack_usd_per_hour);
+  }
+  if (out.empty() && !cost.api) return out;
+  const PowerSpec& p = cost.power;
+  out["power"] = {{"pue", p.pue}};
+  if (p.usd_per_kwh > 0) out["power"]["price"] = fmt::format("{} USD/kWh", p.usd_per_kwh);
+  for (const auto& [key, watts] : {std::pair{"gpu_idle", p.gpu_idle_w}, {"gpu_load", p.gpu_load_w}, {"host_idle", p.host_idle_w}, {"host_load", p.host_load_w}}) {
+    if (watts) out["power"][key] = fmt::format("{} W", *watts);
+  }
+  if (cost.staff > 0) out["staff"] = cost.staff;
+  if (cost.api) {
+    out["api"] = {{"input", fmt::format("{} USD/Mtok", cost.api->input_usd_per_million)},
+                  {"output", fmt::format("{} USD/Mtok", cost.api->output_usd_per_million)},
+                  {"source", cost.api->source}};
+  }
+  return out;
+}
+
 }  // namespace
 
 json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
@@ -163,17 +188,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario.workload, data);
   if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
-  if (scenario.cost.rental_usd_per_gpu_hour) out["cost"] = {{"rental", fmt::format("{} USD/h", *scenario.cost.rental_usd_per_gpu_hour)}};
-  if (scenario.cost.owned) {
-    const OwnedCost& o = *scenario.cost.owned;
-    out["cost"] = {{"owned",
-                    {{"capex", fmt::format("{} USD", o.capex_usd)},
-                     {"years", o.years},
-                     {"interest", o.interest},
-                     {"resale", o.resale},
-                     {"power_price", fmt::format("{} USD/kWh", o.power_usd_per_kwh)},
-                     {"pue", o.pue}}}};
-  }
+  if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
   out["seed"] = scenario.seed;
   return out;
 }

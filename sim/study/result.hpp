@@ -13,6 +13,7 @@
 #include "cost/step_shape.hpp"
 #include "model/model_spec.hpp"
 #include "study/anchors.hpp"
+#include "study/cost_summary.hpp"
 #include "study/deployment.hpp"
 #include "study/objective.hpp"
 #include "study/scenario.hpp"
@@ -52,12 +53,6 @@ struct ObjectiveResult {
   Objective objective;
   std::optional<double> value;
   bool met = false;
-};
-
-struct CostSummary {
-  double usd_per_gpu_hour = 0, usd_per_hour = 0;
-  std::optional<double> usd_per_million_output_tokens, usd_per_million_total_tokens, usd_per_request;
-  std::string source;
 };
 
 struct Result {

@@ -134,15 +134,41 @@ json objectives_json(const Result& result) {
   return out;
 }
 
+json api_json(const ApiComparison& api) {
+  return {{"usd_per_million_input", api.price.input_usd_per_million},
+          {"usd_per_million_output", api.price.output_usd_per_million},
+          {"source", api.price.source},
+          {"usd_per_hour", api.usd_per_hour},
+          {"usd_per_request", api.usd_per_request},
+          {"own_over_api", api.own_over_api},
+          {"break_even_requests_per_s", api.break_even_requests_per_s},
+          {"break_even_tokens_per_day", api.break_even_tokens_per_day},
+          {"text", api.text},
+          {"pricing", api.pricing_text}};
+}
+
 json cost_json(const Result& result) {
   if (!result.cost) return nullptr;
   const CostSummary& c = *result.cost;
-  return {{"per_gpu_hour_usd", c.usd_per_gpu_hour},
-          {"per_hour_usd", c.usd_per_hour},
-          {"per_million_output_tokens_usd", or_null(c.usd_per_million_output_tokens)},
-          {"per_million_total_tokens_usd", or_null(c.usd_per_million_total_tokens)},
-          {"per_request_usd", or_null(c.usd_per_request)},
-          {"source", c.source}};
+  json out = {{"per_gpu_hour_usd", c.usd_per_gpu_hour},
+              {"per_hour_usd", c.usd_per_hour},
+              {"usd_per_million_input_tokens", or_null(c.usd_per_million_input_tokens)},
+              {"per_million_output_tokens_usd", or_null(c.usd_per_million_output_tokens)},
+              {"per_million_total_tokens_usd", or_null(c.usd_per_million_total_tokens)},
+              {"per_request_usd", or_null(c.usd_per_request)},
+              {"split",
+               {{"input_share_of_time", c.prompt_time_share},
+                {"usd_per_million_input_tokens", or_null(c.split_usd_per_million_input_tokens)},
+                {"usd_per_million_output_tokens", or_null(c.split_usd_per_million_output_tokens)}}},
+              {"source", c.source}};
+  out["breakdown"] = json::array();
+  for (const CostItem& item : c.breakdown) out["breakdown"].push_back({{"item", item.item}, {"usd_per_hour", item.usd_per_hour}, {"source", item.source}});
+  if (c.power) {
+    out["power"] = {{"idle_w", c.power->idle_w},   {"load_w", c.power->load_w}, {"mean_w", c.power->mean_w}, {"pue", c.power->pue},
+                    {"source", c.power->source}, {"joules_per_output_token", or_null(c.joules_per_output_token)}};
+  }
+  if (c.api) out["api"] = api_json(*c.api);
+  return out;
 }
 
 json provenance_json(const Scenario& scenario, const Result& result, const DataRoot& data) {

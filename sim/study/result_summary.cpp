@@ -138,14 +138,28 @@ std::string objective_text(const Result& result) {
 }
 
 std::string cost_text(const CostSummary& cost) {
-  std::string text = fmt::format("cost\n  {:.2f} USD/h ({:.2f} USD per GPU-hour", cost.usd_per_hour, cost.usd_per_gpu_hour);
   // The provider; date and source of the price are in the JSON.
-  if (!cost.source.empty()) text += "; " + cost.source.substr(0, cost.source.find(','));
-  text += ")";
+  std::string text = fmt::format("cost\n  {:.2f} USD/h ({:.2f} USD per GPU-hour; {})", cost.usd_per_hour, cost.usd_per_gpu_hour,
+                                 cost.source.substr(0, cost.source.find(',')));
+  if (cost.breakdown.size() > 1) {
+    for (std::size_t i = 0; i < cost.breakdown.size(); ++i) {
+      text += fmt::format("{}{} {:.2f}", i == 0 ? "\n  USD/h: " : ", ", cost.breakdown[i].item, cost.breakdown[i].usd_per_hour);
+    }
+  }
   if (cost.usd_per_million_output_tokens) {
     text += fmt::format("\n  {:.2f} USD per million output tokens, {:.2f} per million tokens in all", *cost.usd_per_million_output_tokens,
                         *cost.usd_per_million_total_tokens);
   }
+  if (cost.split_usd_per_million_input_tokens && cost.split_usd_per_million_output_tokens) {
+    text += fmt::format("\n  divided by GPU time: {:.2f} USD per million input and {:.2f} per million output tokens", *cost.split_usd_per_million_input_tokens,
+                        *cost.split_usd_per_million_output_tokens);
+  }
+  if (cost.power) {
+    text += fmt::format("\n  power {:.2f} kW on average, {:.2f} idle, {:.2f} at full load", cost.power->mean_w / 1e3, cost.power->idle_w / 1e3,
+                        cost.power->load_w / 1e3);
+    if (cost.joules_per_output_token) text += fmt::format("; {:.2f} J per output token with cooling (PUE {:g})", *cost.joules_per_output_token, cost.power->pue);
+  }
+  if (cost.api) text += fmt::format("\n  hosted ({}): {}\n  {}", cost.api->price.source, cost.api->text, cost.api->pricing_text);
   return text + "\n";
 }
 

@@ -258,8 +258,8 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
   resolve_routing(root, folder, scenario);
   resolve_scenario_workload(root, folder, data, scenario);
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
-  if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu.id, data);
-  if (scenario.cost.rental_from_list) scenario.files.push_back(data.prices());
+  if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
+  if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
   return scenario;
 }

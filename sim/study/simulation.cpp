@@ -115,20 +115,23 @@ ObjectiveResult judge(const Objective& objective, const Observers& seen) {
   return result;
 }
 
-std::optional<CostSummary> price(const Scenario& scenario, const ThroughputSummary& t) {
-  const NodeSpec& node = scenario.deployment.cluster.node;
-  const double watts = node.max_watts ? *node.max_watts : scenario.deployment.cluster.gpu.tdp_watts * node.gpus;
-  const auto per_gpu = usd_per_gpu_hour(scenario.cost, node.gpus, watts);
-  if (!per_gpu) return std::nullopt;
-  CostSummary cost;
-  cost.usd_per_gpu_hour = *per_gpu;
-  cost.usd_per_hour = *per_gpu * scenario.replicas * scenario.deployment.layout.gpus();
-  cost.source = scenario.cost.rental_source;
-  const double per_second = cost.usd_per_hour / 3600.0;
-  if (t.output_tokens_per_s > 0) cost.usd_per_million_output_tokens = per_second / t.output_tokens_per_s * 1e6;
-  if (t.total_tokens_per_s > 0) cost.usd_per_million_total_tokens = per_second / t.total_tokens_per_s * 1e6;
-  if (t.requests_per_s > 0) cost.usd_per_request = per_second / t.requests_per_s;
-  return cost;
+/// Share of the engine's time that prompts take: steps of prompts alone, and what mixed steps take beyond decoding the same sequences.
+double prompt_time_share(const Deployment& deployment, const StepMetrics& steps) {
+  const double all = steps.decode().seconds + steps.prefill().seconds;
+  if (!(all > 0)) return 0;
+  const MixedSteps& mixed = steps.mixed();
+  const double alone = steps.prefill().seconds - mixed.seconds;
+  if (mixed.steps == 0) return alone / all;
+  const double sequences = mixed.decode_sequences / static_cast<double>(mixed.steps);
+  const double context = mixed.decode_context / mixed.decode_sequences;
+  const double decoding = deployment.cost().steady_decode(static_cast<std::int32_t>(std::lround(sequences)), context);
+  return (alone + std::max(0.0, mixed.seconds - static_cast<double>(mixed.steps) * decoding)) / all;
+}
+
+std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t) {
+  const CostDemand demand{scenario.replicas * scenario.deployment.layout.gpus(), 0, steps.mean_utilisation()};
+  const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
+  return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
 }
 
 void add_warnings(const Scenario& scenario, const Observers& seen, Result& result) {
@@ -167,7 +170,7 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Obs
   const RequestCounts counts = seen.counter.counts(source.issued());
   result.requests = {counts.arrived, counts.completed, counts.rejected(), counts.preempted, counts.in_flight};
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
-  result.cost = price(scenario, *result.throughput);
+  result.cost = price(scenario, deployment, seen.steps, *result.throughput);
   result.mean_batch = seen.steps.mean_running();
   result.utilisation = seen.steps.mean_utilisation();
   result.kv_utilisation = seen.steps.mean_kv_utilisation();

@@ -110,6 +110,27 @@ TEST_CASE("negative and absurd numbers are refused") {
                    {"/seed", "-1", {"/seed: found -1"}}});
 }
 
+TEST_CASE("prices that are not known or stated twice are refused, naming what is known") {
+  check_scenarios(
+      {{"/cost", R"({"rental": {"provider": "Lambada"}})", {"/cost/rental: no price of 'h100-sxm' by provider 'Lambada'", "Lambda", "RunPod"}},
+       {"/cost", R"({"rental": {"kind": "weekly"}})", {"/cost/rental: no price of 'h100-sxm' of the kind 'weekly'", "rental_on_demand"}},
+       {"/cost", R"({"rental": {"kind": "spot", "provider": "Lambda"}})", {"of the kind 'spot' is known by 'Lambda'; listed: rental_on_demand"}},
+       {"/cost", R"({"rental": {"prices": {"b200-sxm": "5 USD/h"}}})", {"/cost/rental: no rental price of 'h100-sxm' is stated; stated: b200-sxm"}},
+       {"/cost", R"({"rental": {"prices": {"h100-sxm": "5"}}})", {"/cost/rental/prices/h100-sxm: found '5' (no unit)"}},
+       {"/cost", R"({"owned": {"capex": {"hgx-b200": "400000 USD"}, "years": 4}})", {"/cost/owned/capex: capex states neither", "hgx-h100"}},
+       {"/cost", R"({"owned": {"capex": "1 USD", "years": 4, "pue": 1.2}, "power": {"pue": 1.3}})", {"/cost/power/pue: also stated as owned.pue"}},
+       {"/cost", R"({"rental": "auto", "power": {"gpu_idle": "900 W", "gpu_load": "600 W"}})", {"/cost/power: gpu_idle is more than gpu_load"}},
+       {"/cost", R"({"rental": "auto", "api": {"input": "0.5 USD", "output": "1 USD/Mtok"}})", {"/cost/api/input", "two things", "USD/Mtok"}},
+       {"/cost", R"({"rental": "auto", "api": {"input": "0 USD/Mtok", "output": "0 USD/Mtok"}})", {"/cost/api: a hosted model that costs nothing"}},
+       {"/cost", R"({"rental": "auto", "staff": -0.1})", {"/cost/staff: found -0.1"}}});
+  const Program program;
+  nlohmann::json scenario = with(small_scenario(), "/cluster", R"({"node": "hgx-h800", "gpus": 2})");
+  scenario["cost"] = {{"rental", "auto"}};
+  check_refusal(program.run({"simulate", program.write("s.json", scenario.dump())}),
+                {"/cost/rental: no rental price of 'h800-sxm' is known", "state one", "listed: a10, ", "h100-sxm"});
+  check_refusal(program.run({"catalog", "prices", "h100-sxn"}), {"no price of 'h100-sxn'", "'h100-sxm'"});
+}
+
 TEST_CASE("layouts must divide the model and fit the cluster") {
   check_scenarios(
       {{"/deployment/parallel/tensor", "3", {"/deployment/parallel/tensor", "does not divide the 32 attention heads", "2, 4"}},

@@ -39,6 +39,10 @@ TEST_CASE("every other quantity is read in SI units, money in dollars") {
   CHECK(parse_money("250000 USD", "w") == 250000.0);
   CHECK(parse_energy_price("0.12 USD/kWh", "w") == 0.12);
   CHECK(parse_energy_price("120 USD/MWh", "w") == Approx(0.12));
+  CHECK(parse_money_per_hour("730.5 USD/month", "w") == Approx(1));
+  CHECK(parse_money_per_hour("8766 USD/year", "w") == Approx(1));
+  CHECK(parse_token_price("0.6 USD/Mtok", "w") == 0.6);
+  CHECK(parse_token_price("0.002 USD/ktok", "w") == Approx(2));
 }
 
 TEST_CASE("text without a unit or without a number is refused with place, finding and example") {

@@ -1,0 +1,88 @@
+#include "study/cost_summary.hpp"
+
+#include <fmt/core.h>
+
+namespace moeplan {
+
+namespace {
+
+constexpr double kSecondsPerDay = 86'400;
+
+std::optional<double> per_million(double usd_per_s, double tokens_per_s) {
+  return tokens_per_s > 0 ? std::optional(usd_per_s / tokens_per_s * 1e6) : std::nullopt;
+}
+
+std::string count_text(double n) {
+  if (n >= 1e9) return fmt::format("{:.2f} billion", n / 1e9);
+  return n >= 1e6 ? fmt::format("{:.1f} million", n / 1e6) : fmt::format("{:.0f}", n);
+}
+
+/// Hosted prices follow one of two counts; which of them a cost follows is what a MoE changes.
+std::string pricing_text(const ParameterCount& parameters, double usd_per_million_output) {
+  const double total = parameters.total() / 1e9;
+  const double active = parameters.active() / 1e9;
+  if (total < 1.01 * active) {
+    return fmt::format("dense: all {:.3g} billion parameters work on every token, so prices by total and by active parameters are the same ({:.3f} USD per "
+                       "million output tokens and billion parameters)",
+                       total, usd_per_million_output / total);
+  }
+  return fmt::format(
+      "{:.3g} billion parameters in all decide the VRAM, and so how many GPUs; {:.3g} billion per token decide the arithmetic. The hosted output price is "
+      "{:.3f} USD per million tokens and billion total parameters, {:.3f} per billion active ones: priced by active parameters, the model counts as a "
+      "{:.3g}B dense one; by total parameters, as one of {:.3g}B. Small batches read most experts for few tokens, so that own cost follows the total; "
+      "large batches share each expert, so that it follows the active count",
+      total, active, usd_per_million_output / total, usd_per_million_output / active, active, total);
+}
+
+ApiComparison compare_api(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load, const ParameterCount& parameters) {
+  ApiComparison api;
+  api.price = price;
+  const double per_s = (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
+  api.usd_per_hour = per_s * 3600;
+  api.usd_per_request = per_s / load.requests_per_s;
+  api.own_over_api = own_usd_per_hour / api.usd_per_hour;
+  api.break_even_requests_per_s = load.requests_per_s * api.own_over_api;
+  const double tokens_per_request = (load.input_tokens_per_s + load.output_tokens_per_s) / load.requests_per_s;
+  api.break_even_tokens_per_day = api.break_even_requests_per_s * tokens_per_request * kSecondsPerDay;
+  const bool own_is_cheaper = api.own_over_api < 1;
+  api.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {} {:.1f} times cheaper; they are even at {:.3g} requests/s ({} tokens a day){}",
+                         load.requests_per_s, own_usd_per_hour, api.usd_per_hour, own_is_cheaper ? "own GPUs are" : "hosted is",
+                         own_is_cheaper ? 1 / api.own_over_api : api.own_over_api, api.break_even_requests_per_s,
+                         count_text(api.break_even_tokens_per_day), own_is_cheaper ? "" : ", if these GPUs carry as much");
+  api.pricing_text = pricing_text(parameters, price.output_usd_per_million);
+  return api;
+}
+
+}  // namespace
+
+std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s) {
+  if (!power || !(output_tokens_per_s > 0)) return std::nullopt;
+  return power->mean_w * power->pue / output_tokens_per_s;
+}
+
+std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand, const ServedLoad& load,
+                                          const ParameterCount& parameters) {
+  const ClusterCost account = cluster_cost(spec, cluster.gpu, cluster.node, demand);
+  if (!account.usd_per_hour) return std::nullopt;
+  CostSummary cost;
+  cost.usd_per_hour = *account.usd_per_hour;
+  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus + demand.spare_gpus);
+  cost.source = spec.rental_usd_per_gpu_hour ? spec.rental_source : "owned; price: " + spec.owned->capex_source;
+  cost.breakdown = account.items;
+  cost.power = account.power;
+  cost.prompt_time_share = load.prompt_time_share;
+  const double per_second = cost.usd_per_hour / 3600;
+  cost.usd_per_million_input_tokens = per_million(per_second, load.input_tokens_per_s);
+  cost.usd_per_million_output_tokens = per_million(per_second, load.output_tokens_per_s);
+  cost.usd_per_million_total_tokens = per_million(per_second, load.input_tokens_per_s + load.output_tokens_per_s);
+  cost.split_usd_per_million_input_tokens = per_million(per_second * load.prompt_time_share, load.input_tokens_per_s);
+  cost.split_usd_per_million_output_tokens = per_million(per_second * (1 - load.prompt_time_share), load.output_tokens_per_s);
+  cost.joules_per_output_token = joules_per_token(cost.power, load.output_tokens_per_s);
+  if (load.requests_per_s > 0) {
+    cost.usd_per_request = per_second / load.requests_per_s;
+    if (spec.api) cost.api = compare_api(*spec.api, cost.usd_per_hour, load, parameters);
+  }
+  return cost;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,52 @@
+// What a served load costs: money and energy per hour, per token, per request, and beside a hosted model's price.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/model_spec.hpp"
+#include "study/cost_account.hpp"
+
+namespace moeplan {
+
+/// What a deployment served, per second.
+struct ServedLoad {
+  double requests_per_s = 0, input_tokens_per_s = 0, output_tokens_per_s = 0;
+  double prompt_time_share = 0;  ///< of the engine's time, 0 to 1
+};
+
+/// The same load at a hosted price.
+struct ApiComparison {
+  ApiPrice price;
+  double usd_per_hour = 0;                ///< at the served load
+  double usd_per_request = 0;             ///< of the served mix of prompts and outputs
+  double own_over_api = 0;                ///< own cost per hour / hosted, at the served load
+  double break_even_requests_per_s = 0;   ///< where the hosted bill equals what these GPUs cost
+  double break_even_tokens_per_day = 0;   ///< prompts and outputs
+  std::string text;                       ///< in words
+  std::string pricing_text;               ///< what prices by total and by active parameters mean for this model
+};
+
+/// `usd_per_million_*` divide the whole cost by one kind of token. The `split` figures divide the cost between prompts and outputs by the
+/// engine's time, as hosted prices do: input tokens x one + output tokens x the other is the whole cost.
+struct CostSummary {
+  double usd_per_gpu_hour = 0, usd_per_hour = 0;
+  std::optional<double> usd_per_million_input_tokens, usd_per_million_output_tokens, usd_per_million_total_tokens, usd_per_request;
+  double prompt_time_share = 0;
+  std::optional<double> split_usd_per_million_input_tokens, split_usd_per_million_output_tokens;
+  std::string source;  ///< of the price
+  std::vector<CostItem> breakdown;
+  std::optional<PowerDraw> power;
+  std::optional<double> joules_per_output_token;  ///< drawn by the site
+  std::optional<ApiComparison> api;
+};
+
+/// Nothing where the scenario states no price.
+std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand, const ServedLoad& load,
+                                          const ParameterCount& parameters);
+
+/// Joules that the site draws per output token. Nothing without power or tokens.
+std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s);
+
+}  // namespace moeplan
