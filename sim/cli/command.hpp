@@ -26,6 +26,7 @@ int run_memory(const Arguments& arguments);
 int run_validate(const Arguments& arguments);
 int run_calibrate(const Arguments& arguments);
 int run_catalog(const Arguments& arguments);
+int run_report(const Arguments& arguments);
 
 /// Options of one command, parsed. `done` is set when --help was asked for and printed.
 struct ParsedOptions {

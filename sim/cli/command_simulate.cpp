@@ -1,4 +1,5 @@
 #include "cli/command.hpp"
+#include "cli/page_output.hpp"
 #include "study/anchor_study.hpp"
 #include "study/result.hpp"
 #include "study/scenario.hpp"
@@ -17,6 +18,7 @@ int run_simulate(const Arguments& arguments) {
       "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads for replications; 0 = all");
+  add_page_option(options);
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "scenario", 1, arguments);
   if (parsed.done) return 0;
@@ -32,6 +34,7 @@ int run_simulate(const Arguments& arguments) {
   run_options.exact_routing = parsed.has("exact-routing");
   run_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   JsonOutput json(parsed.text("json"));
+  PageOutput page(parsed);
   Result result = [&] {
     Progress progress("simulating");
     run_options.progress = [&progress](double share) { progress.update(share); };
@@ -39,7 +42,11 @@ int run_simulate(const Arguments& arguments) {
   }();
 
   result.anchors = std::move(anchors);
-  if (json.wanted()) json.write(result_json(scenario, result, data));
+  if (json.wanted() || page.wanted()) {
+    const std::string text = result_json(scenario, result, data);
+    if (json.wanted()) json.write(text);
+    if (page.wanted()) page.write(text);
+  }
   if (!json.to_stdout()) print_text(result_summary(scenario, result));
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
+#include "cli/page_output.hpp"
 #include "study/log_validation.hpp"
 #include "study/validation.hpp"
 
@@ -33,8 +34,10 @@ int replay_log(const std::string& file, const ParsedOptions& parsed, const DataR
   Scenario scenario = load_scenario(parsed.text("scenario"), data);
   if (!parsed.values["seed"].defaulted()) scenario.seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
   JsonOutput json(parsed.text("json"));
+  PageOutput page(parsed);
   const LogValidation validation = validate_log(file, scenario);
   if (json.wanted()) json.write(log_validation_json(validation));
+  if (page.wanted()) page.write(log_validation_json(validation));
   if (!json.to_stdout()) print_text(log_validation_summary(validation));
   return 0;
 }
@@ -50,6 +53,7 @@ int run_validate(const Arguments& arguments) {
       "json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)")(
       "seed", po::value<std::int64_t>()->value_name("N")->default_value(1), "random seed")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads; 0 = all");
+  add_page_option(options);
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "runs", 1, arguments);
   if (parsed.done) return 0;
@@ -64,13 +68,18 @@ int run_validate(const Arguments& arguments) {
   validation_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   read_anchors(parsed.text("anchors"), validation_options);
   JsonOutput json(parsed.text("json"));
+  PageOutput page(parsed);
   const Validation validation = [&] {
     Progress progress("validating");
     validation_options.progress = [&progress](double share) { progress.update(share); };
     return validate_runs(std::move(runs), data, validation_options);
   }();
 
-  if (json.wanted()) json.write(validation_json(validation));
+  if (json.wanted() || page.wanted()) {
+    const std::string text = validation_json(validation);
+    if (json.wanted()) json.write(text);
+    if (page.wanted()) page.write(text);
+  }
   if (!json.to_stdout()) print_text(validation_summary(validation));
   return 0;
 }

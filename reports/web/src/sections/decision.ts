@@ -1,0 +1,122 @@
+// The first screen of a simulated or planned deployment: buy what, at what cost, are the objectives met, how sure is that, and the two
+// assumptions that matter most.
+import { originShares } from "../provenance";
+import { el, type Child } from "../dom";
+import type { Doc } from "../json";
+import type { Values } from "../numbers";
+import { statisticName } from "../words";
+import { mainAssumptions } from "./assumptions";
+
+type Tone = "good" | "bad" | "warn" | "";
+
+/** Pointer of the interval that belongs to an objective: "ttft_p99" is "/intervals/ttft.p99". */
+export function intervalOf(doc: Doc, objective: string): string | undefined {
+  const key = objective.replace(/^(ttft|tpot|itl|e2e|queue)_/, "$1.").replace(/^(output_tokens_per_s|requests_per_s)$/, "throughput.$1");
+  return doc.first(`/intervals/${key}`);
+}
+
+/** Where the interval lies to the bound: all of it on the good side, none, or across. */
+function certainty(doc: Doc, objective: string): { tone: Tone; words: string } | undefined {
+  const interval = intervalOf(doc, doc.text(`${objective}/objective`) ?? "");
+  const bound = doc.number(`${objective}/bound`);
+  if (interval === undefined || bound === undefined) return undefined;
+  const low = doc.number(`${interval}/low`) ?? 0;
+  const high = doc.number(`${interval}/high`) ?? 0;
+  const upper = doc.text(`${objective}/unit`) === "s";
+  if (upper ? high <= bound : low >= bound) return { tone: "good", words: "the whole interval meets it" };
+  if (upper ? low > bound : high < bound) return { tone: "bad", words: "the whole interval misses it" };
+  return { tone: "warn", words: "the interval crosses the bound" };
+}
+
+function objectiveLine(v: Values, path: string): HTMLElement {
+  const { doc } = v;
+  const latency = doc.text(`${path}/unit`) === "s";
+  const unit = latency ? "s" : /token/.test(doc.text(`${path}/objective`) ?? "") ? "tokens_per_s" : "requests_per_s";
+  const met = doc.flag(`${path}/met`) === true;
+  return el("li", {}, el("span", { class: `badge ${met ? "good" : "bad"}` }, met ? "met" : "not met"), " ", statisticName(doc.text(`${path}/objective`) ?? ""), " ",
+    v.num(`${path}/value`, unit), latency ? ", at most " : ", at least ", v.num(`${path}/bound`, unit));
+}
+
+function purchase(v: Values): Child {
+  const { doc } = v;
+  if (!doc.has("/hardware")) return [v.num("/scenario/cluster/gpus", "gpus"), " ", v.text("/scenario/cluster/gpu")];
+  return [v.num("/hardware/gpus", "count"), " × ", v.text("/hardware/gpu")];
+}
+
+/** Headline and tone: what to do, in one sentence. */
+function verdict(v: Values): { tone: Tone; words: Child } {
+  const { doc } = v;
+  if (doc.has("/plan") && !doc.has("/plan/best")) return { tone: "bad", words: "Buy nothing yet: no deployment of the searched ones meets the objectives." };
+  if (doc.flag("/memory/fits") === false) return { tone: "bad", words: ["Do not buy ", purchase(v), ": the model does not fit, ", v.num("/memory/missing_bytes"), " are missing per GPU."] };
+  if (!doc.has("/latency")) return { tone: "", words: [purchase(v), ": it fits; nothing was simulated."] };
+  const objectives = doc.children("/objectives");
+  const missed = objectives.filter((path) => doc.flag(`${path}/met`) !== true);
+  const first = missed[0];
+  if (first !== undefined) {
+    return { tone: "bad", words: ["Do not buy ", purchase(v), " for this load: ", missed.map((path, i) => [i > 0 && ", ", statisticName(doc.text(`${path}/objective`) ?? "")]), " misses its objective",
+      doc.flag("/throughput/saturated") === true && " (saturated)", "."] };
+  }
+  if (doc.flag("/throughput/saturated") === true) return { tone: "warn", words: [purchase(v), " is saturated: more load is offered than served."] };
+  if (objectives.length === 0) return { tone: "", words: [purchase(v), " carries this load; no objectives were stated."] };
+  const unsure = objectives.some((path) => certainty(doc, path)?.tone === "warn");
+  return { tone: unsure ? "warn" : "good", words: ["Buy ", purchase(v), ": all objectives are met", unsure ? ", though not over the whole interval." : "."] };
+}
+
+function buyCard(v: Values): HTMLElement {
+  const { doc } = v;
+  const parallel = doc.children("/scenario/deployment/parallel").filter((path) => (doc.number(path) ?? 1) > 1)
+    .map((path) => [path.slice(path.lastIndexOf("/") + 1).replace("_", " "), " ", v.num(path, "count")]);
+  return el("div", { class: "card" }, el("h3", {}, "Buy"), el("p", { class: "big" }, purchase(v)),
+    el("p", {}, "in ", v.num("/hardware/nodes", "count"), " × ", v.text("/hardware/node"), ", to run ", v.text("/hardware/model"), " on ", v.text("/hardware/engine"), ": ",
+      v.num("/hardware/replicas", "count"), doc.number("/hardware/replicas") === 1 ? " replica of " : " replicas of ", v.num("/hardware/gpus_per_replica", "gpus"),
+      parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
+      ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),
+    doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."));
+}
+
+function costCard(v: Values): Child {
+  const { doc } = v;
+  if (!doc.has("/cost")) return undefined;
+  return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/cost/per_hour_usd")),
+    el("p", {}, v.num("/cost/per_gpu_hour_usd"), " per GPU", doc.number("/cost/per_million_output_tokens_usd") !== undefined && ["; ", v.num("/cost/per_million_output_tokens_usd"), " per million output tokens"], "."));
+}
+
+function objectivesCard(v: Values): Child {
+  const objectives = v.doc.children("/objectives");
+  if (objectives.length === 0) return undefined;
+  return el("div", { class: "card" }, el("h3", {}, "Objectives"), el("ul", { class: "plain-list" }, objectives.map((path) => objectiveLine(v, path))));
+}
+
+function confidenceCard(v: Values): HTMLElement {
+  const { doc } = v;
+  const lines: Child[] = [];
+  const probability = doc.first("/plan/probability_met", "/uncertainty/probability_met");
+  if (probability !== undefined) lines.push(el("li", {}, "Probability that all objectives are met: ", el("strong", {}, v.num(probability, "share")), "."));
+  for (const path of doc.children("/objectives")) {
+    const key = doc.text(`${path}/objective`) ?? "";
+    const interval = intervalOf(doc, key);
+    const sure = certainty(doc, path);
+    if (interval === undefined || sure === undefined) continue;
+    const unit = doc.text(`${path}/unit`) === "s" ? "s" : /token/.test(key) ? "tokens_per_s" : "requests_per_s";
+    lines.push(el("li", {}, el("span", { class: `badge ${sure.tone}` }, sure.words), " ", statisticName(key), " lies between ", v.num(`${interval}/low`, unit), " and ", v.num(`${interval}/high`, unit),
+      " (", v.num(`${interval}/level`, "share"), " interval)"));
+  }
+  if (lines.length === 0) lines.push(el("li", {}, doc.has("/latency") ? "A single prediction without an interval." : "Memory is computed, not simulated."));
+  if (originShares(doc) !== "") {
+    const shares = doc.children("/provenance/step_time_share").filter((path) => (doc.number(path) ?? 0) >= 0.0005);
+    lines.push(el("li", {}, "Kernel times are ", shares.map((path, i) => [i > 0 && ", ", v.num(path, "share"), " ", path.slice(path.lastIndexOf("/") + 1)]), "."));
+  }
+  if (doc.has("/anchors/rows")) lines.push(el("li", {}, "Corrected by ", v.count("/anchors/rows"), " measured values of this deployment."));
+  const warnings = doc.keys("/warnings").length;
+  if (warnings > 0) lines.push(el("li", {}, el("a", { href: "#warnings" }, v.count("/warnings"), warnings === 1 ? " warning" : " warnings"), " below."));
+  return el("div", { class: "card" }, el("h3", {}, "How sure"), el("ul", { class: "plain-list" }, lines));
+}
+
+export function decision(v: Values): HTMLElement {
+  const { tone, words } = verdict(v);
+  const main = mainAssumptions(v);
+  return el("section", { id: "decision", "aria-labelledby": "decision-title" },
+    el("div", { class: `verdict ${tone}` }, el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, words)),
+    el("div", { class: "cards" }, buyCard(v), costCard(v), objectivesCard(v), confidenceCard(v),
+      main.lines.length > 0 && el("div", { class: "card" }, el("h3", {}, "Two assumptions that matter most"), el("ol", {}, main.lines.map((line) => el("li", {}, line))), el("p", { class: "soft" }, main.how))));
+}

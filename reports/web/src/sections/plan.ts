@@ -1,0 +1,93 @@
+// What the search looked at: the cheapest, the alternatives worth having, and why the others were turned down.
+import { colour, figure, legend, valueAxis } from "../chart";
+import { el, type Child } from "../dom";
+import type { Values } from "../numbers";
+import { sectionOf, type Section } from "../section";
+import { scrolling, searchable, table } from "../table";
+import { format } from "../units";
+
+/** Where a candidate keeps a quantity, in order of preference. */
+const kCost = ["cost/usd_per_hour", "cost/per_hour_usd"];
+const kPerMillion = ["cost/usd_per_million_output_tokens", "cost/per_million_output_tokens_usd"];
+const kTtft = ["latency/ttft_s/p99"];
+const kTpot = ["latency/tpot_s/p99"];
+const kTokens = ["throughput/output_tokens_per_s"];
+
+function place(v: Values, candidate: string, keys: string[]): string {
+  return v.doc.first(...keys.map((key) => `${candidate}/${key}`)) ?? `${candidate}/${keys[0] ?? ""}`;
+}
+
+/** "8 × h200-sxm, fp8, tensor 8". */
+function nameOf(v: Values, candidate: string): string {
+  const { doc } = v;
+  const layout = doc.keys(`${candidate}/parallel`).filter((key) => (doc.number(`${candidate}/parallel/${key}`) ?? 1) > 1).map((key) => `${key.replace("_", " ")} ${doc.number(`${candidate}/parallel/${key}`) ?? ""}`);
+  return [`${doc.number(`${candidate}/gpus`) ?? "?"} × ${doc.text(`${candidate}/gpu`) ?? "?"}`, doc.text(`${candidate}/precision/weights`), ...layout].filter((part) => part !== undefined && part !== "").join(", ");
+}
+
+function described(v: Values, candidate: string): Child {
+  const { doc } = v;
+  const layout = doc.children(`${candidate}/parallel`).filter((path) => (doc.number(path) ?? 1) > 1);
+  return [v.num(`${candidate}/gpus`, "count"), " × ", v.text(`${candidate}/gpu`), doc.has(`${candidate}/precision/weights`) && [", ", v.text(`${candidate}/precision/weights`)],
+    layout.map((path) => [`, ${path.slice(path.lastIndexOf("/") + 1).replace("_", " ")} `, v.num(path, "count")])];
+}
+
+const kColumns = [{ name: "deployment" }, { name: "model" }, { name: "replicas", number: true }, { name: "cost", number: true }, { name: "per million output tokens", number: true }, { name: "TTFT p99", number: true }, { name: "TPOT p99", number: true }, { name: "output", number: true }];
+
+function cells(v: Values, candidate: string): Child[] {
+  return [described(v, candidate), v.text(`${candidate}/model`), v.num(`${candidate}/replicas`, "count"), v.num(place(v, candidate, kCost), "usd_per_h"), v.num(place(v, candidate, kPerMillion), "usd"),
+    v.num(place(v, candidate, kTtft), "s"), v.num(place(v, candidate, kTpot), "s"), v.num(place(v, candidate, kTokens), "tokens_per_s")];
+}
+
+function keys(v: Values, candidate: string): (string | number)[] {
+  const value = (list: string[]): number => v.doc.number(place(v, candidate, list)) ?? Infinity;
+  return [nameOf(v, candidate), v.doc.text(`${candidate}/model`) ?? "", v.doc.number(`${candidate}/replicas`) ?? 0, value(kCost), value(kPerMillion), value(kTtft), value(kTpot), value(kTokens)];
+}
+
+function paretoChart(v: Values, pareto: string[], best: string | undefined): Child {
+  const groups = [{ name: "worth having", paths: pareto }, ...(best !== undefined ? [{ name: "chosen", paths: [best] }] : [])]
+    .map(({ name, paths }) => ({ name, paths: paths.filter((path) => v.doc.number(place(v, path, kCost)) !== undefined && v.doc.number(place(v, path, kTpot)) !== undefined) }));
+  if ((groups[0]?.paths.length ?? 0) === 0) return undefined;
+  return figure({
+    id: "pareto", title: "Deployments that nothing beats on all counts", height: 330,
+    caption: "Down is faster, left is cheaper: to the right of the chosen one, money buys speed or reserve; nothing lies below and left of the points.",
+    option: {
+      legend: legend(), grid: { left: 26, right: 24, top: 34, bottom: 26, containLabel: true },
+      tooltip: { formatter: (item: unknown) => {
+        const { data } = item as { data: { value: [number, number]; candidate: string } };
+        return `${nameOf(v, data.candidate)}<br>${format(data.value[0], "usd_per_h")}<br>TPOT p99 <strong>${format(data.value[1], "s")}</strong>`;
+      } },
+      xAxis: valueAxis("cost, USD per hour", "usd_per_h", { scale: true, nameGap: 26 }), yAxis: valueAxis("TPOT p99", "s", { scale: true, nameGap: 56 }),
+      series: groups.map(({ name, paths }, i) => ({
+        type: "scatter" as const, name, symbolSize: i === 0 ? 11 : 18, symbol: i === 0 ? "circle" : "diamond", itemStyle: { color: colour(i) },
+        data: paths.map((path) => { const [x, y] = [place(v, path, kCost), place(v, path, kTpot)]; return { value: [v.doc.number(x) ?? null, v.doc.number(y) ?? null], paths: [x, y], candidate: path }; }) as never,
+      })),
+    },
+    table: () => table("Alternatives", kColumns, pareto.map((path) => cells(v, path))),
+  });
+}
+
+export function planSection(v: Values): Section | undefined {
+  const { doc } = v;
+  if (!doc.has("/plan")) return undefined;
+  const pareto = doc.children("/plan/pareto");
+  const best = doc.has("/plan/best") ? "/plan/best" : undefined;
+  const exhausted = doc.flag("/plan/exhausted");
+  const intro = el("p", {}, doc.number("/plan/evaluated") !== undefined && ["Looked at ", v.num("/plan/evaluated", "count"), " deployments. "],
+    exhausted === true ? "The search space was searched to its end." : exhausted === false && "The search stopped at its time budget: a cheaper deployment may exist.");
+  return sectionOf("plan", "Alternatives: what else could be bought?", intro, paretoChart(v, pareto, best),
+    pareto.length > 0 && scrolling("Alternatives", table("Deployments that nothing beats on all counts", kColumns, pareto.map((path) => cells(v, path)))));
+}
+
+export function rejectedSection(v: Values): Section | undefined {
+  const rejected = v.doc.children("/plan/rejected");
+  if (rejected.length === 0) return undefined;
+  const columns = [{ name: "deployment" }, { name: "model" }, { name: "why not" }, { name: "cost", number: true }, { name: "TTFT p99", number: true }, { name: "TPOT p99", number: true }];
+  return sectionOf("rejected", "Rejected deployments, and why", searchable("Rejected deployments", columns, rejected.map((path) => {
+    const candidate = `${path}/candidate`;
+    const [name = "", model = "", , cost = 0, , ttft = 0, tpot = 0] = keys(v, candidate);
+    return {
+      cells: () => [described(v, candidate), v.text(`${candidate}/model`), v.text(`${path}/reason`), v.num(place(v, candidate, kCost), "usd_per_h"), v.num(place(v, candidate, kTtft), "s"), v.num(place(v, candidate, kTpot), "s")],
+      keys: [name, model, v.doc.text(`${path}/reason`) ?? "", cost, ttft, tpot],
+    };
+  }), "deployments"));
+}

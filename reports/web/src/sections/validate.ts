@@ -1,0 +1,238 @@
+// Predicted against measured: the verdict on the model itself.
+import { applyOption, charts, colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { el, type Child } from "../dom";
+import { join } from "../json";
+import type { Values } from "../numbers";
+import { sectionOf, type Section } from "../section";
+import { scrolling, searchable, table } from "../table";
+import { format, type Unit } from "../units";
+import { metricName, plain } from "../words";
+
+export const kGroups: [string, string][] = [["by_kind", "kind"], ["by_gpu", "GPU"], ["by_model", "model"], ["by_engine", "engine"], ["by_mode", "load"], ["by_suite", "suite"], ["by_suite_kind", "suite and kind"]];
+const kColumns: [string, string, Unit][] = [["count", "rows", "count"], ["median_ape", "median error", "share"], ["p90_ape", "p90 error", "share"], ["bias", "bias", "error"], ["within_10pct", "within a tenth", "share"], ["within_25pct", "within a quarter", "share"]];
+
+export function unitOfRow(metric: string): Unit {
+  return metric === "output_tok_s" ? "tokens_per_s" : "ms";
+}
+
+export function validateDecision(v: Values): HTMLElement {
+  const metrics = v.doc.children("/metrics");
+  const refused = v.doc.keys("/refused").length;
+  return el("section", { id: "decision", "aria-labelledby": "decision-title" },
+    el("div", { class: "verdict" }, el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" },
+      "How right are the predictions? ", v.num("/runs", "count"), " measured runs, ", v.num("/scored", "count"), " scored, ", v.count("/refused"), " refused.")),
+    el("div", { class: "cards" }, metrics.map((path) => {
+      const metric = path.slice(path.lastIndexOf("/") + 1);
+      return el("div", { class: "card" }, el("h3", {}, metricName(metric)), el("p", { class: "big" }, v.num(`${path}/median_ape`, "share"), " median error"),
+        el("p", {}, "nine of ten within ", v.num(`${path}/p90_ape`, "share"), "; bias ", v.num(`${path}/bias`, "error"), "; ", v.num(`${path}/within_25pct`, "share"), " within a quarter of the measured value; ", v.num(`${path}/count`, "count"), " rows"));
+    }),
+    v.doc.number("/coverage/share") !== undefined && el("div", { class: "card" }, el("h3", {}, "Intervals"), el("p", { class: "big" }, v.num("/coverage/share", "share"), " inside"),
+      el("p", {}, "of the measured values lie within the stated ", v.num("/coverage/level", "share"), " interval."))),
+    refused > 0 && el("p", {}, el("a", { href: "#refused" }, "Why runs were refused"), "."));
+}
+
+interface Row { path: string; metric: string; index: number }
+
+function rowsOf(v: Values): Row[] {
+  return v.doc.children("/rows").map((path, index) => ({ path, index, metric: v.doc.text(`${path}/metric`) ?? "" }));
+}
+
+const kSymbols = ["circle", "triangle", "rect", "diamond"];
+
+/** Rows by the value of one of their keys, in order of size. */
+function grouped(v: Values, rows: Row[], key: string): { name: string; rows: Row[] }[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const name = v.doc.text(`${row.path}/${key}`) ?? "all";
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [row]);
+    else group.push(row);
+  }
+  return [...groups].map(([name, members]) => ({ name, rows: members })).sort((a, b) => b.rows.length - a.rows.length);
+}
+
+const kKeys: [string, string][] = [["gpu", "GPU"], ["model", "model"], ["engine", "engine"], ["kind", "dense or MoE"], ["suite", "suite"]];
+
+interface Choice { metric: string; key: string }
+
+function choices(v: Values, rows: Row[], name: string, changed: (choice: Choice) => void): { controls: HTMLElement; first: Choice } {
+  const metrics = [...new Set(rows.map((row) => row.metric))];
+  const keys = kKeys.filter(([key]) => rows.some((row) => v.doc.text(`${row.path}/${key}`) !== undefined));
+  const select = (label: string, options: [string, string][]): { box: HTMLElement; list: HTMLSelectElement } => {
+    const list = el("select", {}, options.map(([value, text]) => el("option", { value }, text)));
+    return { box: el("label", {}, `${label} `, list), list };
+  };
+  const metric = select("Metric", metrics.map((one) => [one, metricName(one)]));
+  const key = select("by", keys);
+  const current = (): Choice => ({ metric: metric.list.value, key: key.list.value });
+  for (const { list } of [metric, key]) list.addEventListener("change", () => changed(current()));
+  return { controls: el("div", { class: "controls no-print", role: "group", "aria-label": name }, metric.box, keys.length > 0 && key.box), first: { metric: metrics[0] ?? "", key: keys[0]?.[0] ?? "" } };
+}
+
+function lineThrough(factor: number, low: number, high: number, name: string, type: "solid" | "dashed"): object {
+  return { type: "line", name, silent: true, symbol: "none", z: 1, lineStyle: { color: "var(--soft)", width: 1, type }, data: [[low, low * factor], [high, high * factor]], tooltip: { show: false } };
+}
+
+function scatterOption(v: Values, rows: Row[], { metric, key }: Choice): Parameters<typeof figure>[0]["option"] {
+  const chosen = rows.filter((row) => row.metric === metric && (v.doc.number(`${row.path}/measured`) ?? 0) > 0 && (v.doc.number(`${row.path}/predicted`) ?? 0) > 0);
+  const unit = unitOfRow(metric);
+  const values = chosen.flatMap((row) => [v.doc.number(`${row.path}/measured`) ?? 1, v.doc.number(`${row.path}/predicted`) ?? 1]);
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const groups = grouped(v, chosen, key);
+  return {
+    legend: legend({ type: groups.length > 8 ? "scroll" : "plain", data: groups.map(({ name }) => name) }), grid: { left: 26, right: 24, top: groups.length > 8 ? 36 : 58, bottom: 26, containLabel: true },
+    tooltip: { formatter: (item: unknown) => {
+      const { data } = item as { data: { value?: [number, number]; row?: string } };
+      if (data.row === undefined || data.value === undefined) return "";
+      return `${v.doc.text(`${data.row}/id`) ?? ""}<br>measured <strong>${format(data.value[0], unit)}</strong><br>predicted <strong>${format(data.value[1], unit)}</strong><br>error ${format(v.doc.number(`${data.row}/error`) ?? 0, "error")}`;
+    } },
+    xAxis: valueAxis(`measured ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 28, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => format(value, unit) } }),
+    yAxis: valueAxis(`predicted ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 70, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => format(value, unit) } }),
+    series: [
+      lineThrough(1, low, high, "exact", "solid"), lineThrough(1.25, low, high, "a quarter above", "dashed"), lineThrough(0.75, low, high, "a quarter below", "dashed"),
+      ...groups.map((group, i) => ({
+        type: "scatter" as const, name: group.name, symbol: kSymbols[Math.floor(i / 8) % kSymbols.length], symbolSize: 6, itemStyle: { color: colour(i), opacity: 0.65 },
+        data: group.rows.map((row) => ({ value: [v.doc.number(`${row.path}/measured`), v.doc.number(`${row.path}/predicted`)], paths: [`${row.path}/measured`, `${row.path}/predicted`], row: row.path })),
+      })),
+    ] as never,
+  };
+}
+
+/** Signed errors, one line of points a group. */
+function stripOption(v: Values, rows: Row[], { metric, key }: Choice): Parameters<typeof figure>[0]["option"] {
+  const groups = grouped(v, rows.filter((row) => row.metric === metric), key).slice(0, 24);
+  return {
+    grid: { left: 8, right: 30, top: 10, bottom: 28, containLabel: true },
+    tooltip: { formatter: (item: unknown) => {
+      const { data } = item as { data: { value: [number, number]; row: string } };
+      return `${v.doc.text(`${data.row}/id`) ?? ""}<br><strong>${format(data.value[0], "error")}</strong>`;
+    } },
+    xAxis: valueAxis("error: (predicted − measured) / measured", "error", { nameGap: 28 }), yAxis: nameAxis(groups.map(({ name }) => name), { inverse: true }),
+    series: [{
+      type: "scatter" as const, name: "error", symbolSize: 6, itemStyle: { color: "var(--c0)", opacity: 0.35 },
+      data: groups.flatMap((group, y) => group.rows.map((row) => ({ value: [v.doc.number(`${row.path}/error`), y], paths: [`${row.path}/error`, null], row: row.path }))) as never,
+      markLine: { silent: true, symbol: "none", lineStyle: { color: "var(--fg)", type: "solid" as const }, label: { show: false }, data: [{ xAxis: 0 }] },
+    }],
+  };
+}
+
+/** A chart that is drawn again when metric or grouping change. */
+function switched(v: Values, rows: Row[], id: string, title: string, caption: Child, height: number, make: (v: Values, rows: Row[], choice: Choice) => Parameters<typeof figure>[0]["option"]): HTMLElement {
+  const { controls, first } = choices(v, rows, title, (choice) => redraw(id, make(v, rows, choice)));
+  return figure({ id, title, caption, height, controls, option: make(v, rows, first), table: () => rowTable(v, rows, "All rows") });
+}
+
+
+function redraw(id: string, option: Parameters<typeof figure>[0]["option"]): void {
+  const chart = charts.get(id);
+  if (chart !== undefined) applyOption(chart, option);
+}
+
+function rowTable(v: Values, rows: Row[], name: string): HTMLElement {
+  const columns = [{ name: "run" }, { name: "metric" }, { name: "measured", number: true }, { name: "predicted", number: true }, { name: "error", number: true }, { name: "likely cause" }];
+  const causes = rows.some((row) => v.doc.has(`${row.path}/likely_cause`));
+  return searchable(name, causes ? columns : columns.slice(0, 5), rows.map(({ path, metric }) => ({
+    cells: () => [v.text(`${path}/id`), v.text(`${path}/metric`), v.num(`${path}/measured`, unitOfRow(metric)), v.num(`${path}/predicted`, unitOfRow(metric)), v.num(`${path}/error`, "error"), ...(causes ? [v.text(`${path}/likely_cause`)] : [])],
+    keys: [v.doc.text(`${path}/id`) ?? "", metric, v.doc.number(`${path}/measured`) ?? 0, v.doc.number(`${path}/predicted`) ?? 0, v.doc.number(`${path}/error`) ?? 0, v.doc.text(`${path}/likely_cause`) ?? ""],
+  })), "rows");
+}
+
+export function scatterSection(v: Values): Section | undefined {
+  const rows = rowsOf(v);
+  if (rows.length === 0) return undefined;
+  return sectionOf("predicted", "Predicted against measured", switched(v, rows, "scatter", "Predicted against measured", "Points on the solid line are exact, between the dashed lines within a quarter of the measured value. Both scales are logarithmic. Suspect rows are drawn, never scored.", 560, scatterOption));
+}
+
+export function errorsSection(v: Values): Section | undefined {
+  const rows = rowsOf(v);
+  if (rows.length === 0) return undefined;
+  return sectionOf("errors", "How the errors are distributed", switched(v, rows, "errors", "Errors of single rows, by group", "A cloud left of zero is predicted too low, right of it too high; its width is the spread.", 480, stripOption));
+}
+
+export function groupTables(v: Values): Section | undefined {
+  const tables = kGroups.filter(([key]) => v.doc.has(`/${key}`)).map(([key, name]) => {
+    const lines = v.doc.children(`/${key}`).flatMap((group) => v.doc.children(group).map((metric) => ({ group, metric })));
+    return [el("h3", {}, `By ${name}`), searchable(`Errors by ${name}`, [{ name }, { name: "metric" }, ...kColumns.map(([, title]) => ({ name: title, number: true }))], lines.map(({ group, metric }) => ({
+      cells: () => [last(group), metricName(last(metric)), ...kColumns.map(([column, , unit]) => v.num(`${metric}/${column}`, unit))],
+      keys: [last(group), metricName(last(metric)), ...kColumns.map(([column]) => v.doc.number(`${metric}/${column}`) ?? 0)],
+    })))];
+  });
+  return sectionOf("groups", "Errors by group", tables.length > 0 && tables);
+}
+
+function last(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1).replace(/~1/g, "/").replace(/~0/g, "~");
+}
+
+const kWorst = 50;
+
+export function worstSection(v: Values): Section | undefined {
+  const off = (row: Row): number => Math.abs(Math.log((v.doc.number(`${row.path}/predicted`) ?? 1) / (v.doc.number(`${row.path}/measured`) ?? 1)));
+  const worst = rowsOf(v).filter((row) => v.doc.flag(`${row.path}/scored`) !== false).sort((a, b) => off(b) - off(a)).slice(0, kWorst);
+  return sectionOf("worst", "The worst rows", worst.length > 0 && rowTable(v, worst, "Scored rows, furthest off first"));
+}
+
+export function coverageSection(v: Values): Section | undefined {
+  const { doc } = v;
+  if (!doc.has("/coverage")) return undefined;
+  const metrics = doc.children("/coverage/by_metric").filter((path) => doc.number(`${path}/share`) !== undefined || doc.number(path) !== undefined);
+  const shareOf = (path: string): string => (doc.number(path) !== undefined ? path : `${path}/share`);
+  const level = doc.number("/coverage/level") ?? 0;
+  const chart = metrics.length > 0 && figure({
+    id: "coverage", title: "Measured values inside the stated interval, by metric", height: 110 + metrics.length * 34,
+    caption: ["A bar that ends at the line says how sure it is as it should be; a shorter one is too sure of itself. Stated: ", v.num("/coverage/level", "share"), "."],
+    option: {
+      grid: { left: 8, right: 30, top: 24, bottom: 26, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
+      xAxis: valueAxis("share inside", "share", { min: 0, max: 1, nameGap: 26 }), yAxis: nameAxis(metrics.map((path) => metricName(last(path))), { inverse: true }),
+      series: [{ type: "bar" as const, name: "inside", barWidth: 20, itemStyle: { color: colour(0) }, data: metrics.map((path) => v.point(shareOf(path))),
+        markLine: { silent: true, symbol: "none", lineStyle: { color: "var(--bad)", type: "dashed" as const }, label: { formatter: "stated", color: "var(--bad)" }, data: [{ xAxis: level }] } }],
+    },
+    table: () => table("Share inside", [{ name: "metric" }, { name: "share", number: true }], metrics.map((path) => [metricName(last(path)), v.num(shareOf(path), "share")])),
+  });
+  return sectionOf("coverage", "Do the intervals hold what they promise?", el("p", {}, v.num("/coverage/share", "share"), " of ", v.num("/coverage/count", "count"), " measured values lie inside the stated ", v.num("/coverage/level", "share"), " interval."), chart);
+}
+
+export function refusedSection(v: Values): Section | undefined {
+  const refused = v.doc.children("/refused");
+  return sectionOf("refused", "Refused runs, and why", refused.length > 0 && searchable("Refused runs", [{ name: "run" }, { name: "why" }], refused.map((path) => ({
+    cells: () => [v.text(`${path}/id`), v.text(`${path}/why`)], keys: [v.doc.text(`${path}/id`) ?? "", v.doc.text(`${path}/why`) ?? ""],
+  })), "runs"));
+}
+
+export function beforeAnchorsSection(v: Values): Section | undefined {
+  const metrics = v.doc.children("/metrics_before");
+  return sectionOf("anchored", "What the anchors changed", metrics.length > 0 && scrolling("With and without anchors", table("The same rows without and with anchors",
+    [{ name: "metric" }, { name: "median without", number: true }, { name: "median with", number: true }, { name: "p90 without", number: true }, { name: "p90 with", number: true }],
+    metrics.map((path) => { const after = join("/metrics", last(path)); return [metricName(last(path)), v.num(`${path}/median_ape`, "share"), v.num(`${after}/median_ape`, "share"), v.num(`${path}/p90_ape`, "share"), v.num(`${after}/p90_ape`, "share")]; }))));
+}
+
+/** The page of a replayed request log. */
+export function logSections(v: Values): (Section | undefined)[] {
+  const { doc } = v;
+  const metrics = doc.keys("").filter((key) => doc.has(`/${key}/mean/measured`) || doc.has(`/${key}/measured`));
+  const rows = metrics.flatMap((key) => (doc.has(`/${key}/measured`) ? [[plain(key), `/${key}`]] : doc.children(`/${key}`).map((path) => [`${metricName(key)} ${last(path)}`, path]))) as [string, string][];
+  const instants = doc.children("/timeline");
+  const series = ["running", "waiting"].flatMap((what) => ["measured", "predicted"].map((which) => ({ what, which })));
+  const chart = instants.length > 0 && figure({
+    id: "log", title: "Requests running and waiting over time", height: 320, caption: "Where the predicted line follows the measured one, scheduler and memory are modelled as they work.",
+    option: {
+      legend: legend(), grid: { left: 26, right: 24, top: 40, bottom: 26, containLabel: true }, tooltip: { trigger: "item" }, xAxis: valueAxis("time", "s", { nameGap: 26 }), yAxis: valueAxis("requests", "plain", { nameGap: 46 }),
+      series: series.map(({ what, which }, i) => ({
+        type: "line" as const, name: `${what}, ${which}`, showSymbol: false, lineStyle: { color: colour(Math.floor(i / 2)), type: which === "measured" ? "solid" as const : "dashed" as const, width: 2 }, itemStyle: { color: colour(Math.floor(i / 2)) },
+        data: instants.map((path) => ({ value: [doc.number(`${path}/at_s`), doc.number(`${path}/${which}/${what}`)], paths: [`${path}/at_s`, `${path}/${which}/${what}`] })) as never,
+      })),
+    },
+    table: () => table("Requests over time", [{ name: "time", number: true }, ...series.map(({ what, which }) => ({ name: `${what}, ${which}`, number: true }))],
+      instants.map((path) => [v.num(`${path}/at_s`, "s"), ...series.map(({ what, which }) => v.num(`${path}/${which}/${what}`, "count"))])),
+  });
+  return [sectionOf("log-errors", "Predicted against measured", scrolling("Errors", table("Latency of the log's requests", [{ name: "quantity" }, { name: "measured", number: true }, { name: "predicted", number: true }, { name: "error", number: true }],
+    rows.map(([name, path]) => [name, v.num(`${path}/measured`, "s"), v.num(`${path}/predicted`, "s"), v.num(`${path}/error`, "error")])))),
+    sectionOf("log-timeline", "Over time", chart)];
+}
+
+export function logDecision(v: Values): HTMLElement {
+  return el("section", { id: "decision", "aria-labelledby": "decision-title" }, el("div", { class: "verdict" },
+    el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, v.num("/requests/logged", "requests"), " of ", v.text("/log"), " replayed on ", v.text("/scenario"), ": ",
+      v.num("/makespan_s/predicted", "s"), " predicted, ", v.num("/makespan_s/measured", "s"), " measured.")));
+}
