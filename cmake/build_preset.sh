@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# build_preset.sh PRESET [TARGET...]: installs what is missing, configures and builds. Says one line; the compiler's words only on failure.
+# build_preset.sh PRESET [TARGET...]: installs what is missing, configures and builds; without a target everything, tests too. Says one line; the compiler's words only on failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=$1
 shift
-bash cmake/install_packages.sh
+if [[ $# -eq 0 ]]; then bash cmake/install_packages.sh tests; else bash cmake/install_packages.sh; fi
 
 folder=build/$preset
 mkdir -p "$folder"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs from Debian what moeplan is built from and what is missing here. Asks apt nothing when nothing is missing.
+# install_packages.sh [tests]: installs from Debian what moeplan is built from (and tested with) and what is missing here. Asks apt nothing when
+# nothing is missing.
 set -euo pipefail
 
 packages=(
@@ -8,6 +9,9 @@ packages=(
   nlohmann-json3-dev libvalijson-dev libfmt-dev libtbb-dev libeigen3-dev librandom123-dev libmd-dev
   doctest-dev libbenchmark-dev
 )
+# Another Node.js than Debian's brings its own npm.
+{ command -v node && command -v npm; } >/dev/null || packages+=(nodejs npm)
+[[ ${1-} != tests ]] || packages+=(chromium)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "moeplan: not a Debian system; install yourself what these packages hold: ${packages[*]}" >&2

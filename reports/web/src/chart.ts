@@ -2,7 +2,7 @@
 //
 // Values are the JSON's own (SI units); axes and tooltips format them. Colours are CSS variables, so that themes and print need no redraw.
 import { BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
-import { GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent, VisualMapComponent } from "echarts/components";
+import { GridComponent, MarkLineComponent, TooltipComponent, VisualMapComponent } from "echarts/components";
 import { init, use, type ECharts } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
@@ -11,8 +11,8 @@ import { el, type Child } from "./dom";
 import { scrolling } from "./table";
 import { format, type Unit } from "./units";
 
-use([BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart, GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent,
-  VisualMapComponent, LabelLayout, SVGRenderer]);
+use([BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart, GridComponent, MarkLineComponent, TooltipComponent, VisualMapComponent, LabelLayout,
+  SVGRenderer]);
 
 export interface Chart {
   id: string;
@@ -48,12 +48,13 @@ export function figure(chart: Chart): HTMLElement {
   const target = el("div", { class: "drawing", id: `chart-${chart.id}`, role: "img", "aria-label": `${chart.title}. The numbers are in the table below.`, style: `height:${chart.height}px` });
   pending.push({ chart, target });
   return el("figure", { class: "chart" },
-    el("h3", {}, chart.title), chart.controls, target,
+    el("h3", {}, chart.title), chart.controls, legendOf(chart.option), target,
     el("figcaption", {}, chart.caption),
     folded(`Numbers of “${chart.title}”`, `Numbers of ${chart.title}`, chart.table));
 }
 
-const kText = { color: "var(--fg)", fontFamily: "inherit", fontSize: 12 };
+/** Text is measured by name, so the font cannot be inherited. */
+const kText = { color: "var(--fg)", fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif', fontSize: 12 };
 const kLine = { lineStyle: { color: "var(--rule)" } };
 
 /** An axis of values in `unit`. */
@@ -69,8 +70,18 @@ export function nameAxis(names: string[], more: object = {}): object {
   return { type: "category", data: names, axisLabel: { ...kText, interval: 0 }, axisLine: kLine, axisTick: { show: false }, ...more };
 }
 
-export function legend(more: object = {}): object {
-  return { type: "plain", top: 0, left: 0, itemWidth: 14, itemHeight: 10, textStyle: kText, inactiveColor: "var(--soft)", ...more };
+interface Drawn { name?: string; type?: string; symbol?: string; itemStyle?: { color?: string; opacity?: number }; unnamed?: boolean; lineStyle?: { type?: string } }
+
+const kGlyphs: Record<string, string> = { circle: "●", triangle: "▲", rect: "■", diamond: "◆", dashed: "╌" };
+
+/** Colour and name of every series, as text that wraps; nothing for a single series. */
+export function legendOf(option: EChartsOption): HTMLElement {
+  const series = (Array.isArray(option.series) ? option.series : []) as unknown as Drawn[];
+  const named = series.filter((one) => one.unnamed !== true && one.type !== "heatmap");
+  return el("ul", { class: "legend", "aria-hidden": "true" }, named.length < 2 ? [] : named.map((one) => {
+    const glyph = one.lineStyle?.type === "dashed" ? kGlyphs["dashed"] : kGlyphs[one.symbol ?? ""] ?? "■";
+    return el("li", {}, el("span", { style: `color:${one.itemStyle?.color ?? "inherit"};opacity:${one.itemStyle?.opacity ?? 1}` }, glyph), ` ${one.name ?? ""}`);
+  }));
 }
 
 /** A dashed line at a bound. */
@@ -85,7 +96,7 @@ export function boundLine(axis: "xAxis" | "yAxis", value: number, name: string):
 const kBase: EChartsOption = {
   animation: false,
   textStyle: kText,
-  grid: { left: 8, right: 24, top: 36, bottom: 8, containLabel: true },
+  grid: { left: 8, right: 24, top: 12, bottom: 8, containLabel: true },
 };
 
 const kTooltip = {
@@ -99,7 +110,7 @@ function plainStates(option: EChartsOption): EChartsOption {
   return { ...option, series: series.map((one) => ({ emphasis: { disabled: true }, ...one })) as EChartsOption["series"] };
 }
 
-export function applyOption(chart: ECharts, option: EChartsOption): void {
+function applyOption(chart: ECharts, option: EChartsOption): void {
   chart.setOption({ ...kBase, ...plainStates(option), tooltip: { ...kTooltip, ...(option.tooltip as object | undefined) } }, { notMerge: true });
 }
 
@@ -108,6 +119,14 @@ function scaleWithBox(target: HTMLElement): void {
   const svg = target.querySelector("svg");
   if (svg === null) return;
   svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width") ?? "1"} ${svg.getAttribute("height") ?? "1"}`);
+}
+
+/** Draws chart `id` anew. */
+export function redraw(id: string, option: EChartsOption): void {
+  const chart = charts.get(id);
+  if (chart === undefined) return;
+  applyOption(chart, option);
+  chart.getDom().previousElementSibling?.replaceWith(legendOf(option));
 }
 
 /** Draws all figures that stand in the document by now. */

@@ -1,5 +1,5 @@
 // What every report closes with: the checklist, the warnings, where the numbers come from.
-import { colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { colour, figure, nameAxis, valueAxis } from "../chart";
 import { el } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -39,10 +39,10 @@ export function provenanceSection(v: Values): Section | undefined {
   const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
   const files = doc.children("/provenance/files");
   const chart = shares.length > 0 && figure({
-    id: "provenance", title: "What the simulated kernel time rests on", height: 130,
+    id: "provenance", title: "What the simulated kernel time rests on", height: 92,
     caption: "The more is measured or interpolated between measurements, the more the latencies can be trusted; hover over any number of this page to see its own origin.",
     option: {
-      legend: legend(), grid: { left: 8, right: 24, top: 34, bottom: 6, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
+      grid: { left: 8, right: 24, top: 14, bottom: 6, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
       xAxis: valueAxis("", "share", { max: 1 }), yAxis: nameAxis([""]),
       series: shares.map((path, i) => ({ type: "bar" as const, name: nameOf(path), stack: "all", barWidth: 30, itemStyle: { color: colour(i) }, data: [v.point(path)] })),
     },

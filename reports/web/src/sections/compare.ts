@@ -1,5 +1,5 @@
 // Several deployments side by side: verdict, table, curves, what differs between them and where they cross.
-import { colour, figure, legend, valueAxis } from "../chart";
+import { colour, figure, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -52,7 +52,7 @@ function curveChart(v: Values, id: string, title: string, caption: string, key: 
   return figure({
     id, title, height: 320, caption,
     option: {
-      legend: legend(), grid: { left: 26, right: 24, top: 58, bottom: 26, containLabel: true },
+      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
       tooltip: { formatter: (item: unknown) => {
         const { seriesName, value } = item as { seriesName: string; value: [number, number] };
         return `${seriesName}<br>${format(value[0], "requests_per_s")} offered<br><strong>${format(value[1], unit)}</strong>`;
@@ -89,7 +89,7 @@ function sweep(v: Values, path: string, index: number): Child {
   return figure({
     id: `sweep-${index}`, title: `${capital(statisticName(metric))} against ${parameter}`, height: 290, caption: `How the deployments answer to ${parameter}; where lines cross, the choice turns.`,
     option: {
-      legend: legend(), grid: { left: 26, right: 24, top: 58, bottom: 26, containLabel: true },
+      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
       tooltip: { formatter: (item: unknown) => { const { seriesName, value } = item as { seriesName: string; value: [number, number] }; return `${seriesName}<br>${parameter} ${format(value[0], "plain")}<br><strong>${format(value[1], unit)}</strong>`; } },
       xAxis: valueAxis(parameter, "plain", { type: xs.every((x) => (doc.number(x) ?? 0) > 0) && xs.length > 3 ? "log" : "value", nameGap: 26, scale: true }), yAxis: valueAxis("", unit),
       series: rows.map((row, i) => ({

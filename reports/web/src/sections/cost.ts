@@ -1,5 +1,5 @@
 // What it costs, of what that consists, and what an API would charge for the same tokens.
-import { colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { colour, figure, nameAxis, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -17,10 +17,10 @@ function breakdown(v: Values): Child {
   const items = v.doc.children("/cost/breakdown").filter((path) => v.doc.number(`${path}/usd_per_hour`) !== undefined);
   if (items.length === 0) return undefined;
   return figure({
-    id: "cost", title: "Cost per hour, by item", height: 150,
+    id: "cost", title: "Cost per hour, by item", height: 104,
     caption: "What an hour of this deployment consists of; the widest part is the one to negotiate.",
     option: {
-      legend: legend(), grid: { left: 8, right: 30, top: 46, bottom: 22, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "usd_per_h") },
+      grid: { left: 8, right: 30, top: 14, bottom: 22, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "usd_per_h") },
       xAxis: valueAxis("USD per hour", "usd_per_h", { nameGap: 26 }), yAxis: nameAxis([""]),
       series: items.map((path, i) => ({ type: "bar" as const, name: v.doc.text(`${path}/item`) ?? "", stack: "all", barWidth: 34, itemStyle: { color: colour(i) }, data: [v.point(`${path}/usd_per_hour`)] })),
     },

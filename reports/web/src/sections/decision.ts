@@ -103,7 +103,8 @@ function confidenceCard(v: Values): HTMLElement {
   }
   if (lines.length === 0) lines.push(el("li", {}, doc.has("/latency") ? "A single prediction without an interval." : "Memory is computed, not simulated."));
   if (originShares(doc) !== "") {
-    const shares = doc.children("/provenance/step_time_share").filter((path) => (doc.number(path) ?? 0) >= 0.0005);
+    const shares = doc.children("/provenance/step_time_share").filter((path) => (doc.number(path) ?? 0) >= 0.0005)
+      .sort((a, b) => (doc.number(b) ?? 0) - (doc.number(a) ?? 0));
     lines.push(el("li", {}, "Kernel times are ", shares.map((path, i) => [i > 0 && ", ", v.num(path, "share"), " ", path.slice(path.lastIndexOf("/") + 1)]), "."));
   }
   if (doc.has("/anchors/rows")) lines.push(el("li", {}, "Corrected by ", v.count("/anchors/rows"), " measured values of this deployment."));

@@ -24,7 +24,7 @@ function objectivesOn(v: Values, metric: string): { path: string; statistic: str
 /** Whiskers from low to high over the categories of a chart. */
 export function whiskers(items: { index: number; low: string; high: string }[], v: Values): CustomSeriesOption {
   return {
-    type: "custom", name: "interval", silent: true, z: 5,
+    type: "custom", name: "interval", silent: true, z: 5, ...({ unnamed: true } as object),
     renderItem: (_params, api) => {
       const at = Number(api.value(0));
       const low = api.coord([at, api.value(1)]);
@@ -38,7 +38,7 @@ export function whiskers(items: { index: number; low: string; high: string }[], 
   };
 }
 
-function metricChart(v: Values, metric: string, index: number): Child {
+function metricChart(v: Values, metric: string): Child {
   const { doc } = v;
   const path = `/latency/${metric}`;
   const statistics = kStatistics.filter((key) => doc.number(`${path}/${key}`) !== undefined);
@@ -67,7 +67,7 @@ function metricChart(v: Values, metric: string, index: number): Child {
       xAxis: nameAxis(statistics),
       yAxis: valueAxis("", "s", { max: (range: { max: number }) => Math.max(range.max, ...near) * 1.05, splitNumber: 4, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => format(value, "s") } }),
       series: [
-        { type: "bar" as const, name, barWidth: "55%", itemStyle: { color: colour(index) }, data: statistics.map((key) => v.point(`${path}/${key}`)),
+        { type: "bar" as const, name, barWidth: "55%", itemStyle: { color: colour(0) }, data: statistics.map((key) => v.point(`${path}/${key}`)),
           label: { show: true, position: "top" as const, color: "var(--fg)", fontSize: 11, formatter: (item: { value?: unknown }) => format(Number(item.value), "s") },
           ...(near[0] !== undefined ? { markLine: boundLine("yAxis", near[0], "objective") } : {}) },
         ...(intervals.length > 0 ? [whiskers(intervals, v)] : []),
@@ -84,5 +84,5 @@ export function latencySection(v: Values): Section | undefined {
   const whole = scrolling("Latencies", table("Latency of the requests after warm-up",
     [{ name: "latency" }, ...kStatistics.map((name) => ({ name, number: true }))],
     metrics.map((metric) => [capital(metricName(metric)), ...kStatistics.map((key) => v.num(`/latency/${metric}/${key}`, "s"))])));
-  return sectionOf("latency", "Latency: how long do users wait?", el("div", { class: "figures" }, metrics.map((metric, i) => metricChart(v, metric, i))), whole);
+  return sectionOf("latency", "Latency: how long do users wait?", el("div", { class: "figures" }, metrics.map((metric) => metricChart(v, metric))), whole);
 }

@@ -1,5 +1,5 @@
 // Throughput at the stated load and, where it was simulated, against rising load, with the knee at which the deployment saturates.
-import { boundLine, colour, figure, legend, valueAxis } from "../chart";
+import { boundLine, colour, figure, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -31,7 +31,7 @@ function chart(v: Values, id: string, title: string, caption: Child, unit: Unit,
   return figure({
     id, title, height: 300, caption,
     option: {
-      legend: legend(), grid: { left: 26, right: 24, top: 34, bottom: 26, containLabel: true },
+      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
       tooltip: { trigger: "item", formatter: (item: unknown) => {
         const { seriesName, value } = item as { seriesName: string; value: [number, number] };
         return `${seriesName}<br>${format(value[0], "requests_per_s")} offered<br><strong>${format(value[1], unit)}</strong>`;

@@ -1,7 +1,8 @@
 // VRAM of the fullest GPU, stacked by what it holds.
-import { boundLine, colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { boundLine, figure, nameAxis, valueAxis } from "../chart";
 import { el } from "../dom";
 import { format } from "../units";
+import { leaf } from "../json";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { table } from "../table";
@@ -9,6 +10,10 @@ import { capital, plain } from "../words";
 
 const kParts = ["attention_bytes", "dense_ffn_bytes", "shared_experts_bytes", "experts_bytes", "embedding_bytes", "head_bytes", "router_bytes", "norms_bytes", "adapters_bytes"];
 const kRest = ["kv_cache_bytes", "activations_bytes", "runtime_bytes", "free_bytes"];
+const kColours: Record<string, string> = {
+  attention_bytes: "var(--c0)", dense_ffn_bytes: "var(--c3)", shared_experts_bytes: "var(--c2)", experts_bytes: "var(--c1)", embedding_bytes: "var(--c4)", head_bytes: "var(--c5)",
+  kv_cache_bytes: "var(--c6)", activations_bytes: "var(--c2)", runtime_bytes: "var(--c7)", free_bytes: "var(--rule)",
+};
 const kNames: Record<string, string> = {
   experts_bytes: "routed experts", kv_cache_bytes: "KV cache", head_bytes: "LM head", dense_ffn_bytes: "dense FFN", runtime_bytes: "engine runtime", free_bytes: "kept free",
 };
@@ -22,24 +27,24 @@ export function memorySection(v: Values): Section | undefined {
     ...kRest.map((key) => `/memory/per_gpu/${key}`),
   ].filter((path) => (doc.number(path) ?? 0) > 0);
   const nameOf = (path: string): string => {
-    const key = path.slice(path.lastIndexOf("/") + 1);
+    const key = leaf(path);
     const name = kNames[key] ?? plain(key);
     return path.includes("weights_by_component") ? `weights: ${name}` : name;
   };
   const capacity = doc.number("/memory/per_gpu/capacity_bytes") ?? 0;
   const fits = doc.flag("/memory/fits") !== false;
   const chart = figure({
-    id: "memory", title: "Memory of the fullest GPU, by content", height: 190,
+    id: "memory", title: "Memory of the fullest GPU, by content", height: 128,
     caption: ["Everything left of the dashed line fits into the ", v.num("/memory/per_gpu/capacity_bytes"), " of one GPU. ",
       fits ? ["The KV cache holds ", v.num("/memory/kv_capacity_tokens", "tokens"), " per replica: more room means more requests at once."]
            : [v.num("/memory/missing_bytes"), " are missing per GPU: this does not fit."]],
     option: {
-      legend: legend(), grid: { left: 8, right: 40, top: 74, bottom: 20, containLabel: true },
+      grid: { left: 8, right: 40, top: 24, bottom: 20, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "bytes") },
-      xAxis: valueAxis("bytes on one GPU", "bytes", { max: (range: { max: number }) => Math.max(range.max, capacity * 1.02), nameGap: 26 }),
+      xAxis: valueAxis("bytes on one GPU", "bytes", { max: (range: { max: number }) => Math.max(range.max, capacity * 1.02), nameGap: 26, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => format(value, "bytes") } }),
       yAxis: nameAxis([""]),
       series: paths.map((path, i) => ({
-        type: "bar" as const, name: nameOf(path), stack: "all", barWidth: 44, itemStyle: { color: path.endsWith("free_bytes") ? "var(--rule)" : colour(i) },
+        type: "bar" as const, name: nameOf(path), stack: "all", barWidth: 44, itemStyle: { color: kColours[leaf(path)] ?? "var(--c7)", opacity: /router|norms|adapters/.test(path) ? 0.5 : 1 },
         data: [v.point(path)], ...(i === 0 ? { markLine: boundLine("xAxis", capacity, "capacity") } : {}),
       })),
     },

@@ -1,5 +1,5 @@
 // Communication: its share of the steps, and the links that carry most.
-import { colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { colour, figure, nameAxis, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -25,7 +25,7 @@ function busiest(v: Values): Child {
     id: "links", title: "Busiest links", height: 70 + links.length * 26,
     caption: "Share of each link's bandwidth in use. A link near its full rate slows every collective that crosses it.",
     option: {
-      legend: legend(), grid: { left: 8, right: 24, top: 30, bottom: 22, containLabel: true },
+      grid: { left: 8, right: 24, top: 14, bottom: 22, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
       xAxis: valueAxis("share of the link's bandwidth", "share", { min: 0, nameGap: 26 }), yAxis: nameAxis(names, { inverse: true }),
       series: kinds.map((key, i) => ({ type: "bar" as const, name: key, itemStyle: { color: colour(i) }, data: links.map((path) => v.point(`${path}/utilisation_${key}`)) })),

@@ -1,5 +1,5 @@
 // What the search looked at: the cheapest, the alternatives worth having, and why the others were turned down.
-import { colour, figure, legend, valueAxis } from "../chart";
+import { colour, figure, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -51,7 +51,7 @@ function paretoChart(v: Values, pareto: string[], best: string | undefined): Chi
     id: "pareto", title: "Deployments that nothing beats on all counts", height: 330,
     caption: "Down is faster, left is cheaper: to the right of the chosen one, money buys speed or reserve; nothing lies below and left of the points.",
     option: {
-      legend: legend(), grid: { left: 26, right: 24, top: 34, bottom: 26, containLabel: true },
+      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
       tooltip: { formatter: (item: unknown) => {
         const { data } = item as { data: { value: [number, number]; candidate: string } };
         return `${nameOf(v, data.candidate)}<br>${format(data.value[0], "usd_per_h")}<br>TPOT p99 <strong>${format(data.value[1], "s")}</strong>`;

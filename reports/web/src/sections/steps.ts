@@ -1,5 +1,5 @@
 // Where a mean decode step and a mean prefill step spend their time.
-import { colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { colour, figure, nameAxis, valueAxis } from "../chart";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { table } from "../table";
@@ -13,10 +13,10 @@ export function stepsSection(v: Values): Section | undefined {
   const operations = [...new Set(kinds.flatMap((kind) => doc.keys(`/step_time/${kind}/share`)))]
     .filter((key) => kinds.some((kind) => (doc.number(`/step_time/${kind}/share/${key}`) ?? 0) > 0));
   const chart = figure({
-    id: "steps", title: "Time of a mean step, by operation", height: 210,
+    id: "steps", title: "Time of a mean step, by operation", height: 160,
     caption: ["The widest part is what a faster GPU or another layout must shorten. ", kinds.map((kind, i) => [i > 0 && "; ", `${capital(kind)} step: `, v.num(`/step_time/${kind}/mean_s`, "s"), " on average"]), "."],
     option: {
-      legend: legend(), grid: { left: 8, right: 24, top: 60, bottom: 22, containLabel: true },
+      grid: { left: 8, right: 24, top: 14, bottom: 22, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
       xAxis: valueAxis("share of the step's time", "share", { max: 1, nameGap: 26 }), yAxis: nameAxis(kinds, { inverse: true }),
       series: operations.map((key, i) => ({

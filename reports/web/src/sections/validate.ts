@@ -1,5 +1,5 @@
 // Predicted against measured: the verdict on the model itself.
-import { applyOption, charts, colour, figure, legend, nameAxis, valueAxis } from "../chart";
+import { colour, figure, nameAxis, redraw, valueAxis } from "../chart";
 import { el, type Child } from "../dom";
 import { join } from "../json";
 import type { Values } from "../numbers";
@@ -70,7 +70,7 @@ function choices(v: Values, rows: Row[], name: string, changed: (choice: Choice)
 }
 
 function lineThrough(factor: number, low: number, high: number, name: string, type: "solid" | "dashed"): object {
-  return { type: "line", name, silent: true, symbol: "none", z: 1, lineStyle: { color: "var(--soft)", width: 1, type }, data: [[low, low * factor], [high, high * factor]], tooltip: { show: false } };
+  return { type: "line", name, unnamed: true, silent: true, symbol: "none", z: 1, lineStyle: { color: "var(--soft)", width: 1, type }, data: [[low, low * factor], [high, high * factor]], tooltip: { show: false } };
 }
 
 function scatterOption(v: Values, rows: Row[], { metric, key }: Choice): Parameters<typeof figure>[0]["option"] {
@@ -81,7 +81,7 @@ function scatterOption(v: Values, rows: Row[], { metric, key }: Choice): Paramet
   const high = Math.max(...values);
   const groups = grouped(v, chosen, key);
   return {
-    legend: legend({ type: groups.length > 8 ? "scroll" : "plain", data: groups.map(({ name }) => name) }), grid: { left: 26, right: 24, top: groups.length > 8 ? 36 : 58, bottom: 26, containLabel: true },
+    grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
     tooltip: { formatter: (item: unknown) => {
       const { data } = item as { data: { value?: [number, number]; row?: string } };
       if (data.row === undefined || data.value === undefined) return "";
@@ -123,11 +123,6 @@ function switched(v: Values, rows: Row[], id: string, title: string, caption: Ch
   return figure({ id, title, caption, height, controls, option: make(v, rows, first), table: () => rowTable(v, rows, "All rows") });
 }
 
-
-function redraw(id: string, option: Parameters<typeof figure>[0]["option"]): void {
-  const chart = charts.get(id);
-  if (chart !== undefined) applyOption(chart, option);
-}
 
 function rowTable(v: Values, rows: Row[], name: string): HTMLElement {
   const columns = [{ name: "run" }, { name: "metric" }, { name: "measured", number: true }, { name: "predicted", number: true }, { name: "error", number: true }, { name: "likely cause" }];
@@ -217,7 +212,7 @@ export function logSections(v: Values): (Section | undefined)[] {
   const chart = instants.length > 0 && figure({
     id: "log", title: "Requests running and waiting over time", height: 320, caption: "Where the predicted line follows the measured one, scheduler and memory are modelled as they work.",
     option: {
-      legend: legend(), grid: { left: 26, right: 24, top: 40, bottom: 26, containLabel: true }, tooltip: { trigger: "item" }, xAxis: valueAxis("time", "s", { nameGap: 26 }), yAxis: valueAxis("requests", "plain", { nameGap: 46 }),
+      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true }, tooltip: { trigger: "item" }, xAxis: valueAxis("time", "s", { nameGap: 26 }), yAxis: valueAxis("requests", "plain", { nameGap: 46 }),
       series: series.map(({ what, which }, i) => ({
         type: "line" as const, name: `${what}, ${which}`, showSymbol: false, lineStyle: { color: colour(Math.floor(i / 2)), type: which === "measured" ? "solid" as const : "dashed" as const, width: 2 }, itemStyle: { color: colour(Math.floor(i / 2)) },
         data: instants.map((path) => ({ value: [doc.number(`${path}/at_s`), doc.number(`${path}/${which}/${what}`)], paths: [`${path}/at_s`, `${path}/${which}/${what}`] })) as never,
