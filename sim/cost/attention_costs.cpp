@@ -73,10 +73,14 @@ KernelTime AttentionCosts::decode_layer(const AttentionSpec& a, double sequences
   KernelTime time;
   if (a.kind == AttentionKind::kMla) {
     time = kernels_.mla_decode({sequences, sequences * seen, share(a.heads, tensor_), a.kv_lora, a.qk_rope, kv});
+  } else if (a.kind == AttentionKind::kCompressed) {
+    // One vector per entry that all heads share as key and value: the latent kernel.
+    time = kernels_.mla_decode({sequences, sequences * seen, share(a.heads, tensor_), a.head_dim - a.qk_rope, a.qk_rope, kv});
   } else {
     time = kernels_.decode_attention({sequences, sequences * seen, share(a.heads, tensor_), share(a.kv_heads, tensor_), a.head_dim, kv});
   }
-  if (a.index_heads > 0) time = time + indexer(a, sequences * context, sequences * context);
+  const double keys = sequences * context * a.kept_share();
+  if (a.index_heads > 0) time = time + indexer(a, keys, keys);
   return time;
 }
 
@@ -103,10 +107,20 @@ KernelTime AttentionCosts::windowed_prefill(const AttentionSpec& a, double token
   return {std::max(scaled, kernels_.elementwise(moved).seconds), full.origin};
 }
 
+KernelTime AttentionCosts::compressed_prefill(const AttentionSpec& a, double tokens, double prefix) const {
+  const double entries = (prefix + 0.5 * tokens) * a.kept_share();
+  const double chosen = a.sparse_top_k > 0 ? std::min<double>(a.sparse_top_k, entries) : entries;
+  const double pairs = tokens * (std::min<double>(a.window, prefix + 0.5 * tokens) + chosen);
+  KernelTime time = kernels_.roofline(0, 1, 4.0 * pairs * share(a.heads, tensor_) * a.head_dim, kSparsePeak, kSparseFixed);
+  if (a.index_heads > 0) time = time + indexer(a, (prefix + tokens) * a.kept_share(), tokens * entries);
+  return time;
+}
+
 KernelTime AttentionCosts::prefill_layer(const AttentionSpec& a, double tokens, double prefix) const {
   const Precision kv = inputs_.precision.kv_cache;
   const int heads = share(a.heads, tensor_);
   if (windowed(a)) return windowed_prefill(a, tokens, prefix);
+  if (a.kind == AttentionKind::kCompressed) return compressed_prefill(a, tokens, prefix);
   KernelTime time;
   if (a.kind == AttentionKind::kMla) {
     time = kernels_.mla_prefill({tokens, prefix, heads, a.qk_nope + a.qk_rope, a.v_head_dim, kv});

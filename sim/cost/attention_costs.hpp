@@ -29,6 +29,7 @@ class AttentionCosts {
  private:
   [[nodiscard]] KernelTime decode_layer(const AttentionSpec& a, double sequences, double context) const;
   [[nodiscard]] KernelTime prefill_layer(const AttentionSpec& a, double tokens, double prefix) const;
+  [[nodiscard]] KernelTime compressed_prefill(const AttentionSpec& a, double tokens, double prefix) const;
   [[nodiscard]] KernelTime windowed_prefill(const AttentionSpec& a, double tokens, double prefix) const;
   [[nodiscard]] KernelTime indexer(const AttentionSpec& a, double keys, double query_keys) const;
 

@@ -79,6 +79,25 @@ void LayerCosts::mla_projections(const AttentionSpec& a, Row& row) const {
   row.moved += row.layers * 2.0 * kActivationBytes * (q + latent + a.q_lora);
 }
 
+void LayerCosts::compressed_projections(const AttentionSpec& a, Row& row) const {
+  const double hidden = inputs_.model.hidden;
+  const Precision w = inputs_.precision.weights;
+  const double width = share(a.heads, inputs_.layout.tensor) * static_cast<double>(a.head_dim);
+  const double blends = a.compress_ratio == 0 ? 0 : a.index_heads > 0 ? 4 : 2;
+  const double index = a.index_heads > 0 ? blends * a.index_head_dim + a.index_heads : 0;
+  const double down = a.q_lora + (1.0 + blends) * a.head_dim + index;
+  const double output = static_cast<double>(share(a.output_groups, inputs_.layout.tensor)) * a.output_lora;
+  const double q_lora = a.q_lora;
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, down, hidden, w}, row.phase));
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, width, q_lora, w}, row.phase));
+  if (a.index_heads > 0) {
+    row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, static_cast<double>(a.index_heads) * a.index_head_dim, q_lora, w}, row.phase));
+  }
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, output, static_cast<double>(a.heads) * a.head_dim / a.output_groups, w}, row.phase));
+  row.add(StepPart::kDenseGemm, kernels_.gemm({row.tokens, hidden, output, w}, row.phase));
+  row.moved += row.layers * 2.0 * kActivationBytes * (width + down);
+}
+
 void LayerCosts::state_projections(const LayerGroup& group, Row& row) const {
   // Products of one input run as one; a product over split inputs stands alone.
   std::vector<GemmShape> products;
@@ -177,6 +196,8 @@ Tally LayerCosts::layers(double tokens, KernelPhase phase) const {
     const AttentionSpec& a = group.attention;
     if (a.kind == AttentionKind::kMla) {
       mla_projections(a, row);
+    } else if (a.kind == AttentionKind::kCompressed) {
+      compressed_projections(a, row);
     } else if (a.has_kv_cache()) {
       projections(a, row);
     } else if (a.kind != AttentionKind::kNone) {
@@ -189,7 +210,7 @@ Tally LayerCosts::layers(double tokens, KernelPhase phase) const {
       all_reduce(row);
     }
     // A norm fused with the residual addition reads two vectors and writes two.
-    row.moved += row.layers * 4.0 * kActivationBytes * inputs_.model.norms_per_layer * inputs_.model.hidden;
+    row.moved += row.layers * 4.0 * kActivationBytes * inputs_.model.norms_per_layer * inputs_.model.residual_streams * inputs_.model.hidden;
   }
   row.tally.add(StepPart::kElementwise, kernels_.elementwise(row.moved * tokens));
   const double pipeline = inputs_.layout.pipeline;

@@ -25,6 +25,7 @@ class LayerCosts {
   struct Row;  ///< one call of layers(): where it adds up
   void projections(const AttentionSpec& a, Row& row) const;
   void mla_projections(const AttentionSpec& a, Row& row) const;
+  void compressed_projections(const AttentionSpec& a, Row& row) const;
   void indexer_projections(const AttentionSpec& a, Row& row) const;
   void state_projections(const LayerGroup& group, Row& row) const;
   void gated_mlp(double inter, Row& row) const;

@@ -13,6 +13,7 @@ double mixer_width(const AttentionSpec& a, double tensor) {
   const double v_dim = a.v_head_dim > 0 ? a.v_head_dim : a.head_dim;
   if (a.kind == AttentionKind::kMla)
     return a.q_lora + a.kv_lora + a.qk_rope + a.heads / tensor * (2.0 * (a.qk_nope + a.qk_rope) + 2.0 * v_dim);
+  if (a.kind == AttentionKind::kCompressed) return a.q_lora + a.head_dim + 2.0 * a.heads / tensor * a.head_dim;
   if (a.has_kv_cache())
     return share(a.heads, static_cast<int>(tensor)) * (a.head_dim + v_dim) +
            share(a.kv_heads, static_cast<int>(tensor)) * (a.head_dim + v_dim);

@@ -18,7 +18,7 @@ double matrix_flops(const ModelSpec& model, const LayerGroup& group) {
 
 double mixing_flops(const AttentionSpec& a, double context) {
   const double scores = 2.0 * a.heads * (a.head_dim + a.v_head_dim) * attended_tokens(a, context);
-  const double index = 2.0 * a.index_heads * a.index_head_dim * context;
+  const double index = 2.0 * a.index_heads * a.index_head_dim * context * a.kept_share();
   return scores + index + 6 * state_elements(a);
 }
 

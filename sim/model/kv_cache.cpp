@@ -13,6 +13,7 @@ double index_elements(const AttentionSpec& a) { return a.index_heads > 0 ? a.ind
 
 double kv_elements_on_rank(const AttentionSpec& a, int tensor) {
   if (!a.has_kv_cache()) return 0;
+  if (a.kind == AttentionKind::kCompressed) return (a.head_dim + index_elements(a)) * a.kept_share();
   if (a.kind == AttentionKind::kMla) return (a.kv_lora + a.qk_rope + index_elements(a)) / a.kv_shared_by;
   const double heads = (a.kv_heads + tensor - 1) / tensor;
   return (heads * (a.head_dim + a.v_head_dim) + index_elements(a)) / a.kv_shared_by;
@@ -42,9 +43,16 @@ double kv_bytes_per_token(const ModelSpec& model, Precision kv, int tensor) {
   return bytes;
 }
 
+double windowed_kv_bytes_per_token(const AttentionSpec& a, Precision kv, int tensor) {
+  if (a.kind == AttentionKind::kCompressed) return a.head_dim * bytes_per_activation(kv);
+  const bool local = a.kind == AttentionKind::kSlidingWindow || a.kind == AttentionKind::kChunkedLocal;
+  return local ? kv_bytes_per_token(a, kv, tensor) : 0;
+}
+
 double kv_cached_tokens(const AttentionSpec& attention, double context) {
   if (!attention.has_kv_cache()) return 0;
-  return attention.window > 0 ? std::min(context, static_cast<double>(attention.window)) : context;
+  const double near = attention.window > 0 ? std::min(context, static_cast<double>(attention.window)) : context;
+  return attention.kind == AttentionKind::kCompressed ? near + context * attention.kept_share() : near;
 }
 
 double attended_tokens(const AttentionSpec& attention, double context) {
@@ -52,6 +60,10 @@ double attended_tokens(const AttentionSpec& attention, double context) {
   const double window = attention.window;
   if (attention.kind == AttentionKind::kSlidingWindow) return std::min(context, window);
   if (attention.kind == AttentionKind::kChunkedLocal) return context <= window ? context : (window + 1) / 2;
+  if (attention.kind == AttentionKind::kCompressed) {
+    const double entries = context * attention.kept_share();
+    return std::min(context, window) + (attention.sparse_top_k > 0 ? std::min(entries, static_cast<double>(attention.sparse_top_k)) : entries);
+  }
   return attention.sparse_top_k > 0 ? std::min(context, static_cast<double>(attention.sparse_top_k)) : context;
 }
 

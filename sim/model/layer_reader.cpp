@@ -60,6 +60,22 @@ void read_latent(const JsonReader& reader, AttentionSpec& a) {
   read_sparse(reader, a);
 }
 
+void read_compressed(const JsonReader& reader, AttentionSpec& a) {
+  a.heads = heads_of(reader, "heads");
+  a.kv_heads = 1;
+  a.head_dim = a.v_head_dim = heads_of(reader, "head_dim");
+  a.k_eq_v = true;
+  a.q_lora = read_size(reader, "q_lora", 1, kMostWidth);
+  a.qk_rope = read_size(reader, "qk_rope", 0, a.head_dim);
+  a.window = read_size(reader, "window", 1, kMostWindow);
+  a.compress_ratio = read_optional_size(reader, "ratio", kMostWindow);
+  a.output_groups = read_size(reader, "output_groups", 1, kMostHeads);
+  a.output_lora = read_size(reader, "output_lora", 1, kMostWidth);
+  need_multiple(reader, "heads", a.heads, "output_groups", a.output_groups);
+  read_sparse(reader, a);
+  if (a.sparse_top_k > 0 && a.compress_ratio == 0) reader.fail("sparse_top_k without ratio: there are no entries to choose from");
+}
+
 void read_delta(const JsonReader& reader, AttentionSpec& a) {
   const bool kimi = a.kind == AttentionKind::kKimiDelta;
   a.state_value_heads = heads_of(reader, kimi ? "heads" : "value_heads");
@@ -105,6 +121,8 @@ AttentionSpec read_attention(const JsonReader& reader) {
     set(AttentionKind::kChunkedLocal), read_grouped_query(reader, a);
   } else if (kind == "mla") {
     set(AttentionKind::kMla), read_latent(reader, a);
+  } else if (kind == "compressed") {
+    set(AttentionKind::kCompressed), read_compressed(reader, a);
   } else if (kind == "gated_delta_net") {
     set(AttentionKind::kGatedDeltaNet), read_delta(reader, a);
   } else if (kind == "kimi_delta") {

@@ -79,6 +79,27 @@ void add_latent(Collector& out, const AttentionSpec& a) {
   add_indexer(out, a);
 }
 
+// Compressed attention (DeepSeek-V4): a low-rank query, one vector per token that is key and value, the products that blend `compress_ratio` tokens
+// into one entry (a value and a weight; twice as many where entries overlap, which the layers with an indexer do), grouped low-rank output.
+void add_compressed(Collector& out, const AttentionSpec& a) {
+  const double h = out.hidden();
+  const double width = static_cast<double>(a.heads) * a.head_dim;
+  const double blends = a.compress_ratio == 0 ? 0 : a.index_heads > 0 ? 4 : 2;
+  out.matrix(kAttention, kReplicated, h, a.q_lora);
+  out.vector(kAttention, kReplicated, a.q_lora + a.head_dim);
+  out.matrix(kAttention, kColumn, a.q_lora, width);
+  out.matrix(kAttention, kReplicated, h, a.head_dim);
+  out.matrix(kAttention, kReplicated, h, blends * a.head_dim);
+  if (a.index_heads > 0) {
+    out.matrix(kAttention, kReplicated, h, blends * a.index_head_dim);
+    out.matrix(kAttention, kReplicated, a.q_lora, static_cast<double>(a.index_heads) * a.index_head_dim);
+    out.matrix(kAttention, kReplicated, h, a.index_heads);
+  }
+  out.vector(kAttention, kColumn, a.heads);
+  out.matrix(kAttention, kColumn, width / a.output_groups, static_cast<double>(a.output_groups) * a.output_lora);
+  out.matrix(kAttention, kRow, static_cast<double>(a.output_groups) * a.output_lora, h);
+}
+
 // Gated DeltaNet (Yang et al. 2024, arXiv 2412.06464) as in Qwen3-Next: q, k, v and gate, per-head beta and decay, short convolution.
 void add_gated_delta_net(Collector& out, const AttentionSpec& a) {
   const double h = out.hidden();
@@ -147,6 +168,7 @@ void add_attention(Collector& out, const AttentionSpec& a) {
     case AttentionKind::kSlidingWindow:
     case AttentionKind::kChunkedLocal: return add_grouped_query(out, a);
     case AttentionKind::kMla: return add_latent(out, a);
+    case AttentionKind::kCompressed: return add_compressed(out, a);
     case AttentionKind::kGatedDeltaNet: return add_gated_delta_net(out, a);
     case AttentionKind::kKimiDelta: return add_kimi_delta(out, a);
     case AttentionKind::kLightning: return add_lightning(out, a);

@@ -23,6 +23,7 @@ std::string attention_problem(const AttentionSpec& a, int tensor) {
   if (a.kind == AttentionKind::kNone) return "";
   if (a.has_kv_cache() || a.kind == AttentionKind::kLightning) {
     if (auto problem = must_divide(tensor, a.heads, "attention heads"); !problem.empty()) return problem;
+    if (a.kind == AttentionKind::kCompressed) return must_divide(tensor, a.output_groups, "groups of the attention output");
     if (a.kind == AttentionKind::kMla || a.kv_heads == 0) return "";
     const bool fits = a.kv_heads % tensor == 0 || tensor % a.kv_heads == 0;
     return fits ? "" : "neither divides the " + text(a.kv_heads) + " KV heads nor is a multiple of them";

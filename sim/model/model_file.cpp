@@ -39,6 +39,7 @@ void read_architecture(const JsonReader& reader, ModelSpec& model) {
   model.max_context = read_size(reader, "max_context", 1, 1'000'000'000);
   model.tied_embeddings = reader.boolean("tied_embeddings", false);
   model.gated_ffn = reader.boolean("gated_ffn", true);
+  model.residual_streams = reader.has("residual_streams") ? read_size(reader, "residual_streams", 1, 64) : 1;
   model.norms_per_layer = reader.has("norms_per_layer") ? read_size(reader, "norms_per_layer", 0, 16) : 2;
   model.norm_bias = reader.boolean("norm_bias", false);
   model.encoder_layers = read_optional_size(reader, "encoder_layers", kMostLayers);

@@ -18,6 +18,7 @@ enum class AttentionKind : std::uint8_t {
   kSlidingWindow,  ///< the last `window` tokens
   kChunkedLocal,   ///< the current chunk of `window` tokens (Llama 4)
   kMla,            ///< multi-head latent attention (DeepSeek); `kv_lora + qk_rope` elements per token
+  kCompressed,     ///< one shared KV head over `window` recent tokens and one entry per `compress_ratio` older tokens (DeepSeek-V4)
   kGatedDeltaNet,  ///< constant state (Qwen3-Next, Qwen3.5)
   kLightning,      ///< linear attention, constant state (MiniMax-M1)
   kMamba,          ///< selective state space, constant state (Mamba-1: Jamba; Mamba-2, `state_value_heads` > 0: Nemotron-H)
@@ -44,6 +45,9 @@ struct AttentionSpec {
   // sparse attention (DSA): at most `sparse_top_k` tokens attended, chosen by an indexer with its own small cache; `index_heads` 0: the
   // choice of an earlier layer is reused (GLM-5.2)
   int sparse_top_k = 0, index_heads = 0, index_head_dim = 0;
+  // compressed attention: keys and values are one vector of head_dim; ratio 0 keeps the window alone. The output goes through `output_groups`
+  // block-diagonal products of rank `output_lora` each
+  int compress_ratio = 0, output_groups = 0, output_lora = 0;
   // constant-state layers: the state has state_value_heads x state_key_dim x state_value_dim elements (Mamba-1: state_inner x
   // state_key_dim); for Mamba-2 state_key_heads are the groups that share B and C
   int state_key_heads = 0, state_value_heads = 0, state_key_dim = 0, state_value_dim = 0, conv_kernel = 0, state_inner = 0, state_rank = 0;
@@ -51,7 +55,12 @@ struct AttentionSpec {
 
   [[nodiscard]] bool has_kv_cache() const {
     return kind == AttentionKind::kFull || kind == AttentionKind::kSlidingWindow || kind == AttentionKind::kChunkedLocal ||
-           kind == AttentionKind::kMla;
+           kind == AttentionKind::kMla || kind == AttentionKind::kCompressed;
+  }
+  /// Cache entries that `context` tokens leave outside the window, as a fraction of them.
+  [[nodiscard]] double kept_share() const {
+    if (kind != AttentionKind::kCompressed) return 1.0;
+    return compress_ratio > 0 ? 1.0 / compress_ratio : 0.0;
   }
 };
 
@@ -121,6 +130,7 @@ struct ModelSpec {
   int max_context = 0;
   int norms_per_layer = 2;  ///< RMSNorm or LayerNorm vectors of width `hidden`
   bool norm_bias = false;
+  int residual_streams = 1;  ///< hyper-connections: copies of the residual stream that norms and additions move
   int encoder_layers = 0;  ///< encoder-decoder models count both stacks in `layers`; an encoder is a refusal reason
   std::vector<LayerGroup> layers;
   NativePrecision native;
@@ -174,11 +184,15 @@ double kv_bytes_per_token(const ModelSpec& model, Precision kv, int tensor);
 /// The same for one layer.
 double kv_bytes_per_token(const AttentionSpec& attention, Precision kv, int tensor);
 
+/// KV-cache bytes on one rank per token inside the window, beyond those that stay: sliding-window and chunked-local layers keep nothing else,
+/// compressed layers keep the last `window` tokens uncompressed besides. 0 for the others.
+double windowed_kv_bytes_per_token(const AttentionSpec& attention, Precision kv, int tensor);
+
 /// Tokens of a sequence of `context` tokens that one layer must keep in its cache: all, or at most `window`; 0 for constant-state layers.
 double kv_cached_tokens(const AttentionSpec& attention, double context);
 
 /// Tokens that one new token at `context` attends to: min(context, window) for sliding windows, half a chunk on average for chunked-local
-/// layers, min(context, sparse_top_k) for sparse attention; 0 for constant-state layers.
+/// layers, min(context, sparse_top_k) for sparse attention, window and (the chosen) compressed entries for compressed attention; 0 for constant-state layers.
 double attended_tokens(const AttentionSpec& attention, double context);
 
 /// Elements of recurrent state of one layer (the convolution's not counted); 0 for layers with a KV cache.

@@ -63,12 +63,10 @@ KvDemand kv_demand(const DeploymentConfig& config, const PipelineStage& stage) {
     part.layers[0].count = 1;
     const double bytes = kv_bytes_per_token(part, config.precision.kv_cache, config.layout.tensor) * stage.layers[i];
     const AttentionSpec& attention = config.model.layers[i].attention;
-    if (attention.kind == AttentionKind::kSlidingWindow || attention.kind == AttentionKind::kChunkedLocal) {
-      demand.windowed += bytes;
-      demand.window = std::max<std::int64_t>(demand.window, attention.window);
-    } else {
-      demand.full += bytes;
-    }
+    const double near = windowed_kv_bytes_per_token(attention, config.precision.kv_cache, config.layout.tensor) * stage.layers[i];
+    if (near > 0) demand.window = std::max<std::int64_t>(demand.window, attention.window);
+    demand.windowed += near;
+    if (near == 0 || attention.kind == AttentionKind::kCompressed) demand.full += bytes;
   }
   return demand;
 }

@@ -43,9 +43,9 @@ const std::vector<Entry>& entries() {
   return all;
 }
 
-// Encoder-decoders, and models whose attention the format cannot say.
-const std::set<std::string> kRefused = {"deepseek-v4-flash", "deepseek-v4-pro", "switch-base-128",
-                                        "switch-base-8",     "switch-c-2048",   "switch-large-128"};
+// Encoder-decoders.
+const std::set<std::string> kRefused = {"switch-base-128",
+                                        "switch-base-8", "switch-c-2048", "switch-large-128"};
 
 // Published labels that differ from any count of the weights by more than 1.5 %; each file gives the cause.
 const std::set<std::string> kTotalExceptions = {"gemma-3-27b", "gemma-4-26b-a4b"};

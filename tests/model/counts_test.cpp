@@ -45,6 +45,21 @@ TEST_CASE("latent attention without query compression projects queries straight 
   CHECK(count_parameters(model).attention == 314'400);
 }
 
+TEST_CASE("compressed attention counts its low-rank query, the blends of its entries and the grouped output") {
+  ModelSpec model = tiny_mla();
+  AttentionSpec a;
+  a.kind = AttentionKind::kCompressed;
+  a.heads = 4, a.kv_heads = 1, a.head_dim = a.v_head_dim = 30, a.q_lora = 50, a.window = 10, a.compress_ratio = 8;
+  a.output_groups = 2, a.output_lora = 20;
+  model.layers[0].attention = a;
+  // Query 100 x 50 + 50 x 120; key-value 100 x 30; value and weight of the blend 2 x 100 x 30; output 2 groups of 60 x 20, then 40 x 100;
+  // norms 50 + 30; a sink per head: 5,000 + 6,000 + 3,000 + 6,000 + 2,400 + 4,000 + 80 + 4 = 26,484.
+  CHECK(count_parameters(model).attention == 264'840);
+  // The published labels: 284B and 1.6T.
+  CHECK(count_parameters(catalogue_model("deepseek-v4-flash")).total() == doctest::Approx(284e9).epsilon(0.01));
+  CHECK(count_parameters(catalogue_model("deepseek-v4-pro")).total() == doctest::Approx(1.6e12).epsilon(0.02));
+}
+
 TEST_CASE("a tied head is counted once, and a tied input embedding counts as active") {
   ModelSpec model = tiny_dense();
   model.tied_embeddings = true;

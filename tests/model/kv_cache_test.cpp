@@ -23,6 +23,23 @@ TEST_CASE("sparse attention adds its index keys to the cache, but only in layers
   CHECK(kv_bytes_per_token(catalogue_model("glm-5.2"), Precision::kBf16, 1) == (78.0 * 576 + 21 * 128) * 2);
 }
 
+TEST_CASE("compressed layers keep one entry per block of old tokens and their last tokens uncompressed") {
+  AttentionSpec a;
+  a.kind = AttentionKind::kCompressed;
+  a.heads = 16, a.kv_heads = 1, a.head_dim = a.v_head_dim = 500, a.window = 100, a.compress_ratio = 10;
+  // 500 elements per 10 tokens x 2 bytes; inside the window 500 x 2 bytes besides, on every tensor rank.
+  CHECK(kv_bytes_per_token(a, Precision::kBf16, 4) == 100);
+  CHECK(windowed_kv_bytes_per_token(a, Precision::kBf16, 4) == 1000);
+  CHECK(attended_tokens(a, 5000) == 100 + 500);
+  CHECK(attended_tokens(a, 50) == 50 + 5);
+  a.sparse_top_k = 200, a.index_heads = 4, a.index_head_dim = 40;
+  CHECK(attended_tokens(a, 5000) == 100 + 200);
+  CHECK(kv_elements_per_token(a) == (500 + 40) / 10.0);
+  a.compress_ratio = 0, a.sparse_top_k = a.index_heads = 0;
+  CHECK(kv_bytes_per_token(a, Precision::kBf16, 1) == 0);
+  CHECK(attended_tokens(a, 5000) == 100);
+}
+
 TEST_CASE("KV heads are split over tensor ranks down to one and replicated beyond") {
   const ModelSpec model = tiny_dense();  // 2 KV heads x (10 + 10) x 10 layers x 2 bytes = 800
   CHECK(kv_bytes_per_token(model, Precision::kBf16, 1) == 800);
