@@ -76,7 +76,25 @@ SupportAnswer check_support(const EngineProfile& engine, const GpuSpec& gpu, con
   return answer;
 }
 
-std::string_view to_string(PrefillMode mode) { return mode == PrefillMode::kMixed ? "mixed" : "separate"; }
+std::string_view to_string(PrefillMode mode) {
+  switch (mode) {
+    case PrefillMode::kMixed: return "mixed";
+    case PrefillMode::kSeparate: return "separate";
+    case PrefillMode::kStatic: return "static";
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
+std::string_view to_string(QueueOrder order) {
+  switch (order) {
+    case QueueOrder::kArrival: return "arrival";
+    case QueueOrder::kPriority: return "priority";
+    case QueueOrder::kLongestPrefix: return "longest_prefix";
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
 
 std::string_view to_string(MemoryFormula formula) { return formula == MemoryFormula::kFractionOfTotal ? "fraction_of_total" : "fraction_of_free"; }
 

@@ -18,6 +18,13 @@ namespace moeplan {
 enum class PrefillMode : std::uint8_t {
   kMixed,     ///< prefill chunks ride in the same step as decodes (vLLM v1, TensorRT-LLM in-flight batching)
   kSeparate,  ///< a step is either prefill or decode, prefill first (SGLang)
+  kStatic,    ///< a batch is formed when none runs, and nobody joins it until all of it has ended
+};
+/// Who is taken next of those who wait.
+enum class QueueOrder : std::uint8_t {
+  kArrival,
+  kPriority,       ///< highest priority first, then arrival; the lowest priority is preempted first
+  kLongestPrefix,  ///< the prompt with most tokens in the prefix cache (SGLang's default order), among the first 128 who wait
 };
 enum class MemoryFormula : std::uint8_t {
   kFractionOfTotal,  ///< KV = fraction x memory - weights - runtime (vLLM, SGLang)
@@ -35,6 +42,10 @@ struct SchedulerConfig {
   double memory_fraction = 0.9;
   double admission_output_reserve = 0.0;  ///< share of the requested output whose KV must be free at admission (1 = never preempts)
   bool prefix_caching = false;            ///< blocks that a preempted sequence gave back are found again until others have overwritten them
+  QueueOrder queue_order = QueueOrder::kArrival;
+  bool preempt_for_priority = false;      ///< with kPriority: who waits takes the place of running requests of lower priority
+  int max_queued_requests = 0;            ///< a request that finds so many waiting is rejected; 0 = no limit
+  std::int64_t max_queued_tokens = 0;     ///< the same for the prompt tokens that wait, its own included; 0 = no limit
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
 };
 
@@ -84,6 +95,7 @@ struct EngineProfile {
 SupportAnswer check_support(const EngineProfile& engine, const GpuSpec& gpu, const EngineUse& use);
 
 std::string_view to_string(PrefillMode mode);
+std::string_view to_string(QueueOrder order);
 std::string_view to_string(MemoryFormula formula);
 std::string_view to_string(ExpertParallelComm comm);
 

@@ -8,6 +8,10 @@ namespace moeplan {
 
 BatchPolicy::BatchPolicy(const SchedulerConfig& config)
     : mode_(config.prefill_mode),
+      order_(config.queue_order),
+      preempts_for_priority_(config.preempt_for_priority),
+      max_queued_requests_(config.max_queued_requests),
+      max_queued_tokens_(config.max_queued_tokens),
       chunked_(config.chunked_prefill),
       max_tokens_(config.max_batch_tokens),
       max_requests_(std::min(config.max_batch_requests, config.max_batch_tokens)),

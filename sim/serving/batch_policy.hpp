@@ -1,7 +1,7 @@
 // Which tokens share a step: the one thing in which the schedulers of vLLM, TensorRT-LLM and SGLang differ that a capacity planner sees.
 //
 // Mixed: all decodes ride, prompts take what is left of the token budget. Separate: a step is prefill while there is prompt to compute,
-// else decode. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the
+// else decode. Static: separate, and nobody is admitted until all of a batch have ended. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the
 // budget still runs, as an engine configured for such prompts would let it).
 #pragma once
 
@@ -18,6 +18,14 @@ class BatchPolicy {
   explicit BatchPolicy(const SchedulerConfig& config);
 
   [[nodiscard]] bool mixed() const { return mode_ == PrefillMode::kMixed; }
+  [[nodiscard]] bool fixed_batch() const { return mode_ == PrefillMode::kStatic; }
+  [[nodiscard]] bool by_priority() const { return order_ == QueueOrder::kPriority; }
+  [[nodiscard]] bool preempts_for_priority() const { return preempts_for_priority_ && by_priority(); }
+  [[nodiscard]] bool longest_prefix_first() const { return order_ == QueueOrder::kLongestPrefix; }
+  /// Whether a request of `prompt` tokens is rejected that finds `requests` with `tokens` prompt tokens waiting.
+  [[nodiscard]] bool queue_full(std::int64_t requests, std::int64_t tokens, std::int64_t prompt) const {
+    return (max_queued_requests_ > 0 && requests >= max_queued_requests_) || (max_queued_tokens_ > 0 && tokens + prompt > max_queued_tokens_);
+  }
   [[nodiscard]] std::int32_t max_requests() const { return max_requests_; }
   /// Share of all output not yet written whose KV must be free when a request is admitted.
   [[nodiscard]] double reserve() const { return reserve_; }
@@ -38,6 +46,10 @@ class BatchPolicy {
 
  private:
   PrefillMode mode_;
+  QueueOrder order_;
+  bool preempts_for_priority_;
+  std::int64_t max_queued_requests_;
+  std::int64_t max_queued_tokens_;
   bool chunked_;
   std::int32_t max_tokens_;
   std::int32_t max_requests_;

@@ -14,7 +14,7 @@ namespace {
 class Cluster {
  public:
   Cluster(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed)
-      : source_(source), observer_(observer), arrivals_(source), router_(config.routing) {
+      : source_(source), observer_(observer), arrivals_(source), router_(config.routing, seed) {
     MOEPLAN_CHECK(config.replicas > 0);
     ReplicaConfig replica = config.replica;
     replica.keep_completions = source.closed();
@@ -31,11 +31,15 @@ class Cluster {
       MOEPLAN_CHECK(!replica.has_work());
       last = std::max(last, replica.last_seen());
     }
+    for (std::size_t i = 0; i < replicas_.size(); ++i) report_end(i);
     observer_.on_end(last);
   }
 
  private:
   Replica* route(const RequestSpec& spec);
+  void enqueue(Replica& replica, const RequestSpec& spec);
+  void reject(const RequestSpec& spec, RejectReason reason);
+  void report_end(std::size_t index);
   void run_alone(Replica& replica, SimTime limit);
   void instant(SimTime now);
   void complete_steps(SimTime now);
@@ -60,16 +64,43 @@ class Cluster {
 Replica* Cluster::route(const RequestSpec& spec) {
   observer_.on_arrival(spec);
   if (const auto reason = replicas_.front().refuses(spec)) {
-    observer_.on_rejected(spec, *reason, spec.arrival);
-    last_rejection_ = spec.arrival;
-    source_.on_finished(spec.id, spec.arrival);
-    arrivals_.refresh();
+    reject(spec, *reason);
     return nullptr;
   }
   if (router_.reads_state()) {
-    for (std::size_t i = 0; i < replicas_.size(); ++i) outstanding_[i] = replicas_[i].outstanding_tokens();
+    for (std::size_t i = 0; i < replicas_.size(); ++i) {
+      outstanding_[i] = replicas_[i].outstanding_tokens();
+      if (router_.reads_prefixes() && replicas_[i].kv_reuse() != nullptr) outstanding_[i] -= replicas_[i].kv_reuse()->on_gpu(spec);
+    }
   }
   return &replicas_[router_.pick(outstanding_)];
+}
+
+// The replica stands at the arrival's time.
+void Cluster::enqueue(Replica& replica, const RequestSpec& spec) {
+  if (replica.queue_full(spec)) {
+    reject(spec, RejectReason::kQueueFull);
+  } else {
+    replica.enqueue(spec, spec.arrival);
+  }
+}
+
+void Cluster::reject(const RequestSpec& spec, RejectReason reason) {
+  observer_.on_rejected(spec, reason, spec.arrival);
+  last_rejection_ = spec.arrival;
+  source_.on_finished(spec.id, spec.arrival);
+  arrivals_.refresh();
+}
+
+void Cluster::report_end(std::size_t index) {
+  ReplicaReport report;
+  report.replica = static_cast<std::int32_t>(index);
+  KvReuseReport reuse;
+  if (const KvReuse* kv = replicas_[index].kv_reuse()) {
+    reuse = kv->report();
+    report.kv_reuse = &reuse;
+  }
+  observer_.on_replica_end(report);
 }
 
 void Cluster::run_open() {
@@ -79,7 +110,7 @@ void Cluster::run_open() {
     }
     if (Replica* replica = route(*spec)) {
       replica->advance_to(spec->arrival);
-      replica->enqueue(*spec, spec->arrival);
+      enqueue(*replica, *spec);
     }
   }
   for (Replica& replica : replicas_) replica.advance_to(kNever);
@@ -130,7 +161,7 @@ void Cluster::complete_steps(SimTime now) {
 }
 
 void Cluster::deliver(const RequestSpec& spec) {
-  if (Replica* replica = route(spec)) replica->enqueue(spec, spec.arrival);
+  if (Replica* replica = route(spec)) enqueue(*replica, spec);
 }
 
 void Cluster::run_step_by_step() {

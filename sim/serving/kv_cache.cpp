@@ -24,16 +24,16 @@ KvCache::KvCache(const KvLayout& layout, Bytes capacity) : layout_(layout), capa
   far_ = near_;
 }
 
-void KvCache::admit(std::int64_t tokens, std::int64_t final_tokens) {
-  used_ += layout_.cost(tokens);
-  taken_ += layout_.cost(tokens);
-  promised_ += layout_.cost(final_tokens);
+void KvCache::admit(std::int64_t tokens, std::int64_t final_tokens, Bytes shared) {
+  used_ += layout_.cost(tokens) - shared;
+  taken_ += layout_.cost(tokens) - shared;
+  promised_ += layout_.cost(final_tokens) - shared;
   MOEPLAN_CHECK(used_ <= capacity_);
 }
 
-void KvCache::release(std::int64_t tokens, std::int64_t final_tokens) {
-  used_ -= layout_.cost(tokens);
-  promised_ -= layout_.cost(final_tokens);
+void KvCache::release(std::int64_t tokens, std::int64_t final_tokens, Bytes kept) {
+  used_ -= layout_.cost(tokens) - kept;
+  promised_ -= layout_.cost(final_tokens) - kept;
   MOEPLAN_CHECK(used_.value() >= 0 && promised_ >= used_);
 }
 

@@ -52,17 +52,24 @@ class KvCache {
   [[nodiscard]] Bytes promised() const { return promised_; }
 
   /// Whether a sequence that holds `tokens` now and `final_tokens` at its end may enter: its prompt's blocks are free, and beyond them
-  /// `reserve` times all KV that it and the admitted sequences have yet to write. 0: prompt only. 1: no sequence ever runs out.
-  [[nodiscard]] bool admits(std::int64_t tokens, std::int64_t final_tokens, double reserve) const {
+  /// `reserve` times all KV that it and the admitted sequences have yet to write. 0: prompt only. 1: no sequence ever runs out. `shared`:
+  /// bytes of its blocks that are counted already, because others stand on them.
+  [[nodiscard]] bool admits(std::int64_t tokens, std::int64_t final_tokens, double reserve, Bytes shared = Bytes(0)) const {
     const Bytes now = layout_.cost(tokens);
     const Bytes later = (promised_ - used_) + (layout_.cost(final_tokens) - now);
     const Bytes kept(static_cast<std::int64_t>(reserve * later.as_double()));
-    return used_ + now + kept <= capacity_;
+    return used_ + now - shared + kept <= capacity_;
   }
   /// Takes the blocks of `tokens`. REQUIRES: they are free.
-  void admit(std::int64_t tokens, std::int64_t final_tokens);
-  /// Gives back a sequence that holds `tokens` and was promised `final_tokens`; not decoding any more.
-  void release(std::int64_t tokens, std::int64_t final_tokens);
+  void admit(std::int64_t tokens, std::int64_t final_tokens, Bytes shared = Bytes(0));
+  /// Gives back a sequence that holds `tokens` and was promised `final_tokens`; not decoding any more. `kept`: bytes of its blocks on
+  /// which others stand.
+  void release(std::int64_t tokens, std::int64_t final_tokens, Bytes kept = Bytes(0));
+  /// An admitted sequence uses blocks of others in place of its own: those of `bytes` become free.
+  void merge(Bytes bytes) {
+    used_ -= bytes;
+    promised_ -= bytes;
+  }
 
   /// A sequence of `tokens` takes part in decode steps from now on.
   void start_decode(std::int64_t tokens) { ++ring(tokens)[slot(tokens)]; }

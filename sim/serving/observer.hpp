@@ -5,6 +5,7 @@
 
 #include "base/units.hpp"
 #include "cost/step_cost.hpp"
+#include "serving/kv_reuse.hpp"
 #include "workload/request_source.hpp"
 
 namespace moeplan {
@@ -18,6 +19,13 @@ struct FinishedRequest {
   SimTime first_token{0};
   SimTime last_token{0};
   std::int32_t preemptions = 0;
+  std::int32_t cached_tokens = 0;  ///< of its prompt, found in the prefix cache
+};
+
+/// What one replica did, at the end of a run.
+struct ReplicaReport {
+  std::int32_t replica = 0;
+  const KvReuseReport* kv_reuse = nullptr;  ///< null without a prefix cache
 };
 
 /// One engine step of one replica.
@@ -46,6 +54,8 @@ class Observer {
   virtual void on_step(const StepRecord&) {}
   /// `tokens` output tokens each came `gap` after the previous token of its request (inter-token latency).
   virtual void on_token_gaps(SimTime /*at*/, SimTime /*gap*/, std::int64_t /*tokens*/) {}
+  /// Once per replica, before on_end.
+  virtual void on_replica_end(const ReplicaReport&) {}
   /// The run has ended at `now`, nothing in flight.
   virtual void on_end(SimTime /*now*/) {}
 };

@@ -18,7 +18,9 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
                           config.kv_layout.sequence_state.value() == 0 && config.kv_layout.block.value() > 0),
       routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
       kv_(config.kv_layout, config.kv_capacity),
-      stream_(config.stream_interval, observer) {
+      stream_(config.stream_interval, observer),
+      waiting_(policy_.by_priority()) {
+  if (config.kv_reuse.enabled) reuse_ = std::make_unique<KvReuse>(config.kv_reuse, kv_);
   epoch_ = cost.epoch_at(SimTime{0});
   record_.replica = index;
   record_.prepared = &prepared_;
@@ -39,6 +41,7 @@ void Replica::enqueue(const RequestSpec& spec, SimTime now) {
     clock_ = now;
   }
   waiting_.push_back(spec);
+  queued_tokens_ += spec.prompt_tokens;
   outstanding_tokens_ += std::int64_t{spec.prompt_tokens} + spec.output_tokens;
 }
 
@@ -64,18 +67,24 @@ void Replica::compose() {
   chunks_.clear();
   chunk_slots_.clear();
   decodes_ride_ = false;
+  if (policy_.preempts_for_priority()) make_way();
+  if (policy_.longest_prefix_first()) order_queue();
+  if (policy_.fixed_batch()) form_batch();
   if (policy_.mixed()) {
     // Running requests come first; a step that had to preempt admits nobody.
     const bool room = make_room();
     decodes_ride_ = decoding_ > 0;
     if (decodes_ride_) kv_.grow();
+    if (reuse_ && decodes_ride_) reuse_->make_room();
     if (room) fill_prefill(policy_.prefill_budget(decoding_));
   } else {
     fill_prefill(policy_.prefill_budget(decoding_));
     if (chunks_.empty()) {
+      batch_room_ = 0;
       make_room();
       decodes_ride_ = decoding_ > 0;
       if (decodes_ride_) kv_.grow();
+      if (reuse_ && decodes_ride_) reuse_->make_room();
     }
   }
   MOEPLAN_CHECK(decodes_ride_ || !chunks_.empty());
@@ -90,9 +99,42 @@ bool Replica::make_room() {
   if (kv_.can_grow()) return true;
   while (!kv_.can_grow()) {
     MOEPLAN_CHECK(running_.size() > 1);
-    preempt(running_.last());
+    preempt(policy_.by_priority() ? running_.least(table_) : running_.last());
   }
   return false;
+}
+
+// Preempts running requests of lower priority than the one to be taken next until that finds a place and the KV of its prompt.
+void Replica::make_way() {
+  while (!waiting_.empty() && running_.size() > 0) {
+    const RequestSpec& next = waiting_.front();
+    const SlotIndex victim = running_.least(table_);
+    if (table_[victim].spec.priority >= next.priority) return;
+    const std::int64_t final_tokens = std::int64_t{next.prompt_tokens} + next.output_tokens - 1;
+    if (running_.size() < policy_.max_requests() && kv_.admits(next.prompt_tokens, final_tokens, policy_.reserve())) return;
+    preempt(victim);
+  }
+}
+
+// A new batch when the last one has ended: those who wait now, as many as may run at once.
+void Replica::form_batch() {
+  if (running_.size() == 0) batch_room_ = std::min(waiting_size(), policy_.max_requests());
+}
+
+// The prompt with most cached tokens to the front.
+void Replica::order_queue() {
+  static constexpr std::size_t kMostCompared = 128;  // SGLang takes arrivals in order when more wait
+  if (!reuse_ || waiting_.size() < 2 || waiting_.size() > kMostCompared) return;
+  std::size_t best = 0;
+  std::int32_t most = reuse_->on_gpu(waiting_.front());
+  for (std::size_t i = 1; i < waiting_.size(); ++i) {
+    const std::int32_t here = reuse_->on_gpu(waiting_.peek(i));
+    if (here > most) {
+      most = here;
+      best = i;
+    }
+  }
+  if (best > 0) waiting_.bring_forward(best);
 }
 
 void Replica::preempt(SlotIndex slot) {
@@ -102,14 +144,14 @@ void Replica::preempt(SlotIndex slot) {
   if (slot == partial_) {
     partial_ = kNoSlot;
     outstanding_tokens_ += s.prefill_done;
-    kv_.release(s.prefill_tokens(), s.final_tokens());
+    leave_kv(s, s.prefill_tokens(), held);
   } else {
     milestones_.remove(table_, slot);
     s.produced = static_cast<std::int32_t>(s.spec.output_tokens - (s.end_step - decode_steps_));
     stream_.preempt(s, decode_steps_);
     held = std::int64_t{s.spec.prompt_tokens} + s.produced - 1;
     kv_.stop_decode(held);
-    kv_.release(held, s.final_tokens());
+    leave_kv(s, held, held);
     decode_context_ -= held;
     --decoding_;
     outstanding_tokens_ += s.prefill_tokens();
@@ -133,8 +175,10 @@ void Replica::fill_prefill(std::int32_t budget) {
     add_chunk(partial_, tokens);
   }
   while (partial_ == kNoSlot && has_waiting() && running_.size() < policy_.max_requests()) {
+    if (policy_.fixed_batch() && batch_room_ == 0) return;
     const SlotIndex slot = admit_next(budget);
     if (slot == kNoSlot) return;
+    if (policy_.fixed_batch()) --batch_room_;
     const Sequence& s = table_[slot];
     const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.empty());
     budget -= tokens;
@@ -142,27 +186,44 @@ void Replica::fill_prefill(std::int32_t budget) {
   }
 }
 
+// The preempted request to be taken before all who wait, if any: the latest, with priorities the highest of them.
+SlotIndex Replica::next_preempted() const {
+  if (preempted_.empty()) return kNoSlot;
+  if (!policy_.by_priority()) return preempted_.back();
+  SlotIndex next = preempted_.back();
+  for (auto it = preempted_.rbegin(); it != preempted_.rend(); ++it) {
+    if (table_[*it].spec.priority > table_[next].spec.priority) next = *it;
+  }
+  return waiting_.empty() || table_[next].spec.priority >= waiting_.front().priority ? next : kNoSlot;
+}
+
 // Admits the head of the queue if its KV blocks are free and the step has room for some of its prompt.
 SlotIndex Replica::admit_next(std::int32_t budget) {
-  const bool again = !preempted_.empty();
-  const RequestSpec& spec = again ? table_[preempted_.back()].spec : waiting_.front();
-  const std::int32_t produced = again ? table_[preempted_.back()].produced : 0;
-  const std::int32_t prefill = spec.prompt_tokens + produced;
+  SlotIndex slot = next_preempted();
+  const bool again = slot != kNoSlot;
+  const RequestSpec& spec = again ? table_[slot].spec : waiting_.front();
+  const std::int32_t prefill = spec.prompt_tokens + (again ? table_[slot].produced : 0);
   const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
-  const std::int32_t found = again ? blocks_found(table_[preempted_.back()]) : 0;
-  if (policy_.chunk(prefill - found, budget, chunks_.empty()) == 0) return kNoSlot;
-  if (!kv_.admits(prefill, final_tokens, policy_.reserve())) return kNoSlot;
-  kv_.admit(prefill, final_tokens);
-  SlotIndex slot = kNoSlot;
+  KvReuse::Found found;
+  if (reuse_) {
+    found = reuse_->find(spec, prefill);
+  } else if (again) {
+    found.tokens = blocks_found(table_[slot]);
+  }
+  if (policy_.chunk(prefill - found.tokens, budget, chunks_.empty()) == 0) return kNoSlot;
+  if (!kv_.admits(prefill, final_tokens, policy_.reserve(), found.shared)) return kNoSlot;
+  kv_.admit(prefill, final_tokens, found.shared);
   if (again) {
-    slot = preempted_.back();
-    preempted_.pop_back();
-    resume(slot, found);
+    preempted_.erase(std::find(preempted_.begin(), preempted_.end(), slot));
   } else {
     slot = table_.take(spec);
+    queued_tokens_ -= spec.prompt_tokens;
     waiting_.pop_front();
     table_[slot].scheduled = clock_;
+    table_[slot].cached = found.tokens;
   }
+  if (reuse_) table_[slot].path = reuse_->take(table_[slot].spec, found, clock_, again, prefill);
+  resume(slot, found.tokens);
   running_.append(table_, slot);
   return slot;
 }
@@ -186,8 +247,19 @@ void Replica::resume(SlotIndex slot, std::int32_t found) {
   table_[slot].prefill_done = found;
   held_tokens_ += found;
   outstanding_tokens_ -= found;
+  if (reuse_) return;
   const Bytes blocks = kv_.layout().cost(found);
   for (const SlotIndex waiting : preempted_) table_[waiting].overwritten_from += blocks;
+}
+
+// `s` gives back its KV, of which `counted` tokens are taken and the first `computed` can be found again.
+void Replica::leave_kv(Sequence& s, std::int64_t counted, std::int64_t computed) {
+  if (!reuse_) {
+    kv_.release(counted, s.final_tokens());
+    return;
+  }
+  reuse_->computed(s.spec, s.path, computed);
+  reuse_->leave(s.path, counted, s.final_tokens());
 }
 
 // Puts `tokens` of a prompt into the step. A prompt that does not end in it stays `partial_`, the only one.
@@ -214,6 +286,10 @@ void Replica::time_step() {
   outcome_ = cost_.evaluate(prepared_, decodes_ride_ ? decode_context_ : 0, routing_);
   MOEPLAN_CHECK(outcome_.seconds >= 0.0 && outcome_.seconds < 1e9);
   step_end_ = start + to_sim_time(Seconds(outcome_.seconds));
+  if (reuse_ && reuse_->fetched_at() > step_end_) {
+    reuse_->waited(reuse_->fetched_at() - step_end_);
+    step_end_ = reuse_->fetched_at();
+  }
   record_.start = start;
   record_.stall = start - clock_;
   record_.end = step_end_;
@@ -273,6 +349,7 @@ void Replica::complete_chunk(std::size_t index) {
   const SlotIndex slot = chunk_slots_[index];
   Sequence& s = table_[slot];
   outstanding_tokens_ -= chunks_[index].tokens;
+  if (reuse_) reuse_->computed(s.spec, s.path, chunks_[index].prefix + chunks_[index].tokens);
   if (!chunks_[index].samples) return;
   const std::int64_t held = s.prefill_tokens();
   ++s.produced;
@@ -319,12 +396,12 @@ void Replica::finish_decoding(SlotIndex slot) {
 }
 
 void Replica::finish(SlotIndex slot, std::int64_t held_tokens) {
-  const Sequence& s = table_[slot];
-  kv_.release(held_tokens, s.final_tokens());
+  Sequence& s = table_[slot];
+  leave_kv(s, held_tokens, held_tokens);
   held_tokens_ -= held_tokens;
   running_.remove(table_, slot);
   last_seen_ = clock_ + request_latency_;
-  const FinishedRequest finished{s.spec, index_, s.scheduled, s.first_token + request_latency_, last_seen_, s.preemptions};
+  const FinishedRequest finished{s.spec, index_, s.scheduled, s.first_token + request_latency_, last_seen_, s.preemptions, s.cached};
   if (keep_completions_) completions_.push_back({s.spec.id, last_seen_});
   observer_.on_finished(finished);
   table_.give_back(slot);

@@ -1,12 +1,12 @@
 // One copy of the model behind the request router: continuous batching over a paged KV cache, first come first served, preemption by
 // recompute. It has its own clock and runs its steps inline up to a horizon, the earliest instant at which something outside can touch it.
 //
-// An instant has an order: steps complete, then requests arrive, then the next step is decided. Prefix caching is modelled for preempted
-// requests, which find their own blocks again. Left out: prefixes shared between requests, swapping to host memory, speculative decoding,
-// priorities.
+// An instant has an order: steps complete, then requests arrive, then the next step is decided. Without a prefix cache (KvReuse), preempted
+// requests still find their own blocks again where the engine caches blocks. Left out: speculative decoding.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,10 +14,11 @@
 #include "cost/step_cost.hpp"
 #include "serving/batch_policy.hpp"
 #include "serving/kv_cache.hpp"
+#include "serving/kv_reuse.hpp"
 #include "serving/observer.hpp"
-#include "serving/ring_queue.hpp"
 #include "serving/sequence.hpp"
 #include "serving/token_stream.hpp"
+#include "serving/waiting_queue.hpp"
 
 namespace moeplan {
 
@@ -25,6 +26,7 @@ struct ReplicaConfig {
   SchedulerConfig scheduler;
   KvLayout kv_layout;
   Bytes kv_capacity{0};
+  KvReuseConfig kv_reuse;  ///< REQUIRES, when enabled: every KV block costs the same
   /// HTTP, tokenizer and detokenizer time, off the GPU: a client sees every token this much later than the replica makes it. First and last
   /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
   Seconds request_latency{0};
@@ -47,6 +49,10 @@ class Replica {
 
   /// Why a request can never run here; nothing when it can.
   [[nodiscard]] std::optional<RejectReason> refuses(const RequestSpec& spec) const;
+  /// Whether the queue takes no more; of clock(), so advance_to the arrival first.
+  [[nodiscard]] bool queue_full(const RequestSpec& spec) const {
+    return policy_.queue_full(waiting_size(), queued_tokens_, spec.prompt_tokens);
+  }
   /// A request arrives. REQUIRES: advance_to(now) was called; refuses() nothing.
   void enqueue(const RequestSpec& spec, SimTime now);
 
@@ -71,6 +77,8 @@ class Replica {
   /// The client's time of the last token made so far.
   [[nodiscard]] SimTime last_seen() const { return last_seen_; }
   [[nodiscard]] const KvCache& kv_cache() const { return kv_; }
+  /// The prefix cache, null without one.
+  [[nodiscard]] const KvReuse* kv_reuse() const { return reuse_.get(); }
 
  private:
   [[nodiscard]] bool has_waiting() const { return !preempted_.empty() || !waiting_.empty(); }
@@ -79,11 +87,16 @@ class Replica {
   // deciding a step
   void compose();
   bool make_room();
+  void make_way();
   void preempt(SlotIndex slot);
+  void form_batch();
+  void order_queue();
+  [[nodiscard]] SlotIndex next_preempted() const;
   void fill_prefill(std::int32_t budget);
   SlotIndex admit_next(std::int32_t budget);
   [[nodiscard]] std::int32_t blocks_found(const Sequence& s) const;
   void resume(SlotIndex slot, std::int32_t found);
+  void leave_kv(Sequence& s, std::int64_t counted, std::int64_t computed);
   void add_chunk(SlotIndex slot, std::int32_t tokens);
   void time_step();
   SimTime enter_epoch();
@@ -113,11 +126,12 @@ class Replica {
   RoutingEpoch epoch_;
 
   KvCache kv_;
+  std::unique_ptr<KvReuse> reuse_;
   TokenStream stream_;
   SequenceTable table_;
   RunningList running_;
   MilestoneCalendar milestones_;
-  RingQueue<RequestSpec> waiting_;
+  WaitingQueue waiting_;
   std::vector<SlotIndex> preempted_;  ///< ahead of waiting_, the next one at the back
 
   std::int32_t decoding_ = 0;        ///< sequences that decode
@@ -125,6 +139,8 @@ class Replica {
   std::int64_t decode_steps_ = 0;    ///< decode steps ended
   std::int64_t held_tokens_ = 0;     ///< KV tokens of all running sequences
   std::int64_t outstanding_tokens_ = 0;
+  std::int64_t queued_tokens_ = 0;   ///< prompt tokens of waiting_
+  std::int32_t batch_room_ = 0;      ///< fixed batches: requests that may still join the one being formed
   SlotIndex partial_ = kNoSlot;  ///< the one sequence whose prompt is computed in part
 
   // the running step

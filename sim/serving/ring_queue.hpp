@@ -17,6 +17,15 @@ class RingQueue {
   /// REQUIRES: not empty.
   [[nodiscard]] const T& front() const { return items_[head_]; }
 
+  /// The item `behind` places after the first. REQUIRES: behind < size().
+  [[nodiscard]] const T& peek(std::size_t behind) const { return items_[(head_ + behind) & (items_.size() - 1)]; }
+  /// That item becomes the first, the others keep their order.
+  void bring_forward(std::size_t behind) {
+    const T item = peek(behind);
+    for (; behind > 0; --behind) items_[(head_ + behind) & (items_.size() - 1)] = peek(behind - 1);
+    items_[head_ & (items_.size() - 1)] = item;
+  }
+
   void push_back(const T& item) {
     if (size_ == items_.size()) enlarge();
     items_[(head_ + size_) & (items_.size() - 1)] = item;

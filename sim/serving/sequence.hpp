@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "serving/prefix_cache.hpp"
 #include "workload/request_source.hpp"
 
 namespace moeplan {
@@ -29,6 +30,8 @@ struct Sequence {
   std::int32_t produced = 0;      ///< output tokens made, kept while not decoding
   std::int32_t prefill_done = 0;  ///< tokens computed of the present prefill (prompt, after preemption also the output so far)
   std::int32_t preemptions = 0;
+  std::int32_t cached = 0;        ///< prompt tokens found in the prefix cache when it was first admitted
+  PrefixCache::Path path{};       ///< blocks that it shares
   std::int64_t kept_tokens = 0;   ///< preempted, prefix caching: tokens in the blocks it gave back
   Bytes overwritten_from{0};      ///< KvCache::taken() at which others begin to overwrite those blocks, the last ones first
   bool in_groups = false;              ///< the client sees its tokens in regular groups (TokenStream)
@@ -49,6 +52,7 @@ struct Sequence {
 /// Slots for sequences, reused. Grows to the largest number ever in use at once.
 class SequenceTable {
  public:
+  [[nodiscard]] const Sequence& operator[](SlotIndex slot) const { return slots_[static_cast<std::size_t>(slot)]; }
   [[nodiscard]] Sequence& operator[](SlotIndex slot) { return slots_[static_cast<std::size_t>(slot)]; }
   SlotIndex take(const RequestSpec& spec) {
     SlotIndex slot = kNoSlot;
@@ -75,6 +79,14 @@ class SequenceTable {
 class RunningList {
  public:
   [[nodiscard]] SlotIndex last() const { return last_; }
+  /// Of those of lowest priority, the last. REQUIRES: not empty.
+  [[nodiscard]] SlotIndex least(SequenceTable& table) const {
+    SlotIndex found = last_;
+    for (SlotIndex slot = last_; slot != kNoSlot; slot = table[slot].running_before) {
+      if (table[slot].spec.priority < table[found].spec.priority) found = slot;
+    }
+    return found;
+  }
   [[nodiscard]] std::int32_t size() const { return size_; }
   void append(SequenceTable& table, SlotIndex slot) {
     table[slot].running_before = last_;

@@ -10,7 +10,7 @@ using namespace moeplan;
 using namespace moeplan::testing;
 
 TEST_CASE("round-robin goes round whatever the load") {
-  RequestRouter router(RequestRouting::kRoundRobin);
+  RequestRouter router(RequestRouting::kRoundRobin, 1);
   const std::vector<std::int64_t> load{9, 0, 0};
   CHECK(!router.reads_state());
   CHECK(router.pick(load) == 0);
@@ -20,7 +20,7 @@ TEST_CASE("round-robin goes round whatever the load") {
 }
 
 TEST_CASE("least outstanding tokens takes the emptiest replica and goes round among equals") {
-  RequestRouter router(RequestRouting::kLeastOutstandingTokens);
+  RequestRouter router(RequestRouting::kLeastOutstandingTokens, 1);
   CHECK(router.reads_state());
   CHECK(router.pick(std::vector<std::int64_t>{5, 3, 4}) == 1);
   CHECK(router.pick(std::vector<std::int64_t>{2, 2, 2}) == 2);
