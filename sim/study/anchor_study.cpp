@@ -13,12 +13,12 @@ namespace {
 
 /// Simulates all anchors on their deployments under `correction`. Anchors of one layout may differ in their KV format: `configs` by it.
 std::vector<double> predict_anchors(const std::vector<MeasuredRun>& anchors, const std::map<std::string, DeploymentConfig>& configs,
-                                    RoutingLibrary& routing, std::uint64_t seed, const EngineCorrection& correction) {
+                                    StudyLibraries& shared, std::uint64_t seed, const EngineCorrection& correction) {
   std::vector<double> values(anchors.size());
   for (const auto& [key, config] : configs) {
     DeploymentConfig corrected = config;
     correct_engine(corrected.engine, correction);
-    const Deployment deployment(corrected, routing);
+    const Deployment deployment(corrected, shared);
     if (!deployment.memory().plan.fits) throw InputError("does not fit");
     for (std::size_t i = 0; i < anchors.size(); ++i) {
       if (anchors[i].layout_key() != key) continue;
@@ -30,9 +30,9 @@ std::vector<double> predict_anchors(const std::vector<MeasuredRun>& anchors, con
   return values;
 }
 
-AnchorFit fit_on(const std::vector<MeasuredRun>& anchors, const std::map<std::string, DeploymentConfig>& configs, RoutingLibrary& routing,
+AnchorFit fit_on(const std::vector<MeasuredRun>& anchors, const std::map<std::string, DeploymentConfig>& configs, StudyLibraries& shared,
                  std::uint64_t seed) {
-  const auto predict = [&](const EngineCorrection& correction) { return predict_anchors(anchors, configs, routing, seed, correction); };
+  const auto predict = [&](const EngineCorrection& correction) { return predict_anchors(anchors, configs, shared, seed, correction); };
   return fit_anchors(anchors, configs.begin()->second.engine, predict);
 }
 
@@ -124,20 +124,20 @@ AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, const std::vector<
   return plan;
 }
 
-AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, RoutingLibrary& routing, std::uint64_t seed) {
+AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, StudyLibraries& shared, std::uint64_t seed) {
   std::map<std::string, DeploymentConfig> configs;
   for (const MeasuredRun& run : anchors) {
     if (configs.count(run.layout_key()) == 0) configs.emplace(run.layout_key(), run_deployment(run, data));
   }
-  return fit_on(anchors, configs, routing, seed);
+  return fit_on(anchors, configs, shared, seed);
 }
 
 AnchorFit anchor_scenario(Scenario& scenario, const std::filesystem::path& file, const DataRoot& data) {
   const std::vector<MeasuredRun> anchors = matching_runs(scenario, file, data);
   std::map<std::string, DeploymentConfig> configs;
   for (const MeasuredRun& run : anchors) configs.emplace(run.layout_key(), scenario.deployment);
-  RoutingLibrary routing;
-  AnchorFit fit = fit_on(anchors, configs, routing, scenario.seed);
+  StudyLibraries shared;
+  AnchorFit fit = fit_on(anchors, configs, shared, scenario.seed);
   if (!fit.contradictions.empty()) throw InputError(file.string(), fit.contradictions.front());
   correct_engine(scenario.deployment.engine, fit.correction);
   scenario.files.push_back(file);

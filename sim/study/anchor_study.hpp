@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "routing/load_draws.hpp"
 #include "study/anchors.hpp"
 #include "study/predict_run.hpp"
 #include "study/scenario.hpp"
@@ -26,7 +25,7 @@ AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, std::size_t count)
 AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, const std::vector<MeasuredRun>& from);
 
 /// Fits the anchors of one layout on the deployment that they state. Throws InputError when it cannot be predicted.
-AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, RoutingLibrary& routing, std::uint64_t seed);
+AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, StudyLibraries& shared, std::uint64_t seed);
 
 /// Corrects the scenario's engine by the rows of `file` that were measured on its deployment: same model, GPU, engine, parallel widths, and weight and KV
 /// formats where a row states them. Suspect rows are left out. Notes the file in the provenance, warns of a lone anchor. Throws InputError when no

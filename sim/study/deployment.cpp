@@ -15,10 +15,8 @@ namespace {
 /// Popularity and placement are drawn from a seed of their own: the same experts are hot in every run of a study, whatever its seed.
 constexpr std::uint64_t kRoutingSeed = 1;
 
-KernelCosts make_kernels(const DeploymentConfig& config) {
-  const GpuSpec& gpu = config.cluster.gpu;
-  if (config.cost_profile.empty()) return KernelCosts::from_datasheet(gpu);
-  return KernelCosts::from_profile(gpu, config.cost_profile, config.engine.kernel_preference);
+const KernelCosts& find_kernels(const DeploymentConfig& config, KernelLibrary& library) {
+  return library.find(config.cluster.gpu, config.cost_profile, config.engine.kernel_preference);
 }
 
 /// Null for a model without routers.
@@ -46,6 +44,11 @@ CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernel
   inputs.routing = mode;
   inputs.seed = kRoutingSeed;
   return inputs;
+}
+
+std::unique_ptr<DeploymentCost> make_cost(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode) {
+  return std::make_unique<DeploymentCost>(
+      cost_inputs(config, &find_kernels(config, shared.kernels), find_draws(config, shared.routing), mode));
 }
 
 /// KV bytes that one token adds on one rank, over the layers of `stage` that keep the whole context, or only a window of it.
@@ -103,13 +106,10 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
 }
 
 Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
-    : config_(config), kernels_(make_kernels(config_)), own_routing_(std::make_unique<RoutingLibrary>()),
-      memory_(plan_deployment_memory(config_)),
-      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, find_draws(config_, *own_routing_), mode))) {}
+    : config_(config), own_(std::make_unique<StudyLibraries>()), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, *own_, mode)) {}
 
-Deployment::Deployment(const DeploymentConfig& config, RoutingLibrary& routing, RoutingMode mode)
-    : config_(config), kernels_(make_kernels(config_)), memory_(plan_deployment_memory(config_)),
-      cost_(std::make_unique<DeploymentCost>(cost_inputs(config_, &kernels_, find_draws(config_, routing), mode))) {}
+Deployment::Deployment(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode)
+    : config_(config), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, shared, mode)) {}
 
 ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
   MOEPLAN_CHECK(memory_.plan.fits);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "calibration/kernel_library.hpp"
 #include "cost/deployment_cost.hpp"
 #include "model/weights.hpp"
 #include "routing/load_draws.hpp"
@@ -21,6 +22,12 @@ struct MemorySummary {
   ParameterCount parameters;
 };
 
+/// What the deployments of one study share: kernel times and expert routing, each prepared on first use. Any number of threads may use one.
+struct StudyLibraries {
+  KernelLibrary kernels;
+  RoutingLibrary routing;
+};
+
 /// Memory alone: no step cost is built.
 MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 
@@ -28,8 +35,8 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 class Deployment {
  public:
   explicit Deployment(const DeploymentConfig& config, RoutingMode mode = RoutingMode::kTabulated);
-  /// Shares the preparation of routers with other deployments; the results are the same. REQUIRES: `routing` outlives this.
-  Deployment(const DeploymentConfig& config, RoutingLibrary& routing, RoutingMode mode = RoutingMode::kTabulated);
+  /// Shares what it rests on with other deployments; the results are the same. REQUIRES: `shared` outlives this.
+  Deployment(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode = RoutingMode::kTabulated);
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
 
@@ -41,8 +48,7 @@ class Deployment {
 
  private:
   DeploymentConfig config_;
-  KernelCosts kernels_;
-  std::unique_ptr<RoutingLibrary> own_routing_;  ///< null when shared
+  std::unique_ptr<StudyLibraries> own_;  ///< null when shared
   MemorySummary memory_;
   std::unique_ptr<DeploymentCost> cost_;
 };

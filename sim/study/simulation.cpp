@@ -293,7 +293,9 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
     if (!options.requests_file.empty()) RequestLog(options.requests_file, {}).on_end(SimTime{0});
     return fit;
   }
-  const Deployment deployment(scenario.deployment, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated);
+  std::optional<StudyLibraries> own;
+  StudyLibraries& shared = options.shared != nullptr ? *options.shared : own.emplace();
+  const Deployment deployment(scenario.deployment, shared, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated);
   if (options.replications == 1) return run_once(scenario, deployment, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));

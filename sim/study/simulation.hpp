@@ -13,6 +13,7 @@ struct RunOptions {
   int jobs = 0;                                  ///< threads over replications; 0 = all
   std::filesystem::path requests_file;           ///< request log of the first run; empty: none
   bool exact_routing = false;
+  StudyLibraries* shared = nullptr;               ///< to share kernel times and routing with other runs; null: own. The result is the same
   std::function<void(double)> progress;          ///< share done; may come from any thread
 };
 

@@ -46,14 +46,14 @@ void refuse_all(const Layout& layout, const std::string& why, std::vector<RunPre
 }
 
 void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, const DataRoot& data, const ValidationOptions& options,
-                    const EngineCorrection* anchored, RoutingLibrary& routing, std::vector<RunPrediction>& predictions) {
+                    const EngineCorrection* anchored, StudyLibraries& shared, std::vector<RunPrediction>& predictions) {
   const MeasuredRun& first = runs[layout.runs.front()];
   try {
     DeploymentConfig config = run_deployment(first, data);
     for (const std::size_t i : layout.runs) predictions[i].moe = config.model.is_moe();
     if (options.correction) correct_engine(config.engine, options.correction(first));
     if (anchored != nullptr) correct_engine(config.engine, *anchored);
-    const Deployment deployment(config, routing);
+    const Deployment deployment(config, shared);
     if (!deployment.memory().plan.fits) {
       refuse_all(layout, fmt::format("does not fit: {:.1f} GB missing per GPU", deployment.memory().plan.missing.as_double() / 1e9), predictions);
       return;
@@ -134,7 +134,7 @@ struct Passes {
   const std::vector<MeasuredRun>& runs;
   const DataRoot& data;
   const ValidationOptions& options;
-  RoutingLibrary& routing;
+  StudyLibraries& shared;
   SharedProgress& progress;
 };
 
@@ -144,7 +144,7 @@ std::vector<RunPrediction> predict_all(const Passes& p, const std::vector<Layout
   std::vector<RunPrediction> predictions(p.runs.size());
   tbb::parallel_for(std::size_t{0}, layouts.size(), [&](std::size_t l) {
     const auto fit = fits.find(p.runs[layouts[l].runs.front()].anchor_key());
-    predict_layout(layouts[l], p.runs, p.data, p.options, fit == fits.end() ? nullptr : &fit->second.correction, p.routing, predictions);
+    predict_layout(layouts[l], p.runs, p.data, p.options, fit == fits.end() ? nullptr : &fit->second.correction, p.shared, predictions);
     p.progress.add(layouts[l].runs.size());
   });
   return predictions;
@@ -157,7 +157,7 @@ Fits fit_all(const Passes& p, const AnchorPlan& plan) {
   std::vector<std::optional<AnchorFit>> found(sets.size());
   tbb::parallel_for(std::size_t{0}, sets.size(), [&](std::size_t i) {
     try {
-      found[i] = fit_layout(*sets[i], p.data, p.routing, p.options.seed);
+      found[i] = fit_layout(*sets[i], p.data, p.shared, p.options.seed);
     } catch (const InputError&) {
     }
     p.progress.add(sets[i]->size() * kSimulationsPerAnchor);
@@ -185,9 +185,9 @@ Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, co
   std::size_t work = (anchored ? 2 : 1) * v.runs.size();
   for (const auto& [key, anchors] : plan.anchors) work += anchors.size() * kSimulationsPerAnchor;
 
-  RoutingLibrary routing;
+  StudyLibraries shared;
   SharedProgress progress(options.progress, work);
-  const Passes passes{v.runs, data, options, routing, progress};
+  const Passes passes{v.runs, data, options, shared, progress};
   v.predictions = predict_all(passes, layouts, {});
   if (anchored) {
     tabulate_rows(v);

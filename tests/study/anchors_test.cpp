@@ -52,8 +52,8 @@ MeasuredRun measured_by(MeasuredRun run, const EngineCorrection& truth) {
 }
 
 AnchorFit fitted(const std::vector<MeasuredRun>& anchors) {
-  RoutingLibrary routing;
-  return fit_layout(anchors, data(), routing, 1);
+  StudyLibraries shared;
+  return fit_layout(anchors, data(), shared, 1);
 }
 
 Scenario scenario_of(int gpus) {
