@@ -1,6 +1,7 @@
 #include "cli/command.hpp"
 #include "cli/page_output.hpp"
 #include "study/anchor_study.hpp"
+#include "study/error_model.hpp"
 #include "study/result.hpp"
 #include "study/scenario.hpp"
 #include "study/simulation.hpp"
@@ -17,7 +18,8 @@ int run_simulate(const Arguments& arguments) {
       "requests", po::value<std::string>()->value_name("FILE.csv"), "write one line per finished request")(
       "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
-      "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads for replications; 0 = all");
+      "uncertainty", po::value<std::int64_t>()->value_name("N"), "intervals from N samples of the prediction's errors and of the scenario's ranges")(
+      "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads for replications and samples; 0 = all");
   add_page_option(options);
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "scenario", 1, arguments);
@@ -38,7 +40,9 @@ int run_simulate(const Arguments& arguments) {
   Result result = [&] {
     Progress progress("simulating");
     run_options.progress = [&progress](double share) { progress.update(share); };
-    return run_scenario(scenario, run_options);
+    if (!parsed.has("uncertainty") && !scenario.uncertainty) return run_scenario(scenario, run_options);
+    const int samples = parsed.has("uncertainty") ? static_cast<int>(whole_number(parsed, "uncertainty", 8, 10'000)) : 0;
+    return run_with_uncertainty(scenario, load_error_model(data.error_model()), run_options, samples);
   }();
 
   result.anchors = std::move(anchors);

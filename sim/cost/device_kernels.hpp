@@ -31,14 +31,15 @@ class DeviceKernels {
   [[nodiscard]] double bandwidth() const { return bandwidth_; }
 
  private:
-  /// `time` under the multipliers, at least max(bytes / bandwidth, flops / peak).
-  [[nodiscard]] KernelTime sustained(KernelTime time, double bytes, double flops, double peak, KernelPhase phase) const;
+  /// `time` under the multipliers and the operation's own `factor`, at least max(bytes / bandwidth, flops / peak).
+  [[nodiscard]] KernelTime sustained(KernelTime time, double factor, double bytes, double flops, double peak, KernelPhase phase) const;
 
   const KernelCosts& kernels_;
   const GpuSpec& gpu_;
   double bandwidth_;
   double multiplier_;
   double prefill_multiplier_;
+  OperationFactors factors_;
 };
 
 }  // namespace moeplan

@@ -44,6 +44,10 @@ KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase)
 
 KernelTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase) const {
   if (!dispatched_) return {0, Origin::kMeasured};
+  return exchange_of(tokens, pairs, phase) * inputs_.engine.operations.communication;
+}
+
+KernelTime ExpertLayer::exchange_of(double tokens, double pairs, KernelPhase phase) const {
   const bool decode = phase == KernelPhase::kDecode;
   const double hidden = moe_.input_width(inputs_.model.hidden);
   const ExpertParallelComm kind = inputs_.engine.expert_comm;

@@ -23,6 +23,7 @@ class ExpertLayer {
   [[nodiscard]] const MoeSpec& moe() const { return moe_; }
 
  private:
+  [[nodiscard]] KernelTime exchange_of(double tokens, double pairs, KernelPhase phase) const;
   /// Tokens of which at least one of `pairs` pairs belongs to a rank: a token seldom sends all its pairs to one rank.
   [[nodiscard]] double tokens_on_rank(double tokens, double pairs) const;
 

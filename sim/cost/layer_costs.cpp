@@ -17,10 +17,12 @@ struct LayerCosts::Row {
   KernelPhase phase;
   double layers = 0;  ///< equal layers that the current additions stand for
   double moved = 0;   ///< bytes of element-wise kernels per token, all layers
+  double communication = 1;  ///< factor on its time
   Tally tally{};
 
   [[nodiscard]] bool in_graph() const { return phase == KernelPhase::kDecode; }
   void add(StepPart part, KernelTime time, double share_of_layers = 1.0) { tally.add(part, time, layers * share_of_layers); }
+  void add_communication(StepPart part, KernelTime time) { add(part, time, communication); }
 };
 
 LayerCosts::LayerCosts(const CostInputs& inputs, const DeviceKernels& kernels, const Communicator& comm, double layer_scale)
@@ -135,15 +137,15 @@ void LayerCosts::gated_mlp(double inter, Row& row) const {
 
 void LayerCosts::all_reduce(Row& row) const {
   const double bytes = row.tokens * inputs_.model.hidden * kActivationBytes;
-  row.add(StepPart::kAllReduce, comm_.all_reduce(bytes, tensor_group_, row.in_graph()));
+  row.add_communication(StepPart::kAllReduce, comm_.all_reduce(bytes, tensor_group_, row.in_graph()));
 }
 
 void LayerCosts::gather_scatter(Row& row) const {
   // Idle copies pad to the busiest one.
   const double width = inputs_.model.moe()->input_width(inputs_.model.hidden);
   const double bytes = row.tokens * inputs_.layout.attention_data * width * kActivationBytes;
-  row.add(StepPart::kAllToAll, comm_.all_gather(bytes, data_group_, row.in_graph()));
-  row.add(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
+  row.add_communication(StepPart::kAllToAll, comm_.all_gather(bytes, data_group_, row.in_graph()));
+  row.add_communication(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
 }
 
 void LayerCosts::soft_experts(const MoeSpec& moe, Row& row) const {
@@ -181,7 +183,7 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
     all_reduce(row);
   } else if (dispatches(inputs_)) {
     const double bytes = row.tokens * hidden * kActivationBytes;
-    row.add(StepPart::kAllReduce, comm_.all_gather(bytes, tensor_group_, row.in_graph()));
+    row.add_communication(StepPart::kAllReduce, comm_.all_gather(bytes, tensor_group_, row.in_graph()));
   } else {
     gather_scatter(row);
     all_reduce(row);
@@ -190,6 +192,7 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
 
 Tally LayerCosts::layers(double tokens, KernelPhase phase) const {
   Row row{.tokens = tokens, .phase = phase};
+  row.communication = inputs_.engine.operations.communication;
   if (tokens <= 0) return row.tally;
   for (const LayerGroup& group : inputs_.model.layers) {
     row.layers = group.count * layer_scale_;
@@ -225,7 +228,8 @@ Tally LayerCosts::head(double rows, KernelPhase phase) const {
   const double local = vocab / inputs_.layout.tensor;
   tally.add(StepPart::kLmHead,
             kernels_.gemm({rows, local, static_cast<double>(inputs_.model.hidden), inputs_.precision.embeddings}, phase));
-  tally.add(StepPart::kAllReduce, comm_.all_gather(rows * vocab * kActivationBytes, tensor_group_, phase == KernelPhase::kDecode));
+  tally.add(StepPart::kAllReduce, comm_.all_gather(rows * vocab * kActivationBytes, tensor_group_, phase == KernelPhase::kDecode),
+            inputs_.engine.operations.communication);
   return tally;
 }
 

@@ -63,6 +63,11 @@ struct EngineOverride {
   [[nodiscard]] bool holds_for(const GpuSpec& gpu) const;
 };
 
+/// Factors on the time of single operations: what-if studies and draws of their errors. Not a property of any engine: 1 in every profile.
+struct OperationFactors {
+  double gemm = 1, experts = 1, attention = 1, communication = 1;
+};
+
 struct EngineProfile {
   std::string id;
   std::string version;
@@ -78,6 +83,7 @@ struct EngineProfile {
   double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
   double burst_clock_multiplier = 1.0;  ///< the part of kernel_multiplier that kernels measured in short bursts need and kernels measured in an engine do not
   double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
+  OperationFactors operations;         ///< on top of the multipliers
   int stream_interval = 1;             ///< the client sees tokens in groups of this many
   std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"
   std::vector<std::string> kernel_preference;  ///< frameworks whose kernel tables to prefer, best first

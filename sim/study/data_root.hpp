@@ -17,6 +17,7 @@ class DataRoot {
   [[nodiscard]] std::filesystem::path measured() const { return folder_ / "hardware_profiles/measured"; }
   [[nodiscard]] std::filesystem::path fitted() const { return folder_ / "hardware_profiles/fitted"; }
   [[nodiscard]] std::filesystem::path prices() const { return folder_ / "hardware_profiles/prices.csv"; }
+  [[nodiscard]] std::filesystem::path error_model() const { return folder_ / "hardware_profiles/error_model.json"; }
   [[nodiscard]] std::filesystem::path models() const { return folder_ / "scenarios/models"; }
   [[nodiscard]] std::filesystem::path workloads() const { return folder_ / "scenarios/workloads"; }
   [[nodiscard]] std::filesystem::path routing() const { return folder_ / "scenarios/routing"; }

@@ -130,6 +130,19 @@ json scheduler_json(const Scenario& scenario) {
           {"router", scenario.router == RequestRouting::kRoundRobin ? "round_robin" : "least_outstanding_tokens"}};
 }
 
+json uncertainty_json(const UncertaintySpec& spec) {
+  json out = {{"samples", spec.samples}, {"level", spec.level}};
+  const auto add = [&out](const char* key, const std::optional<Range>& range) {
+    if (range) out[key] = *range;
+  };
+  if (spec.rate) out["rate"] = {fmt::format("{} /s", (*spec.rate)[0]), fmt::format("{} /s", (*spec.rate)[1])};
+  add("load_factor", spec.load_factor);
+  add("prompt_tokens_factor", spec.prompt_tokens_factor);
+  add("output_tokens_factor", spec.output_tokens_factor);
+  add("routing_sigma", spec.routing_sigma);
+  return out;
+}
+
 json objectives_json(const Scenario& scenario) {
   json out = json::object();
   for (const Objective& o : scenario.objectives) {
@@ -189,6 +202,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   out["workload"] = workload_json(scenario.workload, data);
   if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
   if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
+  if (scenario.uncertainty) out["uncertainty"] = uncertainty_json(*scenario.uncertainty);
   out["seed"] = scenario.seed;
   return out;
 }

@@ -17,6 +17,7 @@
 #include "study/deployment.hpp"
 #include "study/objective.hpp"
 #include "study/scenario.hpp"
+#include "study/uncertainty.hpp"
 
 namespace moeplan {
 
@@ -64,11 +65,13 @@ struct Result {
   RequestSummary requests;
   std::vector<ObjectiveResult> objectives;
   std::optional<CostSummary> cost;
-  std::map<std::string, std::array<double, 2>> intervals;  ///< "ttft.p99" -> low, high, over replications
+  std::map<std::string, std::array<double, 2>> intervals;  ///< "ttft.p99" -> low, high, over replications or over samples of what is uncertain
+  double intervals_level = 0.95;
   std::array<double, kOrigins> origin_share{};             ///< of the GPU's step time
   double mean_batch = 0, utilisation = 0, kv_utilisation = 0, duration_s = 0;
   int replications = 1;
   std::vector<std::string> warnings;
+  std::optional<Uncertainty> uncertainty;  ///< when asked for: what the intervals rest on
   std::optional<AnchorFit> anchors;  ///< what corrected the scenario's engine, when anchors did
 };
 

@@ -208,7 +208,8 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["objectives"] = objectives_json(result);
   out["cost"] = cost_json(result);
   out["intervals"] = json::object();
-  for (const auto& [key, bounds] : result.intervals) out["intervals"][key] = {{"low", bounds[0]}, {"high", bounds[1]}, {"level", 0.95}};
+  for (const auto& [key, bounds] : result.intervals) out["intervals"][key] = {{"low", bounds[0]}, {"high", bounds[1]}, {"level", result.intervals_level}};
+  if (result.uncertainty) out["uncertainty"] = json::parse(uncertainty_json(*result.uncertainty));
   out["replications"] = result.replications;
   out["provenance"] = provenance_json(scenario, result, data);
   out["warnings"] = result.warnings;

@@ -201,6 +201,7 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
                         e.hottest_over_mean_mean, e.hottest_over_mean_p99, e.routing);
   }
   if (!result.objectives.empty()) text += "\n" + objective_text(result);
+  if (result.uncertainty) text += "\n" + uncertainty_text(*result.uncertainty);
   if (result.cost) text += "\n" + cost_text(*result.cost);
   text += warnings_text(result);
   return text;

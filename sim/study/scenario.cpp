@@ -260,6 +260,7 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
   if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());
+  if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
   return scenario;
 }

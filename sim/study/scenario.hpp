@@ -18,6 +18,7 @@
 #include "study/cost_spec.hpp"
 #include "study/data_root.hpp"
 #include "study/objective.hpp"
+#include "study/uncertainty_spec.hpp"
 #include "workload/workload_config.hpp"
 
 namespace moeplan {
@@ -48,6 +49,7 @@ struct Scenario {
   WorkloadConfig workload;
   std::vector<Objective> objectives;
   CostSpec cost;
+  std::optional<UncertaintySpec> uncertainty;  ///< ranges of what is to come; present: results get intervals
   std::uint64_t seed = 1;
   std::vector<std::string> warnings;           ///< what was accepted but should be known
   std::vector<std::filesystem::path> files;    ///< every file it rests on (its own first), for the provenance

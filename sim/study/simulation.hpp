@@ -21,6 +21,10 @@ struct RunOptions {
 /// threads.
 Result run_scenario(const Scenario& scenario, const RunOptions& options);
 
+/// Runs the scenario and, beside it, samples of what is uncertain (uncertainty.hpp): the result with their intervals. `samples` 0: as many as the
+/// scenario states.
+Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, const RunOptions& options, int samples);
+
 /// The memory part alone.
 Result memory_only(const Scenario& scenario);
 

@@ -1,0 +1,156 @@
+#include "study/uncertain_inputs.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "routing/count_sampler.hpp"
+
+namespace moeplan {
+
+namespace {
+
+constexpr const char* kCalibration = "calibration";
+constexpr const char* kWorkload = "workload";
+constexpr const char* kRouting = "routing";
+
+bool runs_mla(const ModelSpec& model) {
+  return std::any_of(model.layers.begin(), model.layers.end(), [](const LayerGroup& l) { return l.attention.kind == AttentionKind::kMla; });
+}
+
+bool additive(InputKind kind) { return kind == InputKind::kHost; }
+
+std::int32_t scaled(std::int32_t tokens, double factor) {
+  return static_cast<std::int32_t>(std::clamp(std::round(tokens * factor), 1.0, static_cast<double>(kMaxTokens)));
+}
+
+void scale_lengths(LengthConfig& lengths, double factor) {
+  lengths.value = scaled(lengths.value, factor);
+  lengths.low = scaled(lengths.low, factor);
+  lengths.high = scaled(lengths.high, factor);
+  lengths.median *= factor;
+  for (LengthBin& bin : lengths.bins) bin.tokens = scaled(bin.tokens, factor);
+}
+
+void scale_load(ArrivalConfig& arrivals, double factor) {
+  arrivals.rate *= factor;
+  arrivals.speedup *= factor;
+  if (arrivals.concurrency > 0) arrivals.concurrency = scaled(arrivals.concurrency, factor);
+}
+
+bool traced(const WorkloadConfig& workload, LengthConfig WorkloadClass::*lengths) {
+  return std::any_of(workload.classes.begin(), workload.classes.end(), [&](const WorkloadClass& c) { return (c.*lengths).kind == LengthKind::kTrace; });
+}
+
+[[noreturn]] void refuse(const Scenario& scenario, const std::string& key, const std::string& why) {
+  throw InputError(scenario.file + ": /uncertainty/" + key, why);
+}
+
+void check_ranges(const Scenario& scenario, const UncertaintySpec& spec) {
+  const ArrivalProcess process = scenario.workload.arrivals.process;
+  if (spec.rate && process != ArrivalProcess::kPoisson && process != ArrivalProcess::kGamma) {
+    refuse(scenario, "rate", fmt::format("arrivals are '{}', which has no rate; accepted with poisson and gamma, others take \"load_factor\"", to_string(process)));
+  }
+  if (spec.load_factor && process == ArrivalProcess::kBatch) {
+    refuse(scenario, "load_factor", "a batch arrives at once: it has no load to vary");
+  }
+  const char* facts = "the lengths of a trace are facts; state \"load_factor\", or a distribution of lengths";
+  if (spec.prompt_tokens_factor && traced(scenario.workload, &WorkloadClass::prompt_tokens)) refuse(scenario, "prompt_tokens_factor", facts);
+  if (spec.output_tokens_factor && traced(scenario.workload, &WorkloadClass::output_tokens)) refuse(scenario, "output_tokens_factor", facts);
+  if (spec.routing_sigma && scenario.deployment.model.is_moe() && scenario.deployment.routing.popularity != PopularityKind::kLognormal) {
+    refuse(scenario, "routing_sigma", "the popularity of the experts is not lognormal: it has no sigma");
+  }
+}
+
+void add_stated(const Scenario& scenario, std::vector<InputDistribution>& inputs) {
+  if (!scenario.uncertainty) return;
+  const UncertaintySpec& spec = *scenario.uncertainty;
+  check_ranges(scenario, spec);
+  const auto add = [&](const std::optional<Range>& range, InputKind kind, const char* name, const char* group) {
+    if (!range || (*range)[0] == (*range)[1]) return;
+    inputs.push_back({kind, name, group, "scenario", true, 0, (*range)[0], (*range)[1]});
+  };
+  add(spec.rate, InputKind::kRate, "request rate, per second", kWorkload);
+  add(spec.load_factor, InputKind::kLoad, "load, factor", kWorkload);
+  add(spec.prompt_tokens_factor, InputKind::kPrompts, "prompt lengths, factor", kWorkload);
+  add(spec.output_tokens_factor, InputKind::kOutputs, "output lengths, factor", kWorkload);
+  if (scenario.deployment.model.is_moe()) add(spec.routing_sigma, InputKind::kRoutingSigma, "sigma of the experts' popularity", kRouting);
+}
+
+}  // namespace
+
+double InputDistribution::at(double u) const {
+  if (uniform) return low + u * (high - low);
+  const double shift = spread * normal_quantile(u);
+  return additive(kind) ? shift : std::exp(shift);
+}
+
+DeploymentErrors deployment_errors(const DeploymentConfig& config, KernelLibrary& kernels, const std::array<double, kOrigins>& origin_share) {
+  DeploymentErrors errors;
+  for (const Origin weak : {Origin::kExtrapolated, Origin::kTransferred, Origin::kDatasheet}) {
+    errors.weak_share += origin_share[static_cast<std::size_t>(weak)];
+  }
+  if (config.cost_profile.empty()) {
+    errors.operations = generic_operation_errors();
+    return errors;
+  }
+  const OperationFormats formats{config.precision.weights, config.precision.experts, config.precision.kv_cache, runs_mla(config.model)};
+  errors.operations = operation_errors(kernels.profile(config.cost_profile), config.cluster.gpu, config.engine.kernel_preference, formats);
+  return errors;
+}
+
+std::vector<InputDistribution> uncertain_inputs(const Scenario& scenario, const ErrorModel& errors, const DeploymentErrors& deployment) {
+  const bool moe = scenario.deployment.model.is_moe();
+  std::vector<InputDistribution> inputs;
+  const auto add = [&](InputKind kind, const char* name, double spread, const std::string& source) {
+    if (spread > 0) inputs.push_back({kind, name, kCalibration, source, false, spread, 1, 1});
+  };
+  const double weak = deployment.weak_share * errors.weak_kernels;
+  add(InputKind::kStep, "all kernels, time factor", std::hypot(errors.step(moe), weak), errors.source);
+  const std::string fitted = scenario.deployment.cost_profile.empty() ? "generic constants" : "cross-validated errors of the fitted profile";
+  add(InputKind::kGemm, "matrix products, time factor", deployment.operations.gemm, fitted);
+  if (moe) add(InputKind::kExperts, "experts, time factor", deployment.operations.experts, fitted);
+  add(InputKind::kAttention, "attention, time factor", deployment.operations.attention, fitted);
+  if (scenario.deployment.layout.gpus() > 1) add(InputKind::kCommunication, "communication, time factor", deployment.operations.communication, fitted);
+  add(InputKind::kHost, "host time per step, seconds added", errors.host_per_step_s, errors.source);
+  if (scenario.deployment.engine.request_latency.value() > 0) {
+    add(InputKind::kRequestPath, "path between client and engine, time factor", errors.request_latency, errors.source);
+  }
+  add(InputKind::kFirstToken, "time to first token, factor", errors.first_token(moe), errors.source);
+  add_stated(scenario, inputs);
+  return inputs;
+}
+
+DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDistribution>& inputs, const std::vector<double>& values) {
+  MOEPLAN_CHECK(inputs.size() == values.size());
+  DrawnScenario drawn{scenario, 1};
+  EngineProfile& engine = drawn.scenario.deployment.engine;
+  WorkloadConfig& workload = drawn.scenario.workload;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const double v = values[i];
+    switch (inputs[i].kind) {
+      case InputKind::kStep: engine.kernel_multiplier *= v; break;
+      case InputKind::kGemm: engine.operations.gemm *= v; break;
+      case InputKind::kExperts: engine.operations.experts *= v; break;
+      case InputKind::kAttention: engine.operations.attention *= v; break;
+      case InputKind::kCommunication: engine.operations.communication *= v; break;
+      case InputKind::kHost: engine.host_per_step = Seconds(std::max(0.0, engine.host_per_step.value() + v)); break;
+      case InputKind::kRequestPath: engine.request_latency = Seconds(engine.request_latency.value() * v); break;
+      case InputKind::kFirstToken: drawn.first_token_factor = v; break;
+      case InputKind::kRate: workload.arrivals.rate = v; break;
+      case InputKind::kLoad: scale_load(workload.arrivals, v); break;
+      case InputKind::kPrompts:
+        for (WorkloadClass& c : workload.classes) scale_lengths(c.prompt_tokens, v);
+        break;
+      case InputKind::kOutputs:
+        for (WorkloadClass& c : workload.classes) scale_lengths(c.output_tokens, v);
+        break;
+      case InputKind::kRoutingSigma: drawn.scenario.deployment.routing.sigma = v; break;
+    }
+  }
+  return drawn;
+}
+
+}  // namespace moeplan

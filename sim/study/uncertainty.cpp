@@ -1,0 +1,228 @@
+#include "study/uncertainty.hpp"
+
+#include <fmt/core.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.hpp"
+#include "study/simulation.hpp"
+#include "study/uncertain_inputs.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Metrics whose sensitivities are worth a chart.
+constexpr std::array kTornadoMetrics = {"ttft.p50", "ttft.p99", "tpot.p50", "tpot.p99", "e2e.p99", "throughput.output_tokens_per_s"};
+
+using Metrics = std::map<std::string, double>;
+
+struct Sample {
+  Metrics metrics;
+  bool met = false;
+};
+
+/// Times to first token, and what contains them, under the factor that the simulation does not know.
+void stretch_first_token(Result& result, double factor) {
+  if (!result.latency) return;
+  auto& latency = *result.latency;
+  LatencySummary& ttft = latency[static_cast<std::size_t>(LatencyMetric::kTtft)];
+  LatencySummary& e2e = latency[static_cast<std::size_t>(LatencyMetric::kE2e)];
+  const double longer = (factor - 1) * ttft.mean;
+  for (double LatencySummary::*value : {&LatencySummary::mean, &LatencySummary::p50, &LatencySummary::p90, &LatencySummary::p95, &LatencySummary::p99,
+                                        &LatencySummary::max}) {
+    ttft.*value *= factor;
+    e2e.*value = std::max(0.0, e2e.*value + longer);
+  }
+  const bool saturated = result.throughput && result.throughput->saturated;
+  for (ObjectiveResult& o : result.objectives) {
+    if (o.objective.kind != ObjectiveKind::kLatency || !o.value) continue;
+    if (o.objective.statistic.metric == LatencyMetric::kTtft) *o.value *= factor;
+    else if (o.objective.statistic.metric == LatencyMetric::kE2e) *o.value = std::max(0.0, *o.value + longer);
+    else continue;
+    o.met = *o.value <= o.objective.bound && !saturated;
+  }
+}
+
+Sample sample_of(const Result& result) {
+  Sample sample;
+  if (!result.latency) return sample;
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    const LatencySummary& l = (*result.latency)[static_cast<std::size_t>(metric)];
+    if (l.count == 0) continue;
+    const std::string name(to_string(metric));
+    for (const auto& [statistic, value] : {std::pair("mean", l.mean), std::pair("p50", l.p50), std::pair("p90", l.p90), std::pair("p95", l.p95),
+                                           std::pair("p99", l.p99), std::pair("max", l.max)}) {
+      sample.metrics[name + "." + statistic] = value;
+    }
+  }
+  sample.metrics["throughput.requests_per_s"] = result.throughput->requests_per_s;
+  sample.metrics["throughput.output_tokens_per_s"] = result.throughput->output_tokens_per_s;
+  sample.met = std::all_of(result.objectives.begin(), result.objectives.end(), [](const ObjectiveResult& o) { return o.met; });
+  return sample;
+}
+
+/// [sample][input]: every input's distribution cut into as many strata of equal probability as there are samples, each met once (McKay, Beckman
+/// and Conover 1979). An input's draws depend on its name and the seed alone.
+std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed) {
+  std::vector<std::vector<double>> design(samples, std::vector<double>(inputs.size()));
+  std::vector<std::size_t> strata(samples);
+  for (std::size_t j = 0; j < inputs.size(); ++j) {
+    RandomStream random(seed, "uncertainty/" + inputs[j].name);
+    std::iota(strata.begin(), strata.end(), std::size_t{0});
+    for (std::size_t i = samples; i > 1; --i) std::swap(strata[i - 1], strata[random.below(static_cast<std::uint32_t>(i))]);
+    for (std::size_t i = 0; i < samples; ++i) {
+      const double u = (static_cast<double>(strata[i]) + random.uniform()) / static_cast<double>(samples);
+      design[i][j] = inputs[j].at(std::clamp(u, 1e-9, 1 - 1e-9));
+    }
+  }
+  return design;
+}
+
+/// Linear interpolation between order statistics.
+double quantile(const std::vector<double>& sorted, double q) {
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+Interval interval_of(std::vector<double> values, double level) {
+  std::sort(values.begin(), values.end());
+  return {quantile(values, 0.5 * (1 - level)), quantile(values, 0.5 * (1 + level))};
+}
+
+/// Everything that the passes of one assessment share.
+class Assessment {
+ public:
+  Assessment(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options)
+      : scenario_(scenario), options_(options), shared_(options.shared != nullptr ? options.shared : &own_) {
+    const UncertaintySpec spec = scenario.uncertainty.value_or(UncertaintySpec{});
+    out_.samples = options.samples > 0 ? options.samples : spec.samples;
+    out_.level = options.level > 0 ? options.level : spec.level;
+    const Result nominal = run(scenario);
+    fits_ = nominal.latency.has_value();
+    inputs_ = uncertain_inputs(scenario, errors, deployment_errors(scenario.deployment, shared_->kernels, nominal.origin_share));
+  }
+
+  Uncertainty finish() {
+    list_inputs();
+    if (!fits_) {
+      out_.probability_met = 0;
+      out_.met.assign(static_cast<std::size_t>(out_.samples), false);
+      return std::move(out_);
+    }
+    total_ = static_cast<std::size_t>(out_.samples) + (options_.sensitivity ? 2 * inputs_.size() : 0);
+    sample();
+    if (options_.sensitivity) vary_each();
+    return std::move(out_);
+  }
+
+ private:
+  [[nodiscard]] Result run(const Scenario& scenario) const {
+    RunOptions options;
+    options.shared = shared_;
+    return run_scenario(scenario, options);
+  }
+
+  Sample simulate_at(const std::vector<double>& values, std::uint64_t seed) {
+    DrawnScenario drawn = draw_scenario(scenario_, inputs_, values);
+    drawn.scenario.seed = seed;
+    Result result = run(drawn.scenario);
+    stretch_first_token(result, drawn.first_token_factor);
+    if (options_.progress) options_.progress(static_cast<double>(++done_) / static_cast<double>(total_));
+    return sample_of(result);
+  }
+
+  void list_inputs() {
+    for (const InputDistribution& input : inputs_) {
+      out_.inputs.push_back({input.name, input.group, input.at(0.5 * (1 - out_.level)), input.at(0.5 * (1 + out_.level)), input.source});
+    }
+    out_.inputs.push_back({"arrivals and lengths drawn", "seed", static_cast<double>(scenario_.seed),
+                           static_cast<double>(scenario_.seed) + out_.samples - 1, "one seed per sample"});
+  }
+
+  void sample() {
+    const auto count = static_cast<std::size_t>(out_.samples);
+    const auto design = latin_hypercube(inputs_, count, scenario_.seed);
+    std::vector<Sample> samples(count);
+    tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { samples[i] = simulate_at(design[i], scenario_.seed + i); });
+    std::size_t met = 0;
+    for (const Sample& s : samples) {
+      out_.met.push_back(s.met);
+      met += s.met ? 1U : 0U;
+      for (const auto& [key, value] : s.metrics) out_.metrics[key].push_back(value);
+    }
+    out_.probability_met = static_cast<double>(met) / static_cast<double>(count);
+    for (const auto& [key, values] : out_.metrics) out_.intervals[key] = interval_of(values, out_.level);
+  }
+
+  void vary_each() {
+    std::vector<double> medians;
+    for (const InputDistribution& input : inputs_) medians.push_back(input.at(0.5));
+    std::vector<std::array<Sample, 2>> ends(inputs_.size());
+    tbb::parallel_for(std::size_t{0}, 2 * inputs_.size(), [&](std::size_t k) {
+      std::vector<double> values = medians;
+      values[k / 2] = inputs_[k / 2].at(0.5 * (1 + (k % 2 == 0 ? -out_.level : out_.level)));
+      ends[k / 2][k % 2] = simulate_at(values, scenario_.seed);
+    });
+    for (const std::string metric : kTornadoMetrics) {
+      std::vector<InputEffect> effects;
+      for (std::size_t i = 0; i < inputs_.size(); ++i) {
+        const auto low = ends[i][0].metrics.find(metric), high = ends[i][1].metrics.find(metric);
+        if (low == ends[i][0].metrics.end() || high == ends[i][1].metrics.end()) continue;
+        effects.push_back({inputs_[i].name, low->second, high->second});
+      }
+      std::stable_sort(effects.begin(), effects.end(), [](const InputEffect& a, const InputEffect& b) {
+        return std::abs(a.high_value - a.low_value) > std::abs(b.high_value - b.low_value);
+      });
+      if (!effects.empty()) out_.sensitivity[metric] = std::move(effects);
+    }
+  }
+
+  const Scenario& scenario_;
+  const UncertaintyOptions& options_;
+  StudyLibraries own_;
+  StudyLibraries* shared_;
+  std::vector<InputDistribution> inputs_;
+  bool fits_ = false;
+  std::size_t total_ = 1;
+  std::atomic<std::size_t> done_{0};
+  Uncertainty out_;
+};
+
+}  // namespace
+
+Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, const RunOptions& options, int samples) {
+  StudyLibraries own;
+  RunOptions run = options;
+  if (run.shared == nullptr) run.shared = &own;
+  run.progress = nullptr;
+  Result result = run_scenario(scenario, run);
+  if (!result.latency) return result;
+  UncertaintyOptions sampling;
+  sampling.samples = samples;
+  sampling.sensitivity = true;
+  sampling.jobs = options.jobs;
+  sampling.shared = run.shared;
+  sampling.progress = options.progress;
+  result.uncertainty = assess(scenario, errors, sampling);
+  result.intervals.clear();
+  for (const auto& [key, interval] : result.uncertainty->intervals) result.intervals[key] = {interval.low, interval.high};
+  result.intervals_level = result.uncertainty->level;
+  return result;
+}
+
+Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options) {
+  std::optional<tbb::global_control> limit;
+  if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
+  return Assessment(scenario, errors, options).finish();
+}
+
+}  // namespace moeplan

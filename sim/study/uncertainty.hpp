@@ -1,0 +1,68 @@
+// How sure a prediction is: what it rests on is drawn from its own error (kernel times, host time, the form of the model, the way of a request to
+// the engine) or from the ranges that the scenario states (load, lengths, routing), all of it at once by Latin hypercube sampling, each sample
+// with arrivals of its own; every sample is a simulation. The same scenario and options give the same numbers on any number of threads.
+//
+// Inputs are drawn by name: two scenarios (candidates of a plan, the same deployment with a replica more) meet the same draws of what they share.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace moeplan {
+
+struct ErrorModel;
+struct Scenario;
+struct StudyLibraries;
+
+struct UncertaintyOptions {
+  int samples = 0;            ///< simulations; 0: what the scenario states, else 32
+  double level = 0;           ///< of the intervals; 0: what the scenario states, else 0.8
+  bool sensitivity = false;   ///< also what each input alone does: two simulations per input
+  int jobs = 0;               ///< threads; 0 = all
+  StudyLibraries* shared = nullptr;            ///< to share kernel times and routing with other runs; null: own
+  std::function<void(double)> progress;        ///< share done; may come from any thread
+};
+
+/// Something that is not known exactly. `low` and `high` bound the middle `level` of its distribution, in the unit that `name` states.
+struct UncertainInput {
+  std::string name;    ///< "experts, kernel time factor"
+  std::string kind;    ///< calibration | workload | routing | seed
+  double low = 1, high = 1;
+  std::string source;  ///< where its width comes from
+};
+
+/// What one input alone does to one metric, all others at their medians.
+struct InputEffect {
+  std::string input;
+  double low_value = 0, high_value = 0;  ///< of the metric, at the input's low and high
+};
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+struct Uncertainty {
+  int samples = 0;
+  double level = 0.8;
+  /// Share of the samples in which the deployment fits and all objectives are met at once; 1 without objectives.
+  double probability_met = 1;
+  std::vector<bool> met;                                   ///< by sample
+  std::map<std::string, std::vector<double>> metrics;      ///< "ttft.p99" (seconds), "throughput.requests_per_s", ... in order of samples
+  std::map<std::string, Interval> intervals;               ///< the middle `level` of `metrics`
+  std::vector<UncertainInput> inputs;
+  std::map<std::string, std::vector<InputEffect>> sensitivity;  ///< by metric, largest effect first; empty unless asked for
+};
+
+/// Samples `scenario`. A deployment that does not fit has no metrics and probability 0. Throws InputError for a stated range that its
+/// workload or routing cannot take (lengths of a trace, the sigma of a popularity that has none), naming what it can. Goodput is judged without the
+/// error of the first token itself.
+Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options);
+
+/// `uncertainty` of a result: samples, method, level, probability_met, inputs, sensitivity.
+std::string uncertainty_json(const Uncertainty& uncertainty);
+/// Lines for the text summary: intervals of the main metrics, the probability, the three largest effects.
+std::string uncertainty_text(const Uncertainty& uncertainty);
+
+}  // namespace moeplan
