@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build ccache
   libboost-dev libboost-graph-dev libboost-program-options-dev
   nlohmann-json3-dev libvalijson-dev libfmt-dev libtbb-dev libeigen3-dev librandom123-dev libmd-dev
-  doctest-dev libbenchmark-dev
+  doctest-dev libbenchmark-dev libdnnl-dev
 )
 # Another Node.js than Debian's brings its own npm.
 { command -v node && command -v npm; } >/dev/null || packages+=(nodejs npm)

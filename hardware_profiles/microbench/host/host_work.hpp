@@ -1,0 +1,29 @@
+// One class per measured operation of the host; all take their operands from the arena in turn.
+#pragma once
+
+#include "host/attention.hpp"
+#include "host/buffer.hpp"
+#include "host/experts.hpp"
+#include "suite/backend.hpp"
+
+namespace moeplan::bench {
+
+/// Random bytes that operands are cut from: take() walks through them, so that by the time a place comes again the caches have forgotten it.
+class Arena {
+ public:
+  Arena(std::size_t bytes, std::uint64_t seed);
+  /// Aligned to 4 KiB. Throws Unsupported when larger than the arena.
+  std::byte* take(std::size_t bytes);
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+
+ private:
+  Buffer buffer_;
+  std::size_t next_ = 0;
+};
+
+HostFormat host_format(const std::string& name);
+std::unique_ptr<Work> make_host_work(const Case& c, Arena& arena, std::uint64_t seed);
+/// The result of the same kernels on given operands.
+std::vector<float> compute_on_host(const Problem& problem);
+
+}  // namespace moeplan::bench
