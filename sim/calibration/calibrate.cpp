@@ -39,11 +39,13 @@ void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevi
 CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu) {
   CostProfile profile;
   profile.gpu = gpu.id;
+  KernelDevice device = make_kernel_device(gpu);
   if (const std::filesystem::path provenance = measured / "provenance.json"; std::filesystem::exists(provenance)) {
     const JsonDocument document = load_json(provenance);
     profile.in_engine = JsonReader(document).boolean("in_engine", false);
+    // Operands that rotated over more memory than the caches hold were cold in every row: there is no warm share to fit.
+    if (JsonReader(document).boolean("cold_operands", false)) device.l2_bytes = 0;
   }
-  const KernelDevice device = make_kernel_device(gpu);
   std::vector<std::function<void()>> jobs;
   MeasuredTables tables;
   std::apply([&](auto&... sets) { (read_into(sets, measured), ...); }, tables);

@@ -116,7 +116,7 @@ GpuSpec read_gpu(const JsonReader& json) {
   const JsonReader dense = json.at("dense");
   gpu.dense = {optional_peak(dense, "fp32"), optional_peak(dense, "tf32"), optional_peak(dense, "bf16"), optional_peak(dense, "fp16"),
                optional_peak(dense, "fp8"),  optional_peak(dense, "int8"), optional_peak(dense, "fp4")};
-  if (!gpu.dense.bf16 && !gpu.dense.fp16) dense.fail("found neither bf16 nor fp16, accepted: at least one of them");
+  if (!gpu.dense.bf16 && !gpu.dense.fp16 && !gpu.dense.fp32) dense.fail("found none of bf16, fp16 and fp32, accepted: at least one of them");
   gpu.scale_up_type = json.string("scale_up_type", "");
   gpu.scale_up_bandwidth = sane_bandwidth(json, "scale_up_bandwidth");
   gpu.pcie_bandwidth = optional_bandwidth(json, "pcie_bandwidth");

@@ -54,6 +54,19 @@ GpuSpec load_gpu_by_id(Context& context, const std::string& id, const std::strin
   return load_gpu(file, context.data.schema("gpu"));
 }
 
+/// The GPU of the node just loaded: for a node named by its path the gpu.json beside it, as moeplan-microbench leaves the two; else the catalogue's.
+GpuSpec load_gpu_of_node(Context& context, const std::string& id, const JsonReader& node) {
+  if (node.value().is_string()) {
+    const fs::path beside = context.scenario.files.back().parent_path() / "gpu.json";
+    std::error_code ignored;
+    if (fs::is_regular_file(beside, ignored)) {
+      context.scenario.files.push_back(beside);
+      return load_gpu(beside, context.data.schema("gpu"));
+    }
+  }
+  return load_gpu_by_id(context, id, node.where());
+}
+
 NodeSpec load_node_by_id(Context& context, const std::string& id, const std::string& where) {
   const fs::path file = find_catalogue_file(context.data.nodes(), id, "node", context.folder, where);
   context.scenario.files.push_back(file);
@@ -70,7 +83,7 @@ ClusterSpec resolve_cluster(Context& context, const JsonReader& reader) {
     cluster.node = load_entry(
         context, reader, "node", "node", context.data.nodes(), schema, [&](const fs::path& file) { return load_node(file, schema); },
         [](const JsonReader& entry) { return read_node(entry); });
-    if (!reader.has("gpu")) cluster.gpu = load_gpu_by_id(context, cluster.node.gpu, reader.at("node").where());
+    if (!reader.has("gpu")) cluster.gpu = load_gpu_of_node(context, cluster.node.gpu, reader.at("node"));
   } else {
     cluster.node = load_node_by_id(context, cluster.gpu.default_node, reader.at("gpu").where());
   }

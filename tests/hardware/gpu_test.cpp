@@ -90,7 +90,7 @@ TEST_CASE("a GPU file with a wrong figure is refused by place and reason") {
   CHECK(mentions(gpu_refusal("\"96 GB\"", "\"101 GiB\""), "/usable_memory"));
   CHECK(mentions(gpu_refusal("\"96 GB\"", "\"960 GB\""), "/usable_memory"));
   CHECK(mentions(gpu_refusal("\"1 PFLOPS\"", "\"1 FLOPS\""), "/dense/bf16"));
-  CHECK(mentions(gpu_refusal("\"bf16\": \"1 PFLOPS\", ", ""), "neither bf16 nor fp16"));
+  CHECK(mentions(gpu_refusal("\"bf16\": \"1 PFLOPS\", ", ""), "none of bf16, fp16 and fp32"));
   CHECK(mentions(gpu_refusal("\"vendor\"", "\"vendro\""), "vend"));
 }
 

@@ -270,19 +270,16 @@ std::vector<int> assign_experts(std::int64_t tokens, int top_k, int experts, boo
     return chosen;
   }
   RandomStream random(seed, "microbench/experts", static_cast<std::uint64_t>(tokens * 4096 + experts));
-  std::vector<double> popularity(static_cast<std::size_t>(experts));
-  for (double& p : popularity) p = std::exp(random.normal());
+  std::vector<double> up_to(static_cast<std::size_t>(experts));
+  double sum = 0;
+  for (double& x : up_to) x = sum += std::exp(random.normal());
   for (std::int64_t token = 0; token < tokens; ++token) {
-    std::vector<double> left = popularity;
-    for (int k = 0; k < top_k; ++k) {
-      double sum = 0;
-      for (const double p : left) sum += p;
-      double at = random.uniform() * sum;
-      std::size_t expert = 0;
-      while (expert + 1 < left.size() && (at >= left[expert] || left[expert] == 0)) at -= left[expert++];
-      while (left[expert] == 0 && expert > 0) --expert;  // rounding may run past the last expert that is left
-      left[expert] = 0;
-      chosen.push_back((static_cast<int>(expert) + round) % experts);
+    const auto first = static_cast<std::ptrdiff_t>(chosen.size());
+    // An expert that the token has already is drawn again: the same as drawing among those left.
+    while (static_cast<std::ptrdiff_t>(chosen.size()) < first + top_k) {
+      const auto at = std::upper_bound(up_to.begin(), up_to.end() - 1, random.uniform() * sum) - up_to.begin();
+      const int expert = (static_cast<int>(at) + round) % experts;
+      if (std::find(chosen.begin() + first, chosen.end(), expert) == chosen.end()) chosen.push_back(expert);
     }
   }
   return chosen;

@@ -1,0 +1,61 @@
+#include "reference_engine/row_math.hpp"
+
+#include <cmath>
+#include <cstddef>
+
+#include "host/vector_math.hpp"
+#include "suite/numerics.hpp"
+
+namespace moeplan::reference {
+
+using bench::Floats;
+using bench::kLanes;
+using bench::load;
+using bench::store;
+
+MOEPLAN_CLONES void rms_norm_rows(int rows, int width, const std::uint16_t* x, std::uint16_t* out) {
+  for (std::ptrdiff_t r = 0; r < rows; ++r) {
+    const std::uint16_t* row = x + r * width;
+    Floats sum = {};
+    for (int i = 0; i < width; i += kLanes) {
+      Floats v;
+      load(row + i, v);
+      sum += v * v;
+    }
+    const float scale = 1 / std::sqrt(bench::sum_of(sum) / static_cast<float>(width) + 1e-5F);
+    for (int i = 0; i < width; i += kLanes) {
+      Floats v;
+      load(row + i, v);
+      v *= scale;
+      store(out + r * width + i, v);
+    }
+  }
+}
+
+MOEPLAN_CLONES void add_rows(int rows, int width, const std::uint16_t* from, std::uint16_t* to) {
+  for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{rows} * width; i += kLanes) {
+    Floats a, b;
+    load(from + i, a);
+    load(to + i, b);
+    a += b;
+    store(to + i, a);
+  }
+}
+
+void rotate_head(std::uint16_t* head, int half, const float* cosines, const float* sines) {
+  for (int i = 0; i < half; ++i) {
+    const float a = bench::from_bf16(head[i]), b = bench::from_bf16(head[i + half]);
+    head[i] = bench::to_bf16(a * cosines[i] - b * sines[i]);
+    head[i + half] = bench::to_bf16(a * sines[i] + b * cosines[i]);
+  }
+}
+
+std::int32_t largest(const std::uint16_t* values, int count) {
+  std::int32_t best = 0;
+  for (std::int32_t i = 1; i < count; ++i) {
+    if (bench::from_bf16(values[i]) > bench::from_bf16(values[best])) best = i;
+  }
+  return best;
+}
+
+}  // namespace moeplan::reference
