@@ -17,6 +17,7 @@ int run_simulate(const Arguments& arguments) {
       "json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)")(
       "requests", po::value<std::string>()->value_name("FILE.csv"), "write one line per finished request")(
       "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
+      "load-curve", "throughput and latency against offered load, with saturation and knee; --html has it always")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
       "uncertainty", po::value<std::int64_t>()->value_name("N"), "intervals from N samples of the prediction's errors and of the scenario's ranges")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads for replications and samples; 0 = all");
@@ -45,6 +46,7 @@ int run_simulate(const Arguments& arguments) {
     return run_with_uncertainty(scenario, load_error_model(data.error_model()), run_options, samples);
   }();
 
+  if ((parsed.has("load-curve") || page.wanted()) && result.memory.plan.fits) result.load_curve = load_curve(scenario, Deployment(scenario.deployment));
   result.anchors = std::move(anchors);
   if (json.wanted() || page.wanted()) {
     const std::string text = result_json(scenario, result, data);

@@ -203,6 +203,9 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
   if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
   if (scenario.uncertainty) out["uncertainty"] = uncertainty_json(*scenario.uncertainty);
+  if (scenario.quality) {
+    out["quality"] = {{"score", scenario.quality->score}, {"benchmark", scenario.quality->benchmark}, {"source", scenario.quality->source}};
+  }
   out["seed"] = scenario.seed;
   return out;
 }

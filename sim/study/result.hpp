@@ -15,6 +15,7 @@
 #include "study/anchors.hpp"
 #include "study/cost_summary.hpp"
 #include "study/deployment.hpp"
+#include "study/load_curve.hpp"
 #include "study/objective.hpp"
 #include "study/scenario.hpp"
 #include "study/uncertainty.hpp"
@@ -67,6 +68,7 @@ struct Result {
   std::optional<CostSummary> cost;
   std::map<std::string, std::array<double, 2>> intervals;  ///< "ttft.p99" -> low, high, over replications or over samples of what is uncertain
   double intervals_level = 0.95;
+  std::optional<LoadCurve> load_curve;  ///< where it was asked for
   std::array<double, kOrigins> origin_share{};             ///< of the GPU's step time
   double mean_batch = 0, utilisation = 0, kv_utilisation = 0, duration_s = 0;
   int replications = 1;

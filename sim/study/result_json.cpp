@@ -5,6 +5,7 @@
 
 #include "base/hash.hpp"
 #include "study/checklist.hpp"
+#include "study/load_curve_report.hpp"
 #include "study/resolved_scenario.hpp"
 #include "study/result.hpp"
 
@@ -207,6 +208,10 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
                         {"simulated_s", result.duration_s}};
   out["objectives"] = objectives_json(result);
   out["cost"] = cost_json(result);
+  if (result.load_curve) {
+    out["load_curve"] = load_points_json(*result.load_curve);
+    out["knee"] = knee_json(*result.load_curve);
+  }
   out["intervals"] = json::object();
   for (const auto& [key, bounds] : result.intervals) out["intervals"][key] = {{"low", bounds[0]}, {"high", bounds[1]}, {"level", result.intervals_level}};
   if (result.uncertainty) out["uncertainty"] = json::parse(uncertainty_json(*result.uncertainty));

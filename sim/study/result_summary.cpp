@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "study/load_curve_report.hpp"
 #include "study/result.hpp"
 
 namespace moeplan {
@@ -202,6 +203,7 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   }
   if (!result.objectives.empty()) text += "\n" + objective_text(result);
   if (result.uncertainty) text += "\n" + uncertainty_text(*result.uncertainty);
+  if (result.load_curve) text += "\n" + load_curve_text(*result.load_curve);
   if (result.cost) text += "\n" + cost_text(*result.cost);
   text += warnings_text(result);
   return text;

@@ -229,6 +229,13 @@ void resolve_routing(const JsonReader& root, const fs::path& folder, Scenario& s
   }
 }
 
+std::optional<Quality> parse_quality(const JsonReader& root) {
+  if (!root.has("quality")) return std::nullopt;
+  const JsonReader reader = root.at("quality");
+  if (!reader.value().is_object()) return Quality{root.number("quality"), "", "scenario"};
+  return Quality{reader.number("score"), reader.string("benchmark", ""), reader.string("source", "scenario")};
+}
+
 }  // namespace
 
 EngineUse engine_use(const DeploymentConfig& deployment) {
@@ -272,6 +279,7 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
   resolve_scenario_workload(root, folder, data, scenario);
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
+  scenario.quality = parse_quality(root);
   if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());
   if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));

@@ -40,6 +40,12 @@ struct DeploymentConfig {
   std::filesystem::path cost_profile;  ///< fitted profile; empty: datasheet peaks and generic fractions
 };
 
+/// How good the model's answers are, as the user states it: moeplan never does.
+struct Quality {
+  double score = 0;  ///< more is better, > 0
+  std::string benchmark, source;
+};
+
 struct Scenario {
   std::string name;
   std::string file;  ///< as given
@@ -50,6 +56,7 @@ struct Scenario {
   std::vector<Objective> objectives;
   CostSpec cost;
   std::optional<UncertaintySpec> uncertainty;  ///< ranges of what is to come; present: results get intervals
+  std::optional<Quality> quality;
   std::uint64_t seed = 1;
   std::vector<std::string> warnings;           ///< what was accepted but should be known
   std::vector<std::filesystem::path> files;    ///< every file it rests on (its own first), for the provenance

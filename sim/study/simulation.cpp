@@ -295,7 +295,10 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
   }
   std::optional<StudyLibraries> own;
   StudyLibraries& shared = options.shared != nullptr ? *options.shared : own.emplace();
-  const Deployment deployment(scenario.deployment, shared, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated);
+  return run_on(scenario, Deployment(scenario.deployment, shared, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated), options);
+}
+
+Result run_on(const Scenario& scenario, const Deployment& deployment, const RunOptions& options) {
   if (options.replications == 1) return run_once(scenario, deployment, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));

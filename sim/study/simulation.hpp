@@ -21,6 +21,9 @@ struct RunOptions {
 /// threads.
 Result run_scenario(const Scenario& scenario, const RunOptions& options);
 
+/// The same on a deployment that was built for `scenario.deployment`, which several runs may share. REQUIRES: it fits.
+Result run_on(const Scenario& scenario, const Deployment& deployment, const RunOptions& options);
+
 /// Runs the scenario and, beside it, samples of what is uncertain (uncertainty.hpp): the result with their intervals. `samples` 0: as many as the
 /// scenario states.
 Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, const RunOptions& options, int samples);

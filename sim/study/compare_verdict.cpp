@@ -1,0 +1,135 @@
+#include "study/compare_verdict.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace moeplan {
+
+namespace {
+
+using Rows = std::vector<ComparedRow>;
+
+/// Scenarios that carry the load within the objectives, cheapest first.
+std::vector<std::size_t> by_cost(const Rows& rows) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].usd_per_million_needed) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return *rows[a].usd_per_million_needed != *rows[b].usd_per_million_needed ? *rows[a].usd_per_million_needed < *rows[b].usd_per_million_needed : a < b;
+  });
+  return order;
+}
+
+template <class Value>
+std::optional<std::size_t> least(const Rows& rows, Value value) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (value(rows[i]) && (!best || *value(rows[i]) < *value(rows[*best]))) best = i;
+  }
+  return best;
+}
+
+std::string deployments(const ComparedRow& row) {
+  const int needed = row.deployments_needed.value_or(1);
+  const int gpus = needed * row.gpus;
+  return fmt::format("{} {}{}", gpus, row.gpu, needed > 1 ? fmt::format(" in {} deployments", needed) : "");
+}
+
+std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order) {
+  const ComparedRow& best = c.rows[order[0]];
+  std::string text = fmt::format("{} is the cheapest that carries {} within its objectives: {}, {:.2f} USD/h, {:.2f} USD per million output tokens", best.name,
+                                 c.load_per_s ? fmt::format("{:.3g} requests/s", *c.load_per_s) : "its load", deployments(best), *best.usd_per_hour_needed,
+                                 *best.usd_per_million_needed);
+  for (std::size_t k = 1; k < order.size(); ++k) {
+    const ComparedRow& other = c.rows[order[k]];
+    const double times = *other.usd_per_million_needed / *best.usd_per_million_needed;
+    const std::string how = times < 1.005 ? "the same" : times < 1.95 ? fmt::format("{:.0f} % more", (times - 1) * 100) : fmt::format("{:.1f} times as much", times);
+    text += fmt::format("{} {} costs {} ({})", k == 1 ? ";" : ",", other.name, how, deployments(other));
+  }
+  return text + ". ";
+}
+
+std::string why_out(const ComparedRow& row) {
+  if (!row.fits) return "does not fit";
+  if (!row.usd_per_hour) return "no price is known";
+  std::string text = "misses the objectives at any load";
+  for (const std::string& missed : row.missed) text += ", " + missed;
+  return text;
+}
+
+/// A dense and a sparse model: what the sparse one trades.
+std::string sparse_text(const Rows& rows, std::size_t dense, std::size_t sparse) {
+  const ComparedRow& d = rows[dense];
+  const ComparedRow& s = rows[sparse];
+  const double memory = s.weights_bytes / d.weights_bytes;
+  std::string text = fmt::format("Against dense {}, {} takes {:.2g} times the VRAM for weights", d.name, s.name, memory);
+  if (s.flops_per_token && d.flops_per_token) text += fmt::format(" and {:.2g} times the arithmetic per token", *s.flops_per_token / *d.flops_per_token);
+  if (s.batch1_tpot_s && d.batch1_tpot_s) text += fmt::format("; alone it gives a token every {:.1f} ms against {:.1f} ms", *s.batch1_tpot_s * 1e3, *d.batch1_tpot_s * 1e3);
+  return text + ". ";
+}
+
+void add_crossing_flips(const Comparison& c, std::size_t best, std::vector<std::string>& flips) {
+  for (const Crossing& crossing : c.crossings) {
+    if (crossing.a == best || crossing.b == best) flips.push_back(crossing.text);
+  }
+}
+
+/// What the runner-up's GPU-hour would have to cost, and what a relaxed objective would let in.
+void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, std::vector<std::string>& flips) {
+  if (order.empty()) return;
+  const ComparedRow& best = c.rows[order[0]];
+  if (order.size() > 1) {
+    const ComparedRow& next = c.rows[order[1]];
+    const double gpus = *next.deployments_needed * next.gpus;
+    flips.push_back(fmt::format("{} becomes the cheapest when its GPU-hour costs less than {:.2f} USD (now {:.2f}), the others' prices staying", next.name,
+                                *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
+  }
+  for (const ComparedRow& row : c.rows) {
+    if (row.usd_per_million_needed || !row.usd_per_million_output_tokens || row.missed.empty() || row.saturated) continue;
+    if (*row.usd_per_million_output_tokens >= *best.usd_per_million_needed) continue;
+    std::string missed;
+    for (const std::string& m : row.missed) missed += (missed.empty() ? "" : ", ") + m;
+    flips.push_back(fmt::format("{} would cost {:.2f} USD per million output tokens if objectives were relaxed: {}", row.name, *row.usd_per_million_output_tokens, missed));
+  }
+}
+
+void add_volume_flip(const Comparison& c, std::size_t best, std::vector<std::string>& flips) {
+  const auto full = least(c.rows, [](const ComparedRow& r) { return r.usd_per_million_at_capacity; });
+  if (!full || *full == best || !c.rows[best].usd_per_million_at_capacity) return;
+  flips.push_back(fmt::format("at large volume, with deployments filled to their capacity, {} is the cheapest: {:.2f} USD per million output tokens against {:.2f}",
+                              c.rows[*full].name, *c.rows[*full].usd_per_million_at_capacity, *c.rows[best].usd_per_million_at_capacity));
+}
+
+}  // namespace
+
+void write_verdict(Comparison& c) {
+  const Rows& rows = c.rows;
+  std::string text;
+  if (!c.same_workload) text += "The workloads are not the same: figures at load answer different questions. ";
+  const std::vector<std::size_t> order = by_cost(rows);
+  if (!order.empty()) text += cost_text(c, order);
+  for (const ComparedRow& row : rows) {
+    if (!row.usd_per_million_needed) text += fmt::format("{} is out: {}. ", row.name, why_out(row));
+  }
+  const auto fastest = least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
+  if (fastest) text += fmt::format("The shortest median time per output token at load has {} ({:.1f} ms). ", rows[*fastest].name, *rows[*fastest].tpot_p50_s * 1e3);
+  const auto frugal = least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
+  if (frugal) text += fmt::format("The least energy per output token takes {} ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
+  const auto worth = least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
+  if (worth) text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ", rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
+  const auto dense = std::find_if(rows.begin(), rows.end(), [](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0; });
+  for (std::size_t i = 0; dense != rows.end() && i < rows.size(); ++i) {
+    if (rows[i].moe && rows[i].weights_bytes > 0) text += sparse_text(rows, static_cast<std::size_t>(dense - rows.begin()), i);
+  }
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  c.verdict = text;
+  if (order.empty()) return;
+  add_cost_flips(c, order, c.flips);
+  add_volume_flip(c, order[0], c.flips);
+  add_crossing_flips(c, order[0], c.flips);
+}
+
+}  // namespace moeplan

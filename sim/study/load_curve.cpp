@@ -1,0 +1,161 @@
+#include "study/load_curve.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "study/deployment.hpp"
+#include "study/simulation.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Shares of the saturation throughput at which the load is offered.
+constexpr std::array kShares = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1};
+constexpr std::uint64_t kMeanOver = 1000;
+constexpr double kFewestRequests = 800;
+constexpr double kMostRequests = 60'000;
+
+double trace_rate(const ArrivalConfig& arrivals) {
+  const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
+  return span > 0 ? static_cast<double>(arrivals.trace->rows - 1) / span : 0.0;
+}
+
+/// Requests that the deployment can hold: batch slots, or KV cache at mean final lengths where that is less.
+double most_in_flight(const Scenario& scenario, const Deployment& deployment, const MeanLengths& lengths) {
+  const DeploymentConfig& d = scenario.deployment;
+  const double slots = static_cast<double>(d.scheduler.max_batch_requests) * d.layout.attention_data;
+  const double held = static_cast<double>(deployment.memory().plan.kv_capacity_tokens) / (lengths.prompt_tokens + lengths.output_tokens / 2);
+  return scenario.replicas * std::clamp(held, 1.0, slots);
+}
+
+/// Latencies and throughput alone: no request log, one run.
+Result run_at(const Scenario& scenario, const Deployment& deployment, WorkloadConfig workload) {
+  Scenario run = scenario;
+  run.workload = std::move(workload);
+  return run_on(run, deployment, {});
+}
+
+std::uint64_t requests_for(double in_flight) {
+  return static_cast<std::uint64_t>(std::clamp(5 * in_flight, kFewestRequests, kMostRequests));
+}
+
+Result run_saturated(const Scenario& scenario, const Deployment& deployment, double in_flight) {
+  WorkloadConfig workload = at_rate(scenario.workload, 1, 0, 0);
+  workload.arrivals = {};
+  workload.arrivals.process = ArrivalProcess::kClosed;
+  workload.arrivals.concurrency = static_cast<std::int32_t>(std::ceil(1.1 * in_flight));
+  workload.requests = requests_for(in_flight);
+  workload.warmup_requests = std::min(workload.requests - 1, static_cast<std::uint64_t>(1.5 * in_flight));
+  read_lengths_from(scenario.workload.arrivals.file, workload);
+  return run_at(scenario, deployment, std::move(workload));
+}
+
+/// `saturation`: requests per second; `in_flight`: requests held when saturated.
+LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, double rate, double saturation, double in_flight) {
+  const double held = std::min(1.0, rate / saturation) * in_flight;
+  const std::uint64_t measured = requests_for(held);
+  const auto warmup = static_cast<std::uint64_t>(std::max(100.0, 2 * held));
+  const Result result = run_at(scenario, deployment, at_rate(scenario.workload, rate, measured + warmup, warmup));
+  const auto latency = [&](LatencyMetric metric) -> const LatencySummary& { return (*result.latency)[static_cast<std::size_t>(metric)]; };
+  LoadPoint point;
+  point.offered_per_s = rate;
+  point.requests_per_s = result.throughput->requests_per_s;
+  point.output_tokens_per_s = result.throughput->output_tokens_per_s;
+  point.total_tokens_per_s = result.throughput->total_tokens_per_s;
+  point.ttft_p50_s = latency(LatencyMetric::kTtft).p50;
+  point.ttft_p99_s = latency(LatencyMetric::kTtft).p99;
+  if (latency(LatencyMetric::kTpot).count > 0) {
+    point.tpot_p50_s = latency(LatencyMetric::kTpot).p50;
+    point.tpot_p99_s = latency(LatencyMetric::kTpot).p99;
+  }
+  point.e2e_mean_s = latency(LatencyMetric::kE2e).mean;
+  point.busy = result.utilisation;
+  // A short run far beyond saturation may end before its queue gives it away.
+  point.saturated = result.throughput->saturated || rate >= saturation;
+  point.within_objectives = !point.saturated && std::all_of(result.objectives.begin(), result.objectives.end(), [](const ObjectiveResult& o) {
+    return o.objective.kind != ObjectiveKind::kLatency || o.met;
+  });
+  return point;
+}
+
+/// Between the last point within the objectives before the first outside, and that one, by bisection.
+template <class Run>
+double find_capacity(const std::vector<LoadPoint>& points, double saturation, Run run) {
+  const auto first_bad = std::find_if(points.begin(), points.end(), [](const LoadPoint& p) { return !p.within_objectives; });
+  if (first_bad == points.begin()) return 0;
+  double low = std::prev(first_bad)->offered_per_s;
+  if (first_bad == points.end()) return low;
+  double high = first_bad->offered_per_s;
+  while (high - low > 0.02 * saturation) {
+    const double middle = (low + high) / 2;
+    (run(middle).within_objectives ? low : high) = middle;
+  }
+  return low;
+}
+
+}  // namespace
+
+void read_lengths_from(const std::filesystem::path& trace, WorkloadConfig& workload) {
+  for (WorkloadClass& c : workload.classes) {
+    for (LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens}) {
+      if (lengths->kind == LengthKind::kTrace && lengths->file.empty()) lengths->file = trace;
+    }
+  }
+}
+
+WorkloadConfig at_rate(const WorkloadConfig& workload, double rate, std::uint64_t requests, std::uint64_t warmup) {
+  WorkloadConfig out = workload;
+  ArrivalConfig& arrivals = out.arrivals;
+  arrivals.hourly_factors.clear();
+  const double recorded = arrivals.process == ArrivalProcess::kTrace ? trace_rate(arrivals) : 0.0;
+  if (recorded > 0) {
+    arrivals.speedup = rate / recorded;
+    arrivals.repeat = true;
+  } else {
+    if (arrivals.process == ArrivalProcess::kTrace) read_lengths_from(arrivals.file, out);
+    if (arrivals.process != ArrivalProcess::kGamma) arrivals.process = ArrivalProcess::kPoisson;
+    arrivals.rate = rate;
+  }
+  out.requests = requests;
+  out.warmup_requests = warmup;
+  return out;
+}
+
+MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
+  const auto source = make_request_source(at_rate(workload, 1, kMeanOver, 0), seed);
+  MeanLengths mean;
+  double count = 0;
+  while (const auto request = source->next()) {
+    mean.prompt_tokens += request->prompt_tokens;
+    mean.output_tokens += request->output_tokens;
+    count += 1;
+  }
+  mean.prompt_tokens /= count;
+  mean.output_tokens /= count;
+  return mean;
+}
+
+LoadCurve load_curve(const Scenario& scenario, const Deployment& deployment) {
+  LoadCurve curve;
+  curve.has_objectives = std::any_of(scenario.objectives.begin(), scenario.objectives.end(), [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
+  const double in_flight = most_in_flight(scenario, deployment, mean_lengths(scenario.workload, scenario.seed));
+  const Result full = run_saturated(scenario, deployment, in_flight);
+  curve.saturation_requests_per_s = full.throughput->requests_per_s;
+  curve.saturation_output_tokens_per_s = full.throughput->output_tokens_per_s;
+  if (!(curve.saturation_requests_per_s > 0)) return curve;
+  const auto run = [&](double rate) { return run_point(scenario, deployment, rate, curve.saturation_requests_per_s, in_flight); };
+  curve.points.resize(kShares.size());
+  tbb::parallel_for(std::size_t{0}, kShares.size(), [&](std::size_t i) { curve.points[i] = run(kShares[i] * curve.saturation_requests_per_s); });
+  const auto power = [](const LoadPoint& p) { return p.saturated || !(p.e2e_mean_s > 0) ? 0.0 : p.requests_per_s / p.e2e_mean_s; };
+  curve.knee_per_s =
+      std::max_element(curve.points.begin(), curve.points.end(), [&](const LoadPoint& a, const LoadPoint& b) { return power(a) < power(b); })->offered_per_s;
+  curve.capacity_per_s = find_capacity(curve.points, curve.saturation_requests_per_s, run);
+  return curve;
+}
+
+}  // namespace moeplan
