@@ -115,9 +115,9 @@ void write_verdict(Comparison& c) {
     if (!row.usd_per_million_needed) text += fmt::format("{} is out: {}. ", row.name, why_out(row));
   }
   const auto fastest = least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
-  if (fastest) text += fmt::format("The shortest median time per output token at load has {} ({:.1f} ms). ", rows[*fastest].name, *rows[*fastest].tpot_p50_s * 1e3);
+  if (fastest) text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name, *rows[*fastest].tpot_p50_s * 1e3);
   const auto frugal = least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
-  if (frugal) text += fmt::format("The least energy per output token takes {} ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
+  if (frugal) text += fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
   const auto worth = least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
   if (worth) text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ", rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
   const auto dense = std::find_if(rows.begin(), rows.end(), [](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0; });

@@ -12,7 +12,7 @@ using nlohmann::json;
 
 namespace {
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-const std::vector<std::string> kCommands = {"simulate", "memory", "validate", "calibrate", "catalog"};
+const std::vector<std::string> kCommands = {"simulate", "memory", "compare", "validate", "calibrate", "catalog"};
 }  // namespace
 
 TEST_CASE("help lists every command, and every command explains itself") {
