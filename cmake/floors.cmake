@@ -3,7 +3,7 @@
 
 add_library(moeplan_flags INTERFACE)
 # -Wno-restrict: g++ 12 warns falsely about "text" + std::string (GCC bug 105651).
-target_compile_options(moeplan_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-restrict)
+target_compile_options(moeplan_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-Wno-restrict>)
 target_include_directories(moeplan_flags INTERFACE ${CMAKE_SOURCE_DIR}/sim)
 if(MOEPLAN_DEV)
   target_compile_options(moeplan_flags INTERFACE -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)

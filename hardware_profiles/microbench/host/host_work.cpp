@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -228,10 +229,10 @@ Arena::Arena(std::size_t bytes, std::uint64_t seed) : buffer_(bytes) { fill_rand
 
 std::byte* Arena::take(std::size_t bytes) {
   if (bytes > buffer_.size()) throw Unsupported("operands larger than the memory set aside");
-  if (next_ + bytes > buffer_.size()) next_ = 0;
-  std::byte* place = buffer_.data() + next_;
-  next_ += (bytes + kPage - 1) / kPage * kPage;
-  return place;
+  // Multiples of the golden ratio: places far apart from call to call, and long until one comes again.
+  const double turn = static_cast<double>(taken_++) * 0.6180339887498949;
+  const auto room = static_cast<double>(buffer_.size() - bytes);
+  return buffer_.data() + static_cast<std::size_t>((turn - std::floor(turn)) * room) / kPage * kPage;
 }
 
 HostFormat host_format(const std::string& name) {

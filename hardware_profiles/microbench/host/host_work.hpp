@@ -8,7 +8,8 @@
 
 namespace moeplan::bench {
 
-/// Random bytes that operands are cut from: take() walks through them, so that by the time a place comes again the caches have forgotten it.
+/// Random bytes that operands are cut from, at scattered places: as a server's weights are, and so that the caches have forgotten a place by the
+/// time it comes again.
 class Arena {
  public:
   Arena(std::size_t bytes, std::uint64_t seed);
@@ -18,7 +19,7 @@ class Arena {
 
  private:
   Buffer buffer_;
-  std::size_t next_ = 0;
+  std::uint64_t taken_ = 0;
 };
 
 HostFormat host_format(const std::string& name);

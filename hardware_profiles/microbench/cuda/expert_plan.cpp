@@ -1,0 +1,121 @@
+#include "cuda/expert_plan.hpp"
+
+#include <algorithm>
+
+#include "cuda/kernels.hpp"
+
+namespace moeplan::bench {
+namespace {
+
+/// Rows of an expert are padded to this where formats ask for multiples of 16.
+int padding(DeviceFormat format) { return format == DeviceFormat::kBf16 ? 1 : 16; }
+std::size_t size_of(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+}  // namespace
+
+/// One of the two products of all touched experts: n outputs of k inputs each.
+struct ExpertPlan::Group {
+  std::int64_t n, k;
+  std::vector<std::unique_ptr<GemmPlan>> plans;  // fp8: one batched, or one per expert
+  // bf16: arrays by group, one product each; addresses are on the device and written by a kernel for each call's weights
+  std::vector<int> m, width, depth, ones;
+  std::vector<cublasOperation_t> transposed, plain;
+  std::vector<float> alpha, beta;
+  DeviceBuffer addresses;  // weights, inputs, outputs: three arrays
+};
+
+ExpertPlan::ExpertPlan(Libraries& libraries, const ExpertSizes& sizes, DeviceFormat format, const std::vector<int>& chosen)
+    : libraries_(libraries), sizes_(sizes), format_(format) {
+  if (format == DeviceFormat::kNvfp4) throw Unsupported("experts in fp4: their block scales would have to be written by kernels that are not built");
+  std::vector<int> load(size_of(sizes.experts), 0);
+  for (const int e : chosen) ++load[size_of(e)];
+  for (int e = 0; e < sizes.experts; ++e) {
+    if (load[size_of(e)] == 0) continue;
+    touched_.push_back(e);
+    load_.push_back((load[size_of(e)] + padding(format) - 1) / padding(format) * padding(format));
+    start_.push_back(rows_);
+    rows_ += load_.back();
+  }
+  consecutive_ = touched_.back() - touched_.front() + 1 == static_cast<int>(touched_.size()) && std::all_of(load_.begin(), load_.end(), [&](int l) { return l == load_[0]; });
+  touched_on_device_ = upload(touched_);
+  start_on_device_ = upload(start_);
+  const std::size_t experts = size_of(sizes.experts) * sizeof(int), pairs = chosen.size();
+  chosen_ = upload(chosen);
+  counts_ = DeviceBuffer(experts);
+  starts_ = DeviceBuffer(experts);
+  cursor_ = DeviceBuffer(experts);
+  place_ = DeviceBuffer(pairs * sizeof(int));
+  router_choice_ = DeviceBuffer(pairs * sizeof(int));
+  router_weights_ = DeviceBuffer(pairs * sizeof(float));
+  permuted_ = DeviceBuffer(format_bytes(format, std::int64_t{rows_} * sizes.hidden));
+  inner_ = DeviceBuffer(size_of(std::int64_t{rows_} * sizes.inter) * 4);
+  active_ = DeviceBuffer(format_bytes(format, std::int64_t{rows_} * sizes.inter));
+  result_ = DeviceBuffer(size_of(std::int64_t{rows_} * sizes.hidden) * 2);
+  MOEPLAN_CUDA(cudaMemset(permuted_.data(), 0, permuted_.size()));  // padding rows must be finite
+  for (auto* group : {&up_, &down_}) {
+    *group = std::make_unique<Group>();
+    Group& g = **group;
+    g.n = group == &up_ ? 2 * sizes.inter : sizes.hidden;
+    g.k = group == &up_ ? sizes.hidden : sizes.inter;
+    const std::size_t count = touched_.size();
+    if (format == DeviceFormat::kBf16) {
+      g.m.assign(count, static_cast<int>(g.n));
+      g.width = load_;
+      g.depth.assign(count, static_cast<int>(g.k));
+      g.ones.assign(count, 1);
+      g.transposed.assign(count, CUBLAS_OP_T);
+      g.plain.assign(count, CUBLAS_OP_N);
+      g.alpha.assign(count, 1.0F);
+      g.beta.assign(count, 0.0F);
+      g.addresses = DeviceBuffer(3 * count * sizeof(void*));
+    } else if (consecutive_) {
+      g.plans.push_back(std::make_unique<GemmPlan>(libraries, load_[0], g.n, g.k, format, static_cast<int>(count)));
+    } else {
+      for (const int m : load_) g.plans.push_back(std::make_unique<GemmPlan>(libraries, m, g.n, g.k, format));
+    }
+  }
+}
+
+ExpertPlan::~ExpertPlan() = default;
+
+std::size_t ExpertPlan::up_bytes() const { return format_bytes(format_, std::int64_t{2} * sizes_.experts * sizes_.inter * sizes_.hidden); }
+std::size_t ExpertPlan::down_bytes() const { return up_bytes() / 2; }
+
+const char* ExpertPlan::kernel() const {
+  if (format_ == DeviceFormat::kBf16) return "grouped";
+  return consecutive_ ? "strided-batched" : "per-expert";
+}
+
+void ExpertPlan::grouped(const Group& g, const std::byte* in, const std::byte* weights, std::uint16_t* out) {
+  const std::size_t count = touched_.size();
+  void** device = g.addresses.as<void*>();
+  launch_set_addresses(static_cast<int>(count), touched_on_device_.as<int>(), start_on_device_.as<int>(), weights, 2 * g.n * g.k, in, 2 * g.k, out, 2 * g.n, device, libraries_.stream);
+  MOEPLAN_CUDA(cublasGemmGroupedBatchedEx(libraries_.blas, g.transposed.data(), g.plain.data(), g.m.data(), g.width.data(), g.depth.data(), g.alpha.data(), device, CUDA_R_16BF,
+                                          g.depth.data(), device + count, CUDA_R_16BF, g.depth.data(), g.beta.data(), device + 2 * count, CUDA_R_16BF, g.m.data(),
+                                          static_cast<int>(count), g.ones.data(), CUBLAS_COMPUTE_32F));
+}
+
+void ExpertPlan::multiply(const Group& group, const std::byte* in, const std::byte* weights, std::uint16_t* out) {
+  if (format_ == DeviceFormat::kBf16) return grouped(group, in, weights, out);
+  const auto weights_of = [&](std::size_t i) { return weights + format_bytes(format_, std::int64_t{touched_[i]} * group.n * group.k); };
+  for (std::size_t i = 0; i < group.plans.size(); ++i) {
+    group.plans[i]->run(in + format_bytes(format_, std::int64_t{start_[i]} * group.k), weights_of(i), out + std::int64_t{start_[i]} * group.n);
+  }
+}
+
+void ExpertPlan::run(const std::uint16_t* x, const float* logits, const float* weights, const std::byte* up, const std::byte* down, std::uint16_t* out) {
+  const int pairs = sizes_.tokens * sizes_.top_k;
+  cudaStream_t stream = libraries_.stream;
+  // The router's choice is timed; the products follow the assignment that they were planned for.
+  if (logits != nullptr) launch_softmax_topk(sizes_.tokens, sizes_.experts, sizes_.top_k, logits, router_choice_.as<int>(), router_weights_.as<float>(), stream);
+  launch_place_pairs(pairs, sizes_.experts, padding(format_), chosen_.as<int>(), counts_.as<int>(), starts_.as<int>(), cursor_.as<int>(), place_.as<int>(), stream);
+  if (format_ == DeviceFormat::kBf16) launch_gather_bf16(pairs, sizes_.top_k, sizes_.hidden, place_.as<int>(), x, permuted_.as<std::uint16_t>(), stream);
+  else launch_gather_e4m3(pairs, sizes_.top_k, sizes_.hidden, place_.as<int>(), x, permuted_.as<std::uint8_t>(), stream);
+  multiply(*up_, permuted_.data(), up, inner_.as<std::uint16_t>());
+  if (format_ == DeviceFormat::kBf16) launch_activate_bf16(rows_, sizes_.inter, inner_.as<std::uint16_t>(), active_.as<std::uint16_t>(), stream);
+  else launch_activate_e4m3(rows_, sizes_.inter, inner_.as<std::uint16_t>(), active_.as<std::uint8_t>(), stream);
+  multiply(*down_, active_.data(), down, result_.as<std::uint16_t>());
+  launch_weighted_sum(sizes_.tokens, sizes_.top_k, sizes_.hidden, place_.as<int>(), logits != nullptr ? router_weights_.as<float>() : weights, result_.as<std::uint16_t>(), out, stream);
+}
+
+}  // namespace moeplan::bench

@@ -1,0 +1,124 @@
+#include "cuda/gemm_plan.hpp"
+
+#include "suite/numerics.hpp"
+
+namespace moeplan::bench {
+namespace {
+
+constexpr std::size_t kWorkspaceLimit = std::size_t{32} << 20;
+
+cudaDataType_t type_of(DeviceFormat format) {
+  switch (format) {
+    case DeviceFormat::kBf16: return CUDA_R_16BF;
+    case DeviceFormat::kFp8: return CUDA_R_8F_E4M3;
+    case DeviceFormat::kNvfp4: break;
+  }
+#if CUBLAS_VERSION >= 120800
+  return CUDA_R_4F_E2M1;
+#else
+  throw Unsupported("fp4 needs cuBLAS 12.8");
+#endif
+}
+
+/// The library reads columns first: a row-major [rows][width] matrix is its [width x rows].
+cublasLtMatrixLayout_t layout_of(cudaDataType_t type, std::int64_t rows, std::int64_t width, int batch) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  MOEPLAN_CUDA(cublasLtMatrixLayoutCreate(&layout, type, static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(rows), width));
+  if (batch > 1) {
+    const std::int64_t stride = rows * width;
+    MOEPLAN_CUDA(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch));
+    MOEPLAN_CUDA(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
+  }
+  return layout;
+}
+
+template <class Value>
+void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t attribute, const Value& value) {
+  MOEPLAN_CUDA(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value));
+}
+
+}  // namespace
+
+DeviceFormat device_format(const std::string& name) {
+  if (name == "bf16") return DeviceFormat::kBf16;
+  if (name == "fp8") return DeviceFormat::kFp8;
+  if (name == "nvfp4") return DeviceFormat::kNvfp4;
+  throw Unsupported("number format " + name);
+}
+
+std::size_t format_bytes(DeviceFormat format, std::int64_t count) {
+  const auto elements = static_cast<std::size_t>(count);
+  if (format == DeviceFormat::kBf16) return 2 * elements;
+  return format == DeviceFormat::kFp8 ? elements : (elements + 1) / 2;
+}
+
+GemmPlan::GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::int64_t k, DeviceFormat format, int batch)
+    : libraries_(libraries), a_bytes_(format_bytes(format, m * k * batch)), w_bytes_(format_bytes(format, n * k * batch)),
+      out_bytes_(static_cast<std::size_t>(m * n * batch) * 2) {
+  if (format != DeviceFormat::kBf16 && (k % 32 != 0 || n % 16 != 0)) throw Unsupported("8 and 4 bit products of sizes that are no multiples of 16 and 32");
+  const cudaDataType_t type = type_of(format);
+  // Column-major: out^T [n x m] = (w as [k x n])^T times (a as [k x m]).
+  MOEPLAN_CUDA(cublasLtMatmulDescCreate(&product_, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  set(product_, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+  set(product_, CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
+  w_ = layout_of(type, n, k, batch);
+  a_ = layout_of(type, m, k, batch);
+  out_ = layout_of(CUDA_R_16BF, m, n, batch);
+  set_scales(format, m, n, k, batch);
+  cublasLtMatmulPreference_t preference = nullptr;
+  MOEPLAN_CUDA(cublasLtMatmulPreferenceCreate(&preference));
+  try {
+    choose(preference);
+  } catch (...) {
+    cublasLtMatmulPreferenceDestroy(preference);
+    throw;
+  }
+  cublasLtMatmulPreferenceDestroy(preference);
+}
+
+void GemmPlan::set_scales(DeviceFormat format, std::int64_t m, std::int64_t n, std::int64_t k, int batch) {
+  if (format == DeviceFormat::kFp8) {
+    set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, libraries_.one.data());
+    set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, libraries_.one.data());
+  }
+  if (format != DeviceFormat::kNvfp4) return;
+#if CUBLAS_VERSION >= 120800
+  // One e4m3 scale per 16 elements, in tiles of 128 rows by 4 scales.
+  const auto scales = [&](std::int64_t rows) {
+    const std::int64_t tiles = (rows + 127) / 128 * ((k / 16 + 3) / 4);
+    return upload(std::vector<std::uint8_t>(static_cast<std::size_t>(tiles * 512 * batch), to_e4m3(1.0F)));
+  };
+  w_scales_ = scales(n);
+  a_scales_ = scales(m);
+  set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+  set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+  set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, w_scales_.data());
+  set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, a_scales_.data());
+#else
+  static_cast<void>(m), static_cast<void>(n), static_cast<void>(k), static_cast<void>(batch);
+#endif
+}
+
+void GemmPlan::choose(cublasLtMatmulPreference_t preference) {
+  MOEPLAN_CUDA(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceLimit, sizeof kWorkspaceLimit));
+  cublasLtMatmulHeuristicResult_t found{};
+  int count = 0;
+  MOEPLAN_CUDA(cublasLtMatmulAlgoGetHeuristic(libraries_.blas_lt, product_, w_, a_, out_, out_, preference, 1, &found, &count));
+  if (count == 0) throw Unsupported("cuBLASLt has no algorithm for this product here");
+  algorithm_ = found.algo;
+}
+
+GemmPlan::~GemmPlan() {
+  cublasLtMatrixLayoutDestroy(out_);
+  cublasLtMatrixLayoutDestroy(a_);
+  cublasLtMatrixLayoutDestroy(w_);
+  cublasLtMatmulDescDestroy(product_);
+}
+
+void GemmPlan::run(const void* a, const void* w, void* out) const {
+  const float alpha = 1, beta = 0;
+  MOEPLAN_CUDA(cublasLtMatmul(libraries_.blas_lt, product_, &alpha, w, w_, a, a_, &beta, out, out_, out, out_, &algorithm_, libraries_.workspace.data(), kWorkspaceLimit,
+                              libraries_.stream));
+}
+
+}  // namespace moeplan::bench

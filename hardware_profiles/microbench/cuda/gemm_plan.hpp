@@ -1,0 +1,39 @@
+// One dense product by cuBLASLt: descriptors, layouts and the algorithm that its heuristic puts first.
+#pragma once
+
+#include "cuda/cuda_support.hpp"
+
+namespace moeplan::bench {
+
+enum class DeviceFormat : std::uint8_t { kBf16, kFp8, kNvfp4 };
+/// Throws Unsupported for other names.
+DeviceFormat device_format(const std::string& name);
+/// Bytes of `count` elements, without scales.
+std::size_t format_bytes(DeviceFormat format, std::int64_t count);
+
+class GemmPlan {
+ public:
+  /// out[m][n] = a[m][k] w[n][k], bf16 out, `batch` products side by side. Throws Unsupported where the library or the device has no such product.
+  GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::int64_t k, DeviceFormat format, int batch = 1);
+  ~GemmPlan();
+  GemmPlan(const GemmPlan&) = delete;
+  GemmPlan& operator=(const GemmPlan&) = delete;
+
+  [[nodiscard]] std::size_t a_bytes() const { return a_bytes_; }
+  [[nodiscard]] std::size_t w_bytes() const { return w_bytes_; }
+  [[nodiscard]] std::size_t out_bytes() const { return out_bytes_; }
+  /// Enqueues the product. nvfp4 scales are all one.
+  void run(const void* a, const void* w, void* out) const;
+
+ private:
+  void set_scales(DeviceFormat format, std::int64_t m, std::int64_t n, std::int64_t k, int batch);
+  void choose(cublasLtMatmulPreference_t preference);
+  Libraries& libraries_;
+  cublasLtMatmulDesc_t product_ = nullptr;
+  cublasLtMatrixLayout_t a_ = nullptr, w_ = nullptr, out_ = nullptr;
+  cublasLtMatmulAlgo_t algorithm_{};
+  std::size_t a_bytes_, w_bytes_, out_bytes_;
+  DeviceBuffer a_scales_, w_scales_;
+};
+
+}  // namespace moeplan::bench
