@@ -140,6 +140,7 @@ export function drawAll(): void {
   }
 }
 
-export function resizeAll(width?: number): void {
-  for (const chart of charts.values()) chart.resize(width === undefined ? {} : { width });
+/** Fits all charts to `width` pixels, or each to its box. */
+export function resizeAll(width: number | "auto" = "auto"): void {
+  for (const chart of charts.values()) chart.resize({ width });
 }

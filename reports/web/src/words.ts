@@ -6,11 +6,11 @@ const kMetrics: Record<string, string> = {
 };
 
 const kMetricHelp: Record<string, string> = {
-  ttft: "time to first token: from arrival until the first token is seen",
-  tpot: "time per output token after the first, mean over one answer",
-  itl: "inter-token latency: single gaps between tokens",
+  ttft: "time to first token",
+  tpot: "time per output token, after the first",
+  itl: "single gaps between tokens",
   e2e: "from arrival to the last token",
-  queue: "from arrival until first scheduled",
+  queue: "from arrival to first scheduled",
 };
 
 const kOperations: Record<string, string> = {

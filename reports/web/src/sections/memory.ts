@@ -34,12 +34,12 @@ export function memorySection(v: Values): Section | undefined {
   const capacity = doc.number("/memory/per_gpu/capacity_bytes") ?? 0;
   const fits = doc.flag("/memory/fits") !== false;
   const chart = figure({
-    id: "memory", title: "Memory of the fullest GPU, by content", height: 128,
+    id: "memory", title: "Memory of the fullest GPU, by content", height: 134,
     caption: ["Everything left of the dashed line fits into the ", v.num("/memory/per_gpu/capacity_bytes"), " of one GPU. ",
       fits ? ["The KV cache holds ", v.num("/memory/kv_capacity_tokens", "tokens"), " per replica: more room means more requests at once."]
            : [v.num("/memory/missing_bytes"), " are missing per GPU: this does not fit."]],
     option: {
-      grid: { left: 8, right: 40, top: 24, bottom: 20, containLabel: true },
+      grid: { left: 8, right: 40, top: 24, bottom: 26, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "bytes") },
       xAxis: valueAxis("bytes on one GPU", "bytes", { max: (range: { max: number }) => Math.max(range.max, capacity * 1.02), nameGap: 26, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => format(value, "bytes") } }),
       yAxis: nameAxis([""]),

@@ -99,7 +99,12 @@ function scatterOption(v: Values, rows: Row[], { metric, key }: Choice): Paramet
   };
 }
 
-/** Signed errors, one line of points a group. */
+/** Sets points of one group apart, evenly and always alike. */
+function spread(index: number): number {
+  return (((index * 0.618) % 1) - 0.5) * 0.7;
+}
+
+/** Signed errors, one band of points a group. */
 function stripOption(v: Values, rows: Row[], { metric, key }: Choice): Parameters<typeof figure>[0]["option"] {
   const groups = grouped(v, rows.filter((row) => row.metric === metric), key).slice(0, 24);
   return {
@@ -108,10 +113,13 @@ function stripOption(v: Values, rows: Row[], { metric, key }: Choice): Parameter
       const { data } = item as { data: { value: [number, number]; row: string } };
       return `${v.doc.text(`${data.row}/id`) ?? ""}<br><strong>${format(data.value[0], "error")}</strong>`;
     } },
-    xAxis: valueAxis("error: (predicted − measured) / measured", "error", { nameGap: 28 }), yAxis: nameAxis(groups.map(({ name }) => name), { inverse: true }),
+    xAxis: valueAxis("error: (predicted − measured) / measured", "error", { nameGap: 28 }), yAxis: valueAxis("", "plain", {
+      min: -0.5, max: groups.length - 0.5, interval: 1, inverse: true, splitLine: { show: false },
+      axisLabel: { color: "var(--fg)", showMinLabel: false, showMaxLabel: false, formatter: (value: number) => groups[Math.round(value + 0.5)]?.name ?? "" },
+    }),
     series: [{
-      type: "scatter" as const, name: "error", symbolSize: 6, itemStyle: { color: "var(--c0)", opacity: 0.35 },
-      data: groups.flatMap((group, y) => group.rows.map((row) => ({ value: [v.doc.number(`${row.path}/error`), y], paths: [`${row.path}/error`, null], row: row.path }))) as never,
+      type: "scatter" as const, name: "error", symbolSize: 5, itemStyle: { color: "var(--c0)", opacity: 0.4 },
+      data: groups.flatMap((group, y) => group.rows.map((row, i) => ({ value: [v.doc.number(`${row.path}/error`), y + spread(i)], paths: [`${row.path}/error`, null], row: row.path }))) as never,
       markLine: { silent: true, symbol: "none", lineStyle: { color: "var(--fg)", type: "solid" as const }, label: { show: false }, data: [{ xAxis: 0 }] },
     }],
   };

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh NPM FOLDER: node_modules of FOLDER as its lock file says, once; several builds may share the folder.
+# install_node_packages.sh NPM FOLDER: node_modules of FOLDER as its lock file says, once; several builds may share the folder.
 set -eu
 npm=$1
 cd "$2"
