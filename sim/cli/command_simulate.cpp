@@ -16,6 +16,8 @@ int run_simulate(const Arguments& arguments) {
       "replications", po::value<std::int64_t>()->value_name("N")->default_value(1), "runs with different seeds; gives 95 % intervals")(
       "json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)")(
       "requests", po::value<std::string>()->value_name("FILE.csv"), "write one line per finished request")(
+      "trace", po::value<std::string>()->value_name("FILE.json"), "write a timeline of steps, requests, transfers and evictions for Perfetto")(
+      "trace-limit", po::value<std::int64_t>()->value_name("N")->default_value(static_cast<std::int64_t>(kTraceLimit)), "steps and requests kept in it")(
       "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
       "load-curve", "throughput and latency against offered load, with saturation and knee; --html has it always")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
@@ -34,6 +36,8 @@ int run_simulate(const Arguments& arguments) {
   RunOptions run_options;
   run_options.replications = static_cast<int>(whole_number(parsed, "replications", 1, 10'000));
   run_options.requests_file = parsed.text("requests");
+  run_options.trace_file = parsed.text("trace");
+  run_options.trace_limit = static_cast<std::uint64_t>(whole_number(parsed, "trace-limit", 1, 100'000'000));
   run_options.exact_routing = parsed.has("exact-routing");
   run_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   JsonOutput json(parsed.text("json"));

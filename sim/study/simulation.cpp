@@ -16,6 +16,7 @@
 #include "metrics/request_log.hpp"
 #include "metrics/step_metrics.hpp"
 #include "metrics/throughput_metrics.hpp"
+#include "metrics/timeline.hpp"
 #include "study/deployment.hpp"
 #include "study/routing_text.hpp"
 #include "workload/request_sources.hpp"
@@ -189,6 +190,12 @@ class EndObserver final : public Observer {
   SimTime end_{0};
 };
 
+std::vector<std::string> class_names(const WorkloadConfig& workload) {
+  std::vector<std::string> names;
+  for (const WorkloadClass& c : workload.classes) names.push_back(c.name);
+  return names;
+}
+
 Result run_once(const Scenario& scenario, const Deployment& deployment, const RunOptions& options, std::uint64_t seed, bool first) {
   const auto inner = make_request_source(scenario.workload, seed);
   CountingSource source(*inner);
@@ -201,10 +208,13 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const Ru
   seen.list.add(end, 0);
   std::optional<RequestLog> log;
   if (first && !options.requests_file.empty()) {
-    std::vector<std::string> classes;
-    for (const WorkloadClass& c : scenario.workload.classes) classes.push_back(c.name);
-    log.emplace(options.requests_file, classes);
+    log.emplace(options.requests_file, class_names(scenario.workload));
     seen.list.add(*log, ObserverList::kRequests);
+  }
+  std::optional<Timeline> timeline;
+  if (first && !options.trace_file.empty()) {
+    timeline.emplace(options.trace_file, scenario.replicas, options.trace_limit, class_names(scenario.workload));
+    seen.list.add(*timeline, ObserverList::kRequests | ObserverList::kSteps);
   }
   std::optional<ProgressObserver> progress;
   if (options.progress && options.replications == 1) {
@@ -291,6 +301,7 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
   if (!fit.memory.plan.fits) {
     for (const Objective& o : scenario.objectives) fit.objectives.push_back({o, std::nullopt, false});
     if (!options.requests_file.empty()) RequestLog(options.requests_file, {}).on_end(SimTime{0});
+    if (!options.trace_file.empty()) Timeline(options.trace_file, scenario.replicas, options.trace_limit, {}).on_end(SimTime{0});
     return fit;
   }
   std::optional<StudyLibraries> own;

@@ -8,10 +8,15 @@
 
 namespace moeplan {
 
+/// Keeps a timeline near 10 MB.
+inline constexpr std::uint64_t kTraceLimit = 10'000;
+
 struct RunOptions {
   int replications = 1;                          ///< runs with seeds seed, seed + 1, ...
   int jobs = 0;                                  ///< threads over replications; 0 = all
   std::filesystem::path requests_file;           ///< request log of the first run; empty: none
+  std::filesystem::path trace_file;              ///< timeline of the first run; empty: none
+  std::uint64_t trace_limit = kTraceLimit;       ///< steps and requests kept in it
   bool exact_routing = false;
   StudyLibraries* shared = nullptr;               ///< to share kernel times and routing with other runs; null: own. The result is the same
   std::function<void(double)> progress;          ///< share done; may come from any thread

@@ -24,11 +24,12 @@ export class Values {
     return el("span", { "data-path": path }, value);
   }
 
-  /** Number, text or flag at `path`. */
+  /** Whatever stands at `path`. */
   any(path: string, unit?: Unit): Node {
     const value = this.doc.at(path);
     if (typeof value === "number") return this.num(path, unit);
     if (typeof value === "boolean") return el("span", { "data-path": path }, value ? "yes" : "no");
+    if (value !== null && typeof value === "object") return el("code", { "data-json-path": path }, JSON.stringify(value));
     return this.text(path);
   }
 

@@ -4,8 +4,8 @@ import type { Doc } from "./json";
 import { Values } from "./numbers";
 import { sectionElement, type Section, type SectionMaker } from "./section";
 import { assumptionsSection } from "./sections/assumptions";
-import { anchorsSection, checklistSection, provenanceSection, warningsSection } from "./sections/closing";
-import { compareDecision, compareSensitivitySection, crossingsSection, curvesSection, differencesSection, sideBySideSection } from "./sections/compare";
+import { anchorsSection, checklistSection, provenanceFiles, provenanceSection, warningsSection } from "./sections/closing";
+import { compareDecision, compareSensitivitySection, crossingsSection, curvesSection, differencesSection, effectsSection, notesSection, sideBySideSection } from "./sections/compare";
 import { costSection } from "./sections/cost";
 import { decision } from "./sections/decision";
 import { expertsSection } from "./sections/experts";
@@ -14,7 +14,7 @@ import { loadSection } from "./sections/load";
 import { memorySection } from "./sections/memory";
 import { networkSection } from "./sections/network";
 import { otherSection } from "./sections/other";
-import { planSection, rejectedSection } from "./sections/plan";
+import { headroomSection, planSection, rejectedSection } from "./sections/plan";
 import { sensitivitySection } from "./sections/sensitivity";
 import { stepsSection } from "./sections/steps";
 import { beforeAnchorsSection, coverageSection, errorsSection, groupTables, logDecision, logSections, refusedSection, scatterSection, validateDecision, worstSection } from "./sections/validate";
@@ -42,10 +42,10 @@ function kindOf(v: Values): Kind {
   }
   if (doc.has("/comparison")) {
     return { name: "comparison", title: "Comparison", heading: () => "Comparison of deployments", decision: compareDecision,
-      sections: made(v, [sideBySideSection, curvesSection, crossingsSection, compareSensitivitySection, differencesSection, warningsSection, otherSection]) };
+      sections: made(v, [sideBySideSection, curvesSection, crossingsSection, compareSensitivitySection, differencesSection, effectsSection, notesSection, warningsSection, provenanceFiles]) };
   }
   return { name: doc.has("/plan") ? "plan" : "simulation", title: doc.text("/scenario/name") ?? "", heading: (w) => w.text("/scenario/name"), decision,
-    sections: made(v, [planSection, memorySection, latencySection, loadSection, stepsSection, expertsSection, networkSection, costSection, rejectedSection, sensitivitySection, anchorsSection,
+    sections: made(v, [planSection, headroomSection, memorySection, latencySection, loadSection, stepsSection, expertsSection, networkSection, costSection, rejectedSection, sensitivitySection, anchorsSection,
       checklistSection, warningsSection, otherSection, assumptionsSection, provenanceSection]) };
 }
 

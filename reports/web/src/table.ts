@@ -22,7 +22,7 @@ function tableRow(columns: Column[], cells: Child[]): HTMLTableRowElement {
 
 /** A table that may be wider than the screen: scrolls sideways, by keyboard too. */
 export function scrolling(name: string, inner: HTMLElement): HTMLElement {
-  return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": name }, inner);
+  return el("div", { class: "scroll", role: "group", tabindex: "0", "aria-label": name }, inner);
 }
 
 export interface SearchableRow {

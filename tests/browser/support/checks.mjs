@@ -25,6 +25,7 @@ export async function checkNumbers(page, json) {
   await openAll(page);
   const shown = await page.evaluate(() => ({
     values: [...document.querySelectorAll("[data-path]")].map((node) => ({ path: node.dataset.path, text: node.textContent, value: node.getAttribute("value") })),
+    objects: [...document.querySelectorAll("[data-json-path]")].map((node) => ({ path: node.dataset.jsonPath, text: node.textContent })),
     counts: [...document.querySelectorAll("[data-count-of]")].map((node) => ({ path: node.dataset.countOf, text: node.textContent })),
   }));
   const complaints = [];
@@ -38,6 +39,9 @@ export async function checkNumbers(page, json) {
     } else if (typeof expected === "boolean" ? text !== (expected ? "yes" : "no") : text !== expected) {
       complaints.push(`${path}: shows "${text}", the JSON has ${JSON.stringify(expected)}`);
     }
+  }
+  for (const { path, text } of shown.objects) {
+    if (text !== JSON.stringify(at(json, path))) complaints.push(`${path}: shows ${text}`);
   }
   for (const { path, text } of shown.counts) {
     if (Number(text) !== Object.keys(at(json, path) ?? {}).length) complaints.push(`${path}: count ${text}`);
@@ -55,7 +59,7 @@ async function strayDigits(page, json) {
     const found = [];
     while (walker.nextNode()) {
       const node = walker.currentNode;
-      if (/\d/.test(node.data) && !node.parentElement.closest("[data-path], [data-count-of], [role=status], .drawing, option")) found.push(node.data);
+      if (/\d/.test(node.data) && !node.parentElement.closest("[data-path], [data-json-path], [data-count-of], [role=status], .drawing, option")) found.push(node.data);
     }
     return found;
   });

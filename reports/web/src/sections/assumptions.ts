@@ -9,6 +9,8 @@ import { sensitivities, unitOfMetric } from "./sensitivity";
 
 /** The two strongest inputs by calculated sensitivity, else by rule. */
 export function mainAssumptions(v: Values): { lines: Child[]; how: string } {
+  const planned = v.doc.children("/plan/assumptions");
+  if (planned.length > 0) return { lines: planned.slice(0, 2).map((path) => v.text(path)), how: "What would change the plan, strongest first." };
   const calculated = sensitivities(v)[0];
   if (calculated !== undefined && calculated.bars.length > 0) {
     const unit = unitOfMetric(calculated.metric);

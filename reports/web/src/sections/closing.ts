@@ -1,6 +1,6 @@
 // What every report closes with: the checklist, the warnings, where the numbers come from.
 import { colour, figure, nameAxis, valueAxis } from "../chart";
-import { el } from "../dom";
+import { el, type Child } from "../dom";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { scrolling, table } from "../table";
@@ -37,7 +37,6 @@ export function provenanceSection(v: Values): Section | undefined {
   const { doc } = v;
   const shares = doc.children("/provenance/step_time_share").filter((path) => (doc.number(path) ?? 0) > 0);
   const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
-  const files = doc.children("/provenance/files");
   const chart = shares.length > 0 && figure({
     id: "provenance", title: "What the simulated kernel time rests on", height: 92,
     caption: "The more is measured or interpolated between measurements, the more the latencies can be trusted; hover over any number of this page to see its own origin.",
@@ -48,7 +47,18 @@ export function provenanceSection(v: Values): Section | undefined {
     },
     table: () => table("Share of the kernel time", [{ name: "rests on" }, { name: "share", number: true }], shares.map((path) => [capital(nameOf(path)), v.num(path, "share")])),
   });
-  const list = files.length > 0 && el("details", {}, el("summary", {}, "Files used, with their SHA-256"), scrolling("Files", table("Files used", [{ name: "file" }, { name: "SHA-256" }],
+  return sectionOf("provenance", kProvenance, chart, fileList(v));
+}
+
+const kProvenance = "Provenance: where the numbers come from";
+
+/** Provenance without the shares of one result, for pages about several. */
+export function provenanceFiles(v: Values): Section | undefined {
+  return sectionOf("provenance", kProvenance, fileList(v));
+}
+
+function fileList(v: Values): Child {
+  const files = v.doc.children("/provenance/files");
+  return files.length > 0 && el("details", {}, el("summary", {}, "Files used, with their SHA-256"), scrolling("Files", table("Files used", [{ name: "file" }, { name: "SHA-256" }],
     files.map((path) => [v.text(`${path}/file`), el("code", {}, v.text(`${path}/sha256`))]))));
-  return sectionOf("provenance", "Provenance: where the numbers come from", chart, list);
 }

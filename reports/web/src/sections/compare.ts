@@ -6,14 +6,16 @@ import { sectionOf, type Section } from "../section";
 import { scrolling, table } from "../table";
 import { format, unitOfKey, type Unit } from "../units";
 import { capital, plain, statisticName } from "../words";
+import { block } from "./other";
 import { unitOfMetric } from "./sensitivity";
 
 const kRoot = "/comparison/scenarios";
 
 const kRows: [string, string, Unit?][] = [
-  ["model", "Model"], ["gpu", "GPU"], ["gpus", "GPUs", "count"], ["weights_bytes", "Weights"], ["parameters", "Parameters", "parameters"], ["active_parameters", "Active parameters", "parameters"],
-  ["flops_per_token", "Compute per token", "flops"], ["batch1_tpot_s", "TPOT of a single request"], ["ttft_p99_s", "TTFT p99"], ["tpot_p99_s", "TPOT p99"], ["output_tokens_per_s", "Output"],
-  ["saturation_tokens_per_s", "Output at saturation"], ["usd_per_hour", "Cost", "usd_per_h"], ["usd_per_million_output_tokens", "Cost per million output tokens"], ["joules_per_output_token", "Energy per output token"], ["quality", "Quality"],
+  ["model", "Model"], ["gpu", "GPU"], ["gpus", "GPUs", "count"], ["weights_bytes", "Weights"], ["engine", "Engine"], ["replicas", "Replicas", "count"], ["parameters/total", "Parameters", "parameters"], ["parameters/active", "Active parameters", "parameters"], ["weights_bytes_per_gpu", "Weights per GPU"],
+  ["flops_per_token", "Compute per token", "flops"], ["batch1_ttft_s", "TTFT of a single request"], ["batch1_tpot_s", "TPOT of a single request"], ["offered_per_s", "Offered load", "requests_per_s"], ["ttft_p50_s", "TTFT p50"], ["ttft_p99_s", "TTFT p99"], ["tpot_p50_s", "TPOT p50"], ["tpot_p99_s", "TPOT p99"], ["objectives_met", "Objectives met"], ["output_tokens_per_s", "Output"],
+  ["saturation_tokens_per_s", "Output at saturation"], ["capacity_per_s", "Capacity within the objectives", "requests_per_s"], ["usd_per_hour", "Cost of one deployment", "usd_per_h"], ["usd_per_million_output_tokens", "Cost per million output tokens, at this load"], ["usd_per_million_output_tokens_at_capacity", "Cost per million output tokens, at capacity"],
+  ["joules_per_output_token", "Energy per output token, at this load"], ["joules_per_output_token_at_capacity", "Energy per output token, at capacity"], ["needed/deployments", "Deployments for the load", "count"], ["needed/usd_per_hour", "Cost of those", "usd_per_h"], ["needed/usd_per_million_output_tokens", "Cost of those per million output tokens"], ["quality", "Quality, as stated"], ["usd_per_million_output_tokens_per_quality", "Cost per million output tokens and point of quality"],
 ];
 
 function names(v: Values): string[] {
@@ -39,14 +41,14 @@ export function compareDecision(v: Values): HTMLElement {
 export function sideBySideSection(v: Values): Section | undefined {
   const scenarios = v.doc.children(kRoot);
   if (scenarios.length === 0) return undefined;
-  const rows = kRows.filter(([key]) => scenarios.some((path) => { const value = v.doc.at(`${path}/${key}`); return typeof value === "number" || typeof value === "string"; }));
+  const rows = kRows.filter(([key]) => scenarios.some((path) => { const value = v.doc.at(`${path}/${key}`); return value !== null && value !== undefined && value !== ""; }));
   return sectionOf("side-by-side", "Side by side", scrolling("Side by side", table("The same requests on each deployment", [{ name: "quantity" }, ...names(v).map((name) => ({ name, number: true }))],
     rows.map(([key, name, unit]) => [name, ...scenarios.map((path) => v.any(`${path}/${key}`, unit ?? unitOfKey(key)))]))));
 }
 
 function curveChart(v: Values, id: string, title: string, caption: string, key: string, unit: Unit, log: boolean): Child {
   const curves = v.doc.children("/comparison/load_curves");
-  const pointsOf = (curve: string): string[] => v.doc.children(Array.isArray(v.doc.at(curve)) ? curve : `${curve}/points`).filter((path) => v.doc.number(`${path}/${key}`) !== undefined);
+  const pointsOf = (curve: string): string[] => v.doc.children(curve).filter((path) => v.doc.number(`${path}/${key}`) !== undefined);
   if (curves.every((curve) => pointsOf(curve).length === 0)) return undefined;
   const scenarioNames = names(v);
   return figure({
@@ -110,6 +112,17 @@ export function compareSensitivitySection(v: Values): Section | undefined {
 export function crossingsSection(v: Values): Section | undefined {
   const crossings = v.doc.children("/comparison/crossings");
   return sectionOf("crossings", "Where the better choice changes", crossings.length > 0 && el("ul", {}, crossings.map((path) => el("li", {}, v.doc.has(`${path}/text`) ? v.text(`${path}/text`) : [v.text(`${path}/what`), " at ", v.any(`${path}/at`)]))));
+}
+
+/** What each changed input did to the result, where that could be told apart. */
+export function effectsSection(v: Values): Section | undefined {
+  const effects = v.doc.children("/comparison/effects");
+  return sectionOf("effects", "What each difference does", effects.length > 0 && block(v, "/comparison/effects", "Effects"));
+}
+
+export function notesSection(v: Values): Section | undefined {
+  const notes = v.doc.children("/comparison/notes");
+  return sectionOf("notes", "To know", notes.length > 0 && el("ul", {}, notes.map((path) => el("li", {}, v.text(path)))));
 }
 
 export function differencesSection(v: Values): Section | undefined {

@@ -39,6 +39,7 @@ function objectiveLine(v: Values, path: string): HTMLElement {
 
 function purchase(v: Values): Child {
   const { doc } = v;
+  if (doc.has("/plan/best/gpus")) return [v.num("/plan/best/gpus", "count"), " × ", v.text("/hardware/gpu")];
   if (!doc.has("/hardware")) return [v.num("/scenario/cluster/gpus", "gpus"), " ", v.text("/scenario/cluster/gpu")];
   return [v.num("/hardware/gpus", "count"), " × ", v.text("/hardware/gpu")];
 }
@@ -46,7 +47,7 @@ function purchase(v: Values): Child {
 /** Headline and tone: what to do, in one sentence. */
 function verdict(v: Values): { tone: Tone; words: Child } {
   const { doc } = v;
-  if (doc.has("/plan") && !doc.has("/plan/best")) return { tone: "bad", words: "Buy nothing yet: no deployment of the searched ones meets the objectives." };
+  if (doc.has("/plan") && !doc.has("/plan/best")) return { tone: "bad", words: ["Buy nothing yet: no deployment of the searched ones meets the objectives. ", doc.has("/plan/no_plan") && v.text("/plan/no_plan")] };
   if (doc.flag("/memory/fits") === false) return { tone: "bad", words: ["Do not buy ", purchase(v), ": the model does not fit, ", v.num("/memory/missing_bytes"), " are missing per GPU."] };
   if (!doc.has("/latency")) return { tone: "", words: [purchase(v), ": it fits; nothing was simulated."] };
   const objectives = doc.children("/objectives");
@@ -64,11 +65,13 @@ function verdict(v: Values): { tone: Tone; words: Child } {
 
 function buyCard(v: Values): HTMLElement {
   const { doc } = v;
+  const at = (key: string): string => doc.first(`/plan/best/${key}`, `/hardware/${key}`) ?? `/hardware/${key}`;
   const parallel = doc.children("/scenario/deployment/parallel").filter((path) => (doc.number(path) ?? 1) > 1)
     .map((path) => [path.slice(path.lastIndexOf("/") + 1).replace("_", " "), " ", v.num(path, "count")]);
   return el("div", { class: "card" }, el("h3", {}, "Buy"), el("p", { class: "big" }, purchase(v)),
-    el("p", {}, "in ", v.num("/hardware/nodes", "count"), " × ", v.text("/hardware/node"), ", to run ", v.text("/hardware/model"), " on ", v.text("/hardware/engine"), ": ",
-      v.num("/hardware/replicas", "count"), doc.number("/hardware/replicas") === 1 ? " replica of " : " replicas of ", v.num("/hardware/gpus_per_replica", "gpus"),
+    el("p", {}, "in ", v.num(at("nodes"), "count"), " × ", v.text("/hardware/node"), ", to run ", v.text("/hardware/model"), " on ", v.text("/hardware/engine"), ": ",
+      v.num(at("replicas"), "count"), doc.number(at("replicas")) === 1 ? " replica of " : " replicas of ", v.num("/hardware/gpus_per_replica", "gpus"),
+      (doc.number("/plan/best/spare_replicas") ?? 0) > 0 && [" each, ", v.num("/plan/best/spare_replicas", "count"), " of them spare"],
       parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
       ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),
     doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."));
@@ -76,6 +79,11 @@ function buyCard(v: Values): HTMLElement {
 
 function costCard(v: Values): Child {
   const { doc } = v;
+  if (doc.has("/plan/best/cost")) {
+    return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/plan/best/cost/usd_per_hour", "usd_per_h")),
+      el("p", {}, doc.number("/plan/best/cost/usd_per_million_output_tokens") !== undefined && [v.num("/plan/best/cost/usd_per_million_output_tokens", "usd"), " per million output tokens; "],
+        doc.has("/cost/per_gpu_hour_usd") && [v.num("/cost/per_gpu_hour_usd"), " per GPU"], "."));
+  }
   if (!doc.has("/cost")) return undefined;
   return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/cost/per_hour_usd")),
     el("p", {}, v.num("/cost/per_gpu_hour_usd"), " per GPU", doc.number("/cost/per_million_output_tokens_usd") !== undefined && ["; ", v.num("/cost/per_million_output_tokens_usd"), " per million output tokens"], "."));
@@ -101,7 +109,7 @@ function confidenceCard(v: Values): HTMLElement {
     lines.push(el("li", {}, el("span", { class: `badge ${sure.tone}` }, sure.words), " ", statisticName(key), " lies between ", v.num(`${interval}/low`, unit), " and ", v.num(`${interval}/high`, unit),
       " (", v.num(`${interval}/level`, "share"), " interval)"));
   }
-  if (lines.length === 0) lines.push(el("li", {}, doc.has("/latency") ? "A single prediction without an interval." : "Memory is computed, not simulated."));
+  if (lines.length === 0) lines.push(el("li", {}, doc.has("/latency") ? "A single prediction without an interval: run with --uncertainty to get one." : "Memory is computed, not simulated."));
   if (originShares(doc) !== "") {
     const shares = doc.children("/provenance/step_time_share").filter((path) => (doc.number(path) ?? 0) >= 0.0005)
       .sort((a, b) => (doc.number(b) ?? 0) - (doc.number(a) ?? 0));

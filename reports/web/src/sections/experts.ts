@@ -26,7 +26,7 @@ function heatMap(v: Values): Child {
       xAxis: { type: "category", data: Array.from({ length: most }, (_, i) => String(i)), name: "expert", nameLocation: "middle", nameGap: 24, axisLabel: { color: "var(--fg)" }, axisTick: { show: false }, nameTextStyle: { color: "var(--soft)" } },
       yAxis: { type: "category", data: layers, name: "layer", nameLocation: "middle", nameGap: 30, axisLabel: { color: "var(--fg)", fontSize: 11 }, nameTextStyle: { color: "var(--soft)" } },
       visualMap: { min: 0, max: hottest, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 160, itemWidth: 12, textStyle: { color: "var(--fg)" }, formatter: (value: unknown) => format(Number(value), "ratio"),
-        inRange: { color: ["#f3f6fa", "#9ec5e8", "#2f6fb3", "#123a66"] }, text: ["", ""], dimension: 2 },
+        inRange: { color: ["#f3f6fa", "#9ec5e8", "#2f6fb3", "#123a66"] }, text: [format(hottest, "ratio"), format(0, "ratio")], dimension: 2 },
       series: [{ type: "heatmap" as const, name: "load", data: cells as never, progressive: 0 }],
     },
     table: () => table("Load over mean load", [{ name: "layer" }, ...Array.from({ length: most }, (_, i) => ({ name: String(i), number: true }))],

@@ -51,15 +51,15 @@ function chart(v: Values, id: string, title: string, caption: Child, unit: Unit,
 export function loadSection(v: Values): Section | undefined {
   const { doc } = v;
   const { knee } = places(v);
-  const kneeText: Child = knee === undefined ? "" : [" The knee lies at ", v.num(knee, "requests_per_s"), " offered: beyond it the queue grows without end."];
+  const kneeText = (): Child => knee === undefined ? "" : [" The knee lies at ", v.num(knee, "requests_per_s"), " offered: beyond it the queue grows without end."];
   const served = doc.has("/throughput") && el("ul", { class: "plain-list" },
     el("li", {}, "Served: ", v.num("/throughput/requests_per_s"), doc.number("/throughput/offered_per_s") !== undefined && [" of ", v.num("/throughput/offered_per_s"), " offered"],
       doc.flag("/throughput/saturated") ? ". Saturated: more load is offered than served." : "."),
     el("li", {}, "Output: ", v.num("/throughput/output_tokens_per_s"), ", ", v.num("/throughput/output_tokens_per_s_per_gpu"), " per GPU; prompts included ", v.num("/throughput/total_tokens_per_s"), "."),
     doc.has("/utilisation/gpu_busy") && el("li", {}, "GPUs busy ", v.num("/utilisation/gpu_busy", "share"), " of the time, KV cache ", v.num("/utilisation/kv_cache", "share"), " full on average, mean batch ", v.num("/utilisation/mean_batch", "plain"), " requests."));
   return sectionOf("load", "Throughput: what load does it carry?", served, el("div", { class: "figures" },
-    chart(v, "load-throughput", "Throughput against offered load", ["Throughput rises with the load until the deployment saturates.", kneeText], "tokens_per_s", false,
+    chart(v, "load-throughput", "Throughput against offered load", ["Throughput rises with the load until the deployment saturates.", kneeText()], "tokens_per_s", false,
       [{ name: "output tokens/s", key: "output_tokens_per_s" }]),
-    chart(v, "load-latency", "Latency against offered load", ["The scale is logarithmic: look where p99 leaves p50.", kneeText], "s", true,
+    chart(v, "load-latency", "Latency against offered load", ["The scale is logarithmic: look where p99 leaves p50.", kneeText()], "s", true,
       [{ name: "TTFT p50", key: "ttft_p50_s" }, { name: "TTFT p99", key: "ttft_p99_s" }, { name: "TPOT p50", key: "tpot_p50_s" }, { name: "TPOT p99", key: "tpot_p99_s" }])));
 }

@@ -14,7 +14,8 @@ const kShown = new Set(["schema", "moeplan_version", "scenario", "seed", "replic
 
 const kDeepest = 4;
 
-function block(v: Values, path: string, title: string, depth: number): Child[] {
+/** Everything below `path` as tables. */
+export function block(v: Values, path: string, title: string, depth = 0): Child[] {
   const scalars = v.doc.children(path).filter((child) => { const value = v.doc.at(child); return value !== null && typeof value !== "object"; });
   const nested = v.doc.children(path).filter((child) => { const value = v.doc.at(child); return value !== null && typeof value === "object" && v.doc.keys(child).length > 0; });
   const records = nested.length > 0 && Array.isArray(v.doc.at(path));
@@ -38,6 +39,6 @@ function recordTable(v: Values, rows: string[], title: string): HTMLElement {
 
 export function otherSection(v: Values): Section | undefined {
   const keys = v.doc.keys("").filter((key) => !kShown.has(key) && v.doc.has(join("", key)));
-  const blocks = keys.flatMap((key) => [el("h3", {}, capital(plain(key))), ...block(v, join("", key), capital(plain(key)), 0)]);
+  const blocks = keys.flatMap((key) => [el("h3", {}, capital(plain(key))), ...block(v, join("", key), capital(plain(key)))]);
   return blocks.length > 0 ? sectionOf("more", "Requests and further results", ...blocks) : undefined;
 }

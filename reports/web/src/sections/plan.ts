@@ -5,6 +5,8 @@ import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { scrolling, searchable, table } from "../table";
 import { format } from "../units";
+import { capital } from "../words";
+import { block } from "./other";
 
 /** Where a candidate keeps a quantity, in order of preference. */
 const kCost = ["cost/usd_per_hour", "cost/per_hour_usd"];
@@ -21,13 +23,13 @@ function place(v: Values, candidate: string, keys: string[]): string {
 function nameOf(v: Values, candidate: string): string {
   const { doc } = v;
   const layout = doc.keys(`${candidate}/parallel`).filter((key) => (doc.number(`${candidate}/parallel/${key}`) ?? 1) > 1).map((key) => `${key.replace("_", " ")} ${doc.number(`${candidate}/parallel/${key}`) ?? ""}`);
-  return [`${doc.number(`${candidate}/gpus`) ?? "?"} × ${doc.text(`${candidate}/gpu`) ?? "?"}`, doc.text(`${candidate}/precision/weights`), ...layout].filter((part) => part !== undefined && part !== "").join(", ");
+  return [`${doc.number(`${candidate}/gpus`) ?? doc.number(`${candidate}/gpus_per_replica`) ?? ""} × ${doc.text(`${candidate}/gpu`) ?? "?"}`, doc.text(`${candidate}/precision/weights`), ...layout].filter((part) => part !== undefined && part !== "").join(", ");
 }
 
 function described(v: Values, candidate: string): Child {
   const { doc } = v;
   const layout = doc.children(`${candidate}/parallel`).filter((path) => (doc.number(path) ?? 1) > 1);
-  return [v.num(`${candidate}/gpus`, "count"), " × ", v.text(`${candidate}/gpu`), doc.has(`${candidate}/precision/weights`) && [", ", v.text(`${candidate}/precision/weights`)],
+  return [v.num(doc.first(`${candidate}/gpus`, `${candidate}/gpus_per_replica`) ?? `${candidate}/gpus`, "count"), " × ", v.text(`${candidate}/gpu`), doc.has(`${candidate}/precision/weights`) && [", ", v.text(`${candidate}/precision/weights`)],
     layout.map((path) => [`, ${path.slice(path.lastIndexOf("/") + 1).replace("_", " ")} `, v.num(path, "count")])];
 }
 
@@ -51,12 +53,12 @@ function paretoChart(v: Values, pareto: string[], best: string | undefined): Chi
     id: "pareto", title: "Deployments that nothing beats on all counts", height: 330,
     caption: "Down is faster, left is cheaper: to the right of the chosen one, money buys speed or reserve; nothing lies below and left of the points.",
     option: {
-      grid: { left: 26, right: 24, top: 14, bottom: 26, containLabel: true },
+      grid: { left: 34, right: 44, top: 14, bottom: 26, containLabel: true },
       tooltip: { formatter: (item: unknown) => {
         const { data } = item as { data: { value: [number, number]; candidate: string } };
         return `${nameOf(v, data.candidate)}<br>${format(data.value[0], "usd_per_h")}<br>TPOT p99 <strong>${format(data.value[1], "s")}</strong>`;
       } },
-      xAxis: valueAxis("cost, USD per hour", "usd_per_h", { scale: true, nameGap: 26 }), yAxis: valueAxis("TPOT p99", "s", { scale: true, nameGap: 56 }),
+      xAxis: valueAxis("cost, USD per hour", "usd_per_h", { scale: true, nameGap: 26 }), yAxis: valueAxis("TPOT p99", "s", { scale: true, nameGap: 66 }),
       series: groups.map(({ name, paths }, i) => ({
         type: "scatter" as const, name, symbolSize: i === 0 ? 11 : 18, symbol: i === 0 ? "circle" : "diamond", itemStyle: { color: colour(i) },
         data: paths.map((path) => { const [x, y] = [place(v, path, kCost), place(v, path, kTpot)]; return { value: [v.doc.number(x) ?? null, v.doc.number(y) ?? null], paths: [x, y], candidate: path }; }) as never,
@@ -72,22 +74,30 @@ export function planSection(v: Values): Section | undefined {
   const pareto = doc.children("/plan/pareto");
   const best = doc.has("/plan/best") ? "/plan/best" : undefined;
   const exhausted = doc.flag("/plan/exhausted");
-  const intro = el("p", {}, doc.number("/plan/evaluated") !== undefined && ["Looked at ", v.num("/plan/evaluated", "count"), " deployments. "],
+  const intro = el("p", {}, doc.number("/plan/evaluated") !== undefined && ["Simulated ", v.num("/plan/evaluated", "count"), " deployments", doc.number("/plan/candidates") !== undefined && [" of ", v.num("/plan/candidates", "count"), " possible ones"], ". "],
     exhausted === true ? "The search space was searched to its end." : exhausted === false && "The search stopped at its time budget: a cheaper deployment may exist.");
-  return sectionOf("plan", "Alternatives: what else could be bought?", intro, paretoChart(v, pareto, best),
+  const choices = doc.children("/plan/choices");
+  const choiceTable = choices.length > 0 && scrolling("Best of each model and GPU", table("The best of each model and GPU, or what stands against it", [{ name: "model" }, { name: "GPU" }, { name: "cost", number: true }, { name: "best deployment, or the problem" }, { name: "looked at", number: true }],
+    choices.map((path) => [v.text(`${path}/model`), v.text(`${path}/gpu`), v.num(`${path}/usd_per_hour`, "usd_per_h"), v.text(doc.first(`${path}/best`, `${path}/problem`) ?? `${path}/problem`), v.num(`${path}/candidates`, "count")])));
+  return sectionOf("plan", "Alternatives: what else could be bought?", intro, paretoChart(v, pareto, best), choiceTable,
     pareto.length > 0 && scrolling("Alternatives", table("Deployments that nothing beats on all counts", kColumns, pareto.map((path) => cells(v, path)))));
+}
+
+export function headroomSection(v: Values): Section | undefined {
+  const parts = ["headroom", "load", "reliability"].filter((key) => v.doc.has(`/plan/${key}`)).flatMap((key) => block(v, `/plan/${key}`, capital(key)));
+  return sectionOf("headroom", "Headroom: how much more can it take?", parts.length > 0 && parts);
 }
 
 export function rejectedSection(v: Values): Section | undefined {
   const rejected = v.doc.children("/plan/rejected");
   if (rejected.length === 0) return undefined;
-  const columns = [{ name: "deployment" }, { name: "model" }, { name: "why not" }, { name: "cost", number: true }, { name: "TTFT p99", number: true }, { name: "TPOT p99", number: true }];
+  const columns = [{ name: "deployment" }, { name: "model" }, { name: "kind" }, { name: "why not" }];
   return sectionOf("rejected", "Rejected deployments, and why", searchable("Rejected deployments", columns, rejected.map((path) => {
     const candidate = `${path}/candidate`;
-    const [name = "", model = "", , cost = 0, , ttft = 0, tpot = 0] = keys(v, candidate);
+    const [name = "", model = ""] = keys(v, candidate);
     return {
-      cells: () => [described(v, candidate), v.text(`${candidate}/model`), v.text(`${path}/reason`), v.num(place(v, candidate, kCost), "usd_per_h"), v.num(place(v, candidate, kTtft), "s"), v.num(place(v, candidate, kTpot), "s")],
-      keys: [name, model, v.doc.text(`${path}/reason`) ?? "", cost, ttft, tpot],
+      cells: () => [described(v, candidate), v.text(`${candidate}/model`), v.text(`${path}/kind`), v.text(`${path}/reason`)],
+      keys: [name, model, v.doc.text(`${path}/kind`) ?? "", v.doc.text(`${path}/reason`) ?? ""],
     };
   }), "deployments"));
 }

@@ -49,7 +49,7 @@ function tornado(v: Values, { metric, bars }: Sensitivity): HTMLElement {
         return `${doc.text(`${bar}/input`) ?? ""}<br>low: <strong>${format(low(bar), unit)}</strong><br>high: <strong>${format(high(bar), unit)}</strong>`;
       } },
       xAxis: valueAxis(statisticName(metric), unit, { scale: true, nameGap: 26 }),
-      yAxis: nameAxis(shown.map((bar) => doc.text(`${bar}/input`) ?? ""), { inverse: true, axisLabel: { color: "var(--fg)", interval: 0, width: 190, overflow: "break" } }),
+      yAxis: nameAxis(shown.map((bar) => doc.text(`${bar}/input`) ?? ""), { inverse: true }),
       series: [{
         type: "custom" as const, name: statisticName(metric), encode: { x: [1, 2], y: 0 },
         renderItem: (_params, api) => {

@@ -114,8 +114,8 @@ function stripOption(v: Values, rows: Row[], { metric, key }: Choice): Parameter
       return `${v.doc.text(`${data.row}/id`) ?? ""}<br><strong>${format(data.value[0], "error")}</strong>`;
     } },
     xAxis: valueAxis("error: (predicted − measured) / measured", "error", { nameGap: 28 }), yAxis: valueAxis("", "plain", {
-      min: -0.5, max: groups.length - 0.5, interval: 1, inverse: true, splitLine: { show: false },
-      axisLabel: { color: "var(--fg)", showMinLabel: false, showMaxLabel: false, formatter: (value: number) => groups[Math.round(value + 0.5)]?.name ?? "" },
+      min: -0.5, max: groups.length - 0.5, inverse: true, splitLine: { show: false }, axisTick: { show: false },
+      axisLabel: { color: "var(--fg)", customValues: groups.map((_, y) => y), formatter: (value: number) => groups[value]?.name ?? "" },
     }),
     series: [{
       type: "scatter" as const, name: "error", symbolSize: 5, itemStyle: { color: "var(--c0)", opacity: 0.4 },
