@@ -9,7 +9,7 @@ import { SVGRenderer } from "echarts/renderers";
 import type { EChartsOption } from "echarts";
 import { el, type Child } from "./dom";
 import { scrolling } from "./table";
-import { format, type Unit } from "./units";
+import { format, formatTick, type Unit } from "./units";
 
 use([BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart, GridComponent, MarkLineComponent, TooltipComponent, VisualMapComponent, LabelLayout,
   SVGRenderer]);
@@ -61,7 +61,7 @@ const kLine = { lineStyle: { color: "var(--rule)" } };
 export function valueAxis(name: string, unit: Unit, more: object = {}): object {
   return {
     type: "value", name, nameLocation: "middle", nameTextStyle: { ...kText, color: "var(--soft)" },
-    axisLabel: { ...kText, formatter: (value: number) => format(value, unit), hideOverlap: true }, splitLine: kLine, axisLine: kLine, ...more,
+    axisLabel: { ...kText, formatter: (value: number) => formatTick(value, unit), hideOverlap: true }, splitLine: kLine, axisLine: kLine, ...more,
   };
 }
 

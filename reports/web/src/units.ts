@@ -43,7 +43,9 @@ function seconds(value: number): string {
 
 function percent(value: number): string {
   const hundredths = value * 100;
-  const text = Math.abs(hundredths) >= 10 || hundredths === 0 ? hundredths.toFixed(Math.abs(hundredths) >= 99.95 || hundredths === 0 ? 0 : 1) : digits(hundredths, 2);
+  const whole = Math.round(hundredths);
+  if (Math.abs(hundredths - whole) < 1e-9) return String(whole).replace("-", "−") + kSpace + "%";
+  const text = Math.abs(hundredths) >= 10 ? hundredths.toFixed(Math.abs(hundredths) >= 99.95 ? 0 : 1) : digits(hundredths, 2);
   return text.replace("-", "−") + kSpace + "%";
 }
 
@@ -80,6 +82,11 @@ export function format(value: number, unit: Unit): string {
     case "flops": return scaled(value, [[1e15, "PFLOP"], [1e12, "TFLOP"], [1e9, "GFLOP"], [1e6, "MFLOP"], [1, "FLOP"]]);
     case "count": case "plain": return whole(value);
   }
+}
+
+/** The same for an axis, where round numbers need no zeros behind the point. */
+export function formatTick(value: number, unit: Unit): string {
+  return format(value, unit).replace(/(\.\d*?)0+(?=\u00a0|$)/, "$1").replace(/\.(?=\u00a0|$)/, "");
 }
 
 /** The unit that the end of a key promises ("_s", "_bytes", "_usd", "_w", ...). */

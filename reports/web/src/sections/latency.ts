@@ -6,7 +6,7 @@ import { leaf } from "../json";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { table, scrolling } from "../table";
-import { format } from "../units";
+import { format, formatTick } from "../units";
 import { capital, metricHelp, metricName } from "../words";
 
 const kStatistics = ["mean", "p50", "p90", "p95", "p99", "max"];
@@ -65,7 +65,7 @@ function metricChart(v: Values, metric: string): Child {
       grid: { left: 8, right: 12, top: 18, bottom: 4, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "s") },
       xAxis: nameAxis(statistics),
-      yAxis: valueAxis("", "s", { max: (range: { max: number }) => Math.max(range.max, ...near) * 1.05, splitNumber: 4, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => format(value, "s") } }),
+      yAxis: valueAxis("", "s", { max: (range: { max: number }) => Math.max(range.max, ...near) * 1.05, splitNumber: 4, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => formatTick(value, "s") } }),
       series: [
         { type: "bar" as const, name, barWidth: "55%", itemStyle: { color: colour(0) }, data: statistics.map((key) => v.point(`${path}/${key}`)),
           label: { show: true, position: "top" as const, color: "var(--fg)", fontSize: 11, formatter: (item: { value?: unknown }) => format(Number(item.value), "s") },

@@ -1,7 +1,7 @@
 // VRAM of the fullest GPU, stacked by what it holds.
 import { boundLine, figure, nameAxis, valueAxis } from "../chart";
 import { el } from "../dom";
-import { format } from "../units";
+import { format, formatTick } from "../units";
 import { leaf } from "../json";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
@@ -41,7 +41,7 @@ export function memorySection(v: Values): Section | undefined {
     option: {
       grid: { left: 8, right: 40, top: 24, bottom: 26, containLabel: true },
       tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "bytes") },
-      xAxis: valueAxis("bytes on one GPU", "bytes", { max: (range: { max: number }) => Math.max(range.max, capacity * 1.02), nameGap: 26, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => format(value, "bytes") } }),
+      xAxis: valueAxis("bytes on one GPU", "bytes", { max: (range: { max: number }) => Math.max(range.max, capacity * 1.02), nameGap: 26, axisLabel: { color: "var(--fg)", showMaxLabel: false, formatter: (value: number) => formatTick(value, "bytes") } }),
       yAxis: nameAxis([""]),
       series: paths.map((path, i) => ({
         type: "bar" as const, name: nameOf(path), stack: "all", barWidth: 44, itemStyle: { color: kColours[leaf(path)] ?? "var(--c7)", opacity: /router|norms|adapters/.test(path) ? 0.5 : 1 },

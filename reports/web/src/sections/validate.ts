@@ -5,7 +5,7 @@ import { join } from "../json";
 import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { scrolling, searchable, table } from "../table";
-import { format, type Unit } from "../units";
+import { format, formatTick, type Unit } from "../units";
 import { metricName, plain } from "../words";
 
 export const kGroups: [string, string][] = [["by_kind", "kind"], ["by_gpu", "GPU"], ["by_model", "model"], ["by_engine", "engine"], ["by_mode", "load"], ["by_suite", "suite"], ["by_suite_kind", "suite and kind"]];
@@ -87,8 +87,8 @@ function scatterOption(v: Values, rows: Row[], { metric, key }: Choice): Paramet
       if (data.row === undefined || data.value === undefined) return "";
       return `${v.doc.text(`${data.row}/id`) ?? ""}<br>measured <strong>${format(data.value[0], unit)}</strong><br>predicted <strong>${format(data.value[1], unit)}</strong><br>error ${format(v.doc.number(`${data.row}/error`) ?? 0, "error")}`;
     } },
-    xAxis: valueAxis(`measured ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 28, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => format(value, unit) } }),
-    yAxis: valueAxis(`predicted ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 70, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => format(value, unit) } }),
+    xAxis: valueAxis(`measured ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 28, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => formatTick(value, unit) } }),
+    yAxis: valueAxis(`predicted ${metricName(metric)}`, unit, { type: "log", min: low * 0.8, max: high * 1.25, nameGap: 70, axisLabel: { color: "var(--fg)", hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => formatTick(value, unit) } }),
     series: [
       lineThrough(1, low, high, "exact", "solid"), lineThrough(1.25, low, high, "a quarter above", "dashed"), lineThrough(0.75, low, high, "a quarter below", "dashed"),
       ...groups.map((group, i) => ({
@@ -237,5 +237,8 @@ export function logSections(v: Values): (Section | undefined)[] {
 export function logDecision(v: Values): HTMLElement {
   return el("section", { id: "decision", "aria-labelledby": "decision-title" }, el("div", { class: "verdict" },
     el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, v.num("/requests/logged", "requests"), " of ", v.text("/log"), " replayed on ", v.text("/scenario"), ": ",
-      v.num("/makespan_s/predicted", "s"), " predicted, ", v.num("/makespan_s/measured", "s"), " measured.")));
+      v.num("/makespan_s/predicted", "s"), " predicted, ", v.num("/makespan_s/measured", "s"), " measured.")),
+    el("div", { class: "cards" }, v.doc.keys("").filter((key) => v.doc.has(`/${key}/p50/error`)).map((key) => el("div", { class: "card" }, el("h3", {}, metricName(key)),
+      el("p", { class: "big" }, v.num(`/${key}/p50/error`, "error"), " at p50"),
+      el("p", {}, v.num(`/${key}/p50/measured`, "s"), " measured, ", v.num(`/${key}/p50/predicted`, "s"), " predicted; at p90 ", v.num(`/${key}/p90/error`, "error"))))));
 }
