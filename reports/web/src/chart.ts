@@ -9,7 +9,7 @@ import { SVGRenderer } from "echarts/renderers";
 import type { EChartsOption } from "echarts";
 import { el, type Child } from "./dom";
 import { scrolling } from "./table";
-import { format, formatTick, type Unit } from "./units";
+import { formatTick, type Unit } from "./units";
 
 use([BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart, GridComponent, MarkLineComponent, TooltipComponent, VisualMapComponent, LabelLayout,
   SVGRenderer]);
