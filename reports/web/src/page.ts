@@ -17,7 +17,7 @@ import { otherSection } from "./sections/other";
 import { headroomSection, planSection, rejectedSection } from "./sections/plan";
 import { sensitivitySection } from "./sections/sensitivity";
 import { stepsSection } from "./sections/steps";
-import { beforeAnchorsSection, coverageSection, errorsSection, groupTables, logDecision, logSections, refusedSection, scatterSection, validateDecision, worstSection } from "./sections/validate";
+import { beforeAnchorsSection, coverageSection, errorsSection, groupTables, leftOutSection, logDecision, logSections, refusedSection, scatterSection, unscoredSection, validateDecision, worstSection } from "./sections/validate";
 
 interface Kind {
   name: string;
@@ -38,7 +38,7 @@ function kindOf(v: Values): Kind {
   }
   if (doc.has("/metrics") || doc.number("/runs") !== undefined) {
     return { name: "validation", title: "Predicted against measured", heading: () => "Predicted against measured", decision: validateDecision,
-      sections: made(v, [scatterSection, errorsSection, worstSection, coverageSection, beforeAnchorsSection, groupTables, refusedSection]) };
+      sections: made(v, [scatterSection, errorsSection, worstSection, coverageSection, leftOutSection, beforeAnchorsSection, groupTables, unscoredSection, refusedSection]) };
   }
   if (doc.has("/comparison")) {
     return { name: "comparison", title: "Comparison", heading: () => "Comparison of deployments", decision: compareDecision,

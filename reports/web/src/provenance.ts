@@ -41,7 +41,7 @@ const kRules: Rule[] = [
   { start: /^\/anchors\/.*measured/, kind: "measured", source: () => "measured point of this deployment, given as an anchor" },
   { start: /^\/rows\/\d+\/measured/, kind: "measured", source: () => "published or logged run" },
   { start: /^\/rows\/\d+\/(predicted|low|high)/, kind: "simulated", source: () => "the same run simulated" },
-  { start: /^\/(rows|metrics|metrics_before|by_|coverage|runs|scored|refused)/, kind: "computed", source: () => "predicted against measured; errors are (predicted − measured) / measured" },
+  { start: /^\/(rows|metrics|metrics_before|by_|coverage|left_out|runs|scored|refused)/, kind: "computed", source: () => "predicted against measured; errors are (predicted − measured) / measured" },
   { start: /\/measured$/, kind: "measured", source: () => "from the request log" },
   { start: /^/, kind: "simulated", source: simulated },
 ];

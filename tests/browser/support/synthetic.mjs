@@ -96,7 +96,8 @@ export function validationOf1865() {
   return {
     runs: 1865, scored: 1771, refused: [{ id: "run-x", why: "precision mxfp4 is not supported by the GPU" }], metrics: table(), by_kind: tables(["dense", "moe"]), by_gpu: tables(kGpus), by_model: tables(kModels),
     by_engine: tables(["vllm", "sglang", "trtllm"]), by_mode: tables(["closed", "open"]), by_suite: tables(["online", "sweep", "offline/long"]), by_suite_kind: tables(["online/moe", "sweep/moe", "offline/long/dense"]),
-    coverage: { level: 0.8, share: 0.783, count: 1771, by_metric: Object.fromEntries(metrics.map((metric) => [metric, { share: 0.6 + 0.3 * random(), count: 400 }])) }, anchors: [], rows,
+    coverage: { level: 0.8, share: 0.783, count: 1771, by_metric: Object.fromEntries(metrics.map((metric) => [metric, { share: 0.6 + 0.3 * random(), count: 400 }])), by_kind: { moe: { share: 0.77, count: 900 }, dense: { share: 0.81, count: 871 } }, by_metric_kind: { "tpot/moe": { share: 0.8125, count: 300 } } },
+    left_out: { metrics: table() }, unscored: [{ id: "run-0", why: "suspect: prefill of another batch" }], anchors: [], rows,
   };
 }
 
@@ -118,7 +119,7 @@ export function fullResult(base) {
       placement: { kind: "balanced", redundant: 2, rank_load: Array.from({ length: 8 }, () => 0.8 + 0.5 * random()) }, dropped_token_share: 0.012,
     },
     network: {
-      ...base.network, exposed_communication_share: 0.12, exposed_communication_s: { decode: 0.0012, prefill: 0.0034 }, hidden_communication_s: 0.0005, slowdown: 1.07,
+      ...base.network, exposed_communication_share: 0.12, exposed_communication_s: { decode: 0.0012, prefill: 0.0034 }, hidden_communication_s: { decode: 0.0005, prefill: 0.0004 }, slowdown: 1.07,
       links: Array.from({ length: 6 }, (_, i) => ({ name: `nvlink of GPU ${i}`, kind: "scale_up", capacity_bytes_per_s: 4.5e11, utilisation_mean: 0.3 * random(), utilisation_p50: 0.3 * random(), utilisation_p99: 0.5 + 0.4 * random() })),
     },
     load_curve: loads.map((load) => ({ offered_per_s: load, requests_per_s: Math.min(load, 13), output_tokens_per_s: 250 * Math.min(load, 13), ttft_p50_s: 0.1 * load, ttft_p99_s: 0.3 * load, tpot_p50_s: 0.01 * load, tpot_p99_s: 0.02 * load, saturated: load > 13 })),

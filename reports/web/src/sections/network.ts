@@ -41,7 +41,7 @@ export function networkSection(v: Values): Section | undefined {
     doc.has("/network/exposed_communication_share") && el("li", {}, "Communication that nothing hides: ", v.num("/network/exposed_communication_share", "share"), " of the step time",
       doc.has("/network/exposed_communication_s/decode") && [", ", v.num("/network/exposed_communication_s/decode", "s"), " of a mean decode step"],
       doc.has("/network/exposed_communication_s/prefill") && [", ", v.num("/network/exposed_communication_s/prefill", "s"), " of a mean prefill step"], "."),
-    doc.number("/network/hidden_communication_s") !== undefined && el("li", {}, "Hidden behind compute: ", v.num("/network/hidden_communication_s", "s"), " per mean step."),
+    doc.has("/network/hidden_communication_s/decode") && el("li", {}, "Hidden behind compute: ", v.num("/network/hidden_communication_s/decode", "s"), " of a mean decode step."),
     doc.number("/network/slowdown") !== undefined && el("li", {}, "Slow-down by shared links: ", v.num("/network/slowdown", "ratio"), "."),
   ].filter((fact) => fact !== false);
   return sectionOf("network", "Network: which links are busy?", facts.length > 0 && el("ul", { class: "plain-list" }, facts), shares(v), busiest(v));

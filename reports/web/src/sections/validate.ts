@@ -133,11 +133,13 @@ function switched(v: Values, rows: Row[], id: string, title: string, caption: Ch
 
 
 function rowTable(v: Values, rows: Row[], name: string): HTMLElement {
-  const columns = [{ name: "run" }, { name: "metric" }, { name: "measured", number: true }, { name: "predicted", number: true }, { name: "error", number: true }, { name: "likely cause" }];
-  const causes = rows.some((row) => v.doc.has(`${row.path}/likely_cause`));
-  return searchable(name, causes ? columns : columns.slice(0, 5), rows.map(({ path, metric }) => ({
-    cells: () => [v.text(`${path}/id`), v.text(`${path}/metric`), v.num(`${path}/measured`, unitOfRow(metric)), v.num(`${path}/predicted`, unitOfRow(metric)), v.num(`${path}/error`, "error"), ...(causes ? [v.text(`${path}/likely_cause`)] : [])],
-    keys: [v.doc.text(`${path}/id`) ?? "", metric, v.doc.number(`${path}/measured`) ?? 0, v.doc.number(`${path}/predicted`) ?? 0, v.doc.number(`${path}/error`) ?? 0, v.doc.text(`${path}/likely_cause`) ?? ""],
+  const intervals = rows.some((row) => v.doc.has(`${row.path}/low`)) ? ["low", "high"] : [];
+  const causes = rows.some((row) => v.doc.has(`${row.path}/likely_cause`)) ? ["likely_cause"] : [];
+  const numbers = ["measured", "predicted", ...intervals];
+  const columns = [{ name: "run" }, { name: "metric" }, ...[...numbers, "error"].map((key) => ({ name: key, number: true })), ...causes.map((key) => ({ name: plain(key) }))];
+  return searchable(name, columns, rows.map(({ path, metric }) => ({
+    cells: () => [v.text(`${path}/id`), v.text(`${path}/metric`), ...numbers.map((key) => v.num(`${path}/${key}`, unitOfRow(metric))), v.num(`${path}/error`, "error"), ...causes.map((key) => v.text(`${path}/${key}`))],
+    keys: [v.doc.text(`${path}/id`) ?? "", metric, ...[...numbers, "error"].map((key) => v.doc.number(`${path}/${key}`) ?? 0), ...causes.map((key) => v.doc.text(`${path}/${key}`) ?? "")],
   })), "rows");
 }
 
@@ -179,19 +181,19 @@ export function worstSection(v: Values): Section | undefined {
 export function coverageSection(v: Values): Section | undefined {
   const { doc } = v;
   if (!doc.has("/coverage")) return undefined;
-  const metrics = doc.children("/coverage/by_metric").filter((path) => doc.number(`${path}/share`) !== undefined || doc.number(path) !== undefined);
-  const shareOf = (path: string): string => (doc.number(path) !== undefined ? path : `${path}/share`);
+  const metrics = ["by_kind", "by_metric", "by_metric_kind"].flatMap((key) => doc.children(`/coverage/${key}`)).filter((path) => doc.number(`${path}/share`) !== undefined);
+  const nameOf = (path: string): string => { const [metric = "", kind] = last(path).split("/"); return kind === undefined ? metricName(metric) : `${metricName(metric)}, ${kind}`; };
   const level = doc.number("/coverage/level") ?? 0;
   const chart = metrics.length > 0 && figure({
-    id: "coverage", title: "Measured values inside the stated interval, by metric", height: 110 + metrics.length * 34,
+    id: "coverage", title: "Measured values inside the stated interval", height: 80 + metrics.length * 30,
     caption: ["A bar that ends at the line says how sure it is as it should be; a shorter one is too sure of itself. Stated: ", v.num("/coverage/level", "share"), "."],
     option: {
       grid: { left: 8, right: 30, top: 24, bottom: 26, containLabel: true }, tooltip: { trigger: "item", valueFormatter: (value) => format(Number(value), "share") },
-      xAxis: valueAxis("share inside", "share", { min: 0, max: 1, nameGap: 26 }), yAxis: nameAxis(metrics.map((path) => metricName(last(path))), { inverse: true }),
-      series: [{ type: "bar" as const, name: "inside", barWidth: 20, itemStyle: { color: colour(0) }, data: metrics.map((path) => v.point(shareOf(path))),
+      xAxis: valueAxis("share inside", "share", { min: 0, max: 1, nameGap: 26 }), yAxis: nameAxis(metrics.map(nameOf), { inverse: true }),
+      series: [{ type: "bar" as const, name: "inside", barWidth: 20, itemStyle: { color: colour(0) }, data: metrics.map((path) => v.point(`${path}/share`)),
         markLine: { silent: true, symbol: "none", lineStyle: { color: "var(--bad)", type: "dashed" as const }, label: { formatter: "stated", color: "var(--bad)" }, data: [{ xAxis: level }] } }],
     },
-    table: () => table("Share inside", [{ name: "metric" }, { name: "share", number: true }], metrics.map((path) => [metricName(last(path)), v.num(shareOf(path), "share")])),
+    table: () => table("Share inside", [{ name: "of" }, { name: "rows", number: true }, { name: "share inside", number: true }], metrics.map((path) => [nameOf(path), v.num(`${path}/count`, "count"), v.num(`${path}/share`, "share")])),
   });
   return sectionOf("coverage", "Do the intervals hold what they promise?", el("p", {}, v.num("/coverage/share", "share"), " of ", v.num("/coverage/count", "count"), " measured values lie inside the stated ", v.num("/coverage/level", "share"), " interval."), chart);
 }
@@ -203,11 +205,29 @@ export function refusedSection(v: Values): Section | undefined {
   })), "runs"));
 }
 
+/** Errors of the same metrics under two settings, side by side. */
+function sideBySide(v: Values, title: string, one: [string, string], other: [string, string]): Child {
+  const metrics = v.doc.keys(one[0]);
+  if (metrics.length === 0) return undefined;
+  const columns = [["median_ape", "median"], ["p90_ape", "p90"]].flatMap(([key, name]) => [one, other].map(([root, setting]) => ({ key: key ?? "", root, name: `${name}, ${setting}`, number: true })));
+  return scrolling(title, table(title, [{ name: "metric" }, ...columns], metrics.map((metric) => [metricName(metric), ...columns.map(({ key, root }) => v.num(join(join(root, metric), key), "share"))])));
+}
+
 export function beforeAnchorsSection(v: Values): Section | undefined {
-  const metrics = v.doc.children("/metrics_before");
-  return sectionOf("anchored", "What the anchors changed", metrics.length > 0 && scrolling("With and without anchors", table("The same rows without and with anchors",
-    [{ name: "metric" }, { name: "median without", number: true }, { name: "median with", number: true }, { name: "p90 without", number: true }, { name: "p90 with", number: true }],
-    metrics.map((path) => { const after = join("/metrics", last(path)); return [metricName(last(path)), v.num(`${path}/median_ape`, "share"), v.num(`${after}/median_ape`, "share"), v.num(`${path}/p90_ape`, "share"), v.num(`${after}/p90_ape`, "share")]; }))));
+  return sectionOf("anchored", "What the anchors changed", sideBySide(v, "The same rows without and with anchors", ["/metrics_before", "without"], ["/metrics", "with"]));
+}
+
+/** Errors when everything about the row's own model and GPU was kept from the fit: what to expect of a deployment that nobody measured. */
+export function leftOutSection(v: Values): Section | undefined {
+  const tableOf = sideBySide(v, "Errors of rows whose model and GPU the fit has not seen, and of all", ["/left_out/metrics", "not seen"], ["/metrics", "as shipped"]);
+  return sectionOf("left-out", "What to expect where nobody measured", tableOf);
+}
+
+export function unscoredSection(v: Values): Section | undefined {
+  const rows = v.doc.children("/unscored");
+  return sectionOf("unscored", "Runs that are not scored, and why", rows.length > 0 && searchable("Runs that are not scored", [{ name: "run" }, { name: "why" }], rows.map((path) => ({
+    cells: () => [v.text(`${path}/id`), v.text(`${path}/why`)], keys: [v.doc.text(`${path}/id`) ?? "", v.doc.text(`${path}/why`) ?? ""],
+  })), "runs"));
 }
 
 /** The page of a replayed request log. */
