@@ -33,11 +33,32 @@ std::string error_table(const CostProfile& profile) {
   return text;
 }
 
+/// Whether all constants must come from relatives. A GPU that has tables in the catalogue is measured: another path is a mistake.
+bool only_relatives(const fs::path& measured, const GpuSpec& gpu, const DataRoot& data) {
+  if (fs::is_directory(measured)) return false;
+  if (fs::exists(measured)) throw InputError(measured.string(), "is no folder of measured tables");
+  if (fs::is_directory(data.measured() / gpu.id)) {
+    throw InputError(measured.string(), "is no folder of measured tables; those of '" + gpu.id + "' lie in " + data.display(data.measured() / gpu.id));
+  }
+  if (relatives_of(gpu.id).empty()) {
+    throw InputError(measured.string(), "is no folder of measured tables, and no measured relative of '" + gpu.id + "' is known: its times rest on the datasheet");
+  }
+  return true;
+}
+
+std::string transfer_note(const GpuSpec& gpu, const fs::path& measured) {
+  std::string names;
+  for (const std::string& id : relatives_of(gpu.id)) names += (names.empty() ? "" : ", ") + id;
+  return fmt::format("{} has no measured tables ({} does not exist): all constants are transferred from its nearest measured relatives ({}), as fractions of the\n"
+                     "datasheet; errors are what leaving one device out shows on the relative\n\n",
+                     gpu.id, measured.string(), names);
+}
+
 }  // namespace
 
 int run_calibrate(const Arguments& arguments) {
   const std::string usage = "moeplan calibrate MEASURED_DIR --gpu ID [-o FITTED.json]";
-  po::options_description options("Options");
+  po::options_description options("A GPU without measured tables (MEASURED_DIR does not exist) gets the constants of its nearest measured relatives.\n\nOptions");
   options.add_options()("gpu", po::value<std::string>()->value_name("ID"), "the GPU that was measured: catalogue id or path of its JSON")(
       "output,o", po::value<std::string>()->value_name("FITTED.json"), "write the cost profile (- for stdout, instead of the table)");
   options.add(common_options());
@@ -49,11 +70,11 @@ int run_calibrate(const Arguments& arguments) {
   const fs::path gpu_file = find_catalogue_file(data.gpus(), parsed.text("gpu"), "GPU", ".", "--gpu");
   const GpuSpec gpu = load_gpu(gpu_file, data.schema("gpu"));
   const fs::path measured = parsed.values["measured"].as<std::vector<std::string>>().at(0);
-  if (!fs::is_directory(measured)) throw InputError(measured.string(), "is no folder of measured tables");
+  const bool transferred = only_relatives(measured, gpu, data);
   JsonOutput output(parsed.text("output"));
   const CostProfile profile = make_profile(gpu, measured, data.folder() / "hardware_profiles");
   if (output.wanted()) output.write(to_json(profile));
-  if (!output.to_stdout()) print_text(error_table(profile));
+  if (!output.to_stdout()) print_text((transferred ? transfer_note(gpu, measured) : "") + error_table(profile));
   return 0;
 }
 

@@ -50,6 +50,8 @@ int run_validate(const Arguments& arguments) {
   options.add_options()("anchors", po::value<std::string>()->value_name("N|FILE"),
                         "fit host time and kernel speed on N rows of each layout and score the others, or on the rows of FILE")(
       "scenario", po::value<std::string>()->value_name("FILE"), "the deployment on which a request log (LOG.csv) is replayed")(
+      "leave-out", "also fit the engine constants without each (model, GPU) in turn and score its runs with them")(
+      "scatter", "plot predicted over measured")(
       "json", po::value<std::string>()->value_name("FILE"), "write the result as JSON (- for stdout, instead of the summary)")(
       "seed", po::value<std::int64_t>()->value_name("N")->default_value(1), "random seed")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads; 0 = all");
@@ -67,6 +69,9 @@ int run_validate(const Arguments& arguments) {
   validation_options.seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
   validation_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   read_anchors(parsed.text("anchors"), validation_options);
+  validation_options.leave_out = parsed.has("leave-out");
+  if (validation_options.leave_out && parsed.has("anchors")) throw InputError("--leave-out", "does not go with --anchors: anchors are runs of the very deployment");
+  validation_options.errors = load_error_model(data.error_model());
   JsonOutput json(parsed.text("json"));
   PageOutput page(parsed);
   const Validation validation = [&] {
@@ -80,7 +85,7 @@ int run_validate(const Arguments& arguments) {
     if (json.wanted()) json.write(text);
     if (page.wanted()) page.write(text);
   }
-  if (!json.to_stdout()) print_text(validation_summary(validation));
+  if (!json.to_stdout()) print_text(validation_summary(validation) + (parsed.has("scatter") ? validation_scatter(validation) : ""));
   return 0;
 }
 

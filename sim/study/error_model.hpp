@@ -15,7 +15,7 @@ struct ErrorModel {
   double first_token_dense = 0.2;  ///< factor on the time to first token beyond that: queueing and batching of prompts
   double first_token_moe = 0.3;
   double weak_kernels = 0.2;     ///< factor on kernel times that are extrapolated, transferred or from the datasheet: width = share x this
-  double host_per_step_s = 0.4e-3;  ///< host time per step, seconds
+  double host_per_step_s = 0.3e-3;  ///< host time per step, seconds
   double request_latency = 0.5;  ///< factor on the path between client and engine
   std::string source;
 

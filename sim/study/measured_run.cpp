@@ -47,10 +47,10 @@ struct Columns {
         engine(csv.column("engine")), engine_version(csv.column("engine_version")), tp(csv.column("tp")), ep(csv.column("ep")),
         pp(csv.column("pp")), dp(csv.column("dp")), weights(csv.column("weights")), kv_cache(csv.column("kv_cache")),
         mode(csv.column("mode")), concurrency(csv.column("concurrency")), rate(csv.column("request_rate_per_s")), isl(csv.column("isl")),
-        osl(csv.column("osl")), length_low(csv.column("length_low")), quality(csv.column("quality")),
+        osl(csv.column("osl")), length_low(csv.column("length_low")), quality(csv.column("quality")), notes(csv.column("notes")),
         metrics{csv.column("tpot_ms"), csv.column("ttft_ms"), csv.column("itl_ms"), csv.column("output_tok_s")} {}
   std::size_t id, suite, model, gpu, gpus, engine, engine_version, tp, ep, pp, dp, weights, kv_cache, mode, concurrency, rate, isl, osl,
-      length_low, quality;
+      length_low, quality, notes;
   std::array<std::size_t, kRunMetrics.size()> metrics;
 };
 
@@ -105,6 +105,7 @@ MeasuredRun parse_run(const CsvReader& csv, const Columns& c) {
   if (!csv.empty(c.length_low)) run.length_low = csv.number(c.length_low);
   if (!(run.length_low > 0 && run.length_low <= 1)) csv.fail("length_low must lie in (0, 1]");
   run.quality = parse_quality(csv, c.quality);
+  run.notes = csv.text(c.notes);
   for (std::size_t i = 0; i < kRunMetrics.size(); ++i) {
     if (csv.empty(c.metrics[i])) continue;
     const double value = csv.number(c.metrics[i]);

@@ -34,6 +34,7 @@ struct MeasuredRun {
   /// Measured means by RunMetric, in milliseconds (tokens per second for the throughput); empty where not published.
   std::array<std::optional<double>, kRunMetrics.size()> measured;
   RunQuality quality = RunQuality::kA;
+  std::string notes;  ///< of a suspect run: why
   std::size_t line = 0;
 
   [[nodiscard]] std::optional<double> value(RunMetric metric) const { return measured[static_cast<std::size_t>(metric)]; }

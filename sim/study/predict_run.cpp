@@ -12,6 +12,7 @@
 #include "input/catalogue.hpp"
 #include "metrics/latency_metrics.hpp"
 #include "metrics/observer_list.hpp"
+#include "metrics/step_metrics.hpp"
 #include "metrics/throughput_metrics.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
@@ -120,14 +121,17 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   return config;
 }
 
-RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed) {
+RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed, RunEvidence* evidence) {
   const WorkloadConfig workload = run_workload(run);
   const auto source = make_request_source(workload, seed);
   const MeasuredRequests measured{.total = source->total(), .warmup = 0, .closed = source->closed(), .batch = run.mode == LoadMode::kOffline};
   LatencyMetrics latency(measured);
   ThroughputMetrics throughput(measured);
   ObserverList observers({&latency, &throughput});
+  StepMetrics steps(1, deployment.memory().plan.kv_capacity_tokens);
+  if (evidence != nullptr) observers.add(steps, ObserverList::kSteps);
   simulate(deployment.cluster(1, RequestRouting::kRoundRobin), deployment.cost(), *source, observers, seed);
+  if (evidence != nullptr) *evidence = evidence_of(steps, deployment.config().engine.request_latency.value());
   RunOutcome outcome;
   outcome[static_cast<std::size_t>(RunMetric::kTtft)] = latency.of(LatencyMetric::kTtft).mean() * 1e3;
   if (latency.of(LatencyMetric::kTpot).count() > 0) {

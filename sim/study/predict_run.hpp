@@ -8,6 +8,7 @@
 #include "study/data_root.hpp"
 #include "study/deployment.hpp"
 #include "study/measured_run.hpp"
+#include "study/run_evidence.hpp"
 
 namespace moeplan {
 
@@ -18,7 +19,7 @@ using RunOutcome = std::array<std::optional<double>, kRunMetrics.size()>;
 /// refusal: unknown id, architecture or layout not expressible, precision not supported by engine or GPU.
 DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data);
 
-/// Simulates the run's load on `deployment`. REQUIRES: it fits.
-RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed);
+/// Simulates the run's load on `deployment` and fills `evidence`, unless null. REQUIRES: it fits.
+RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed, RunEvidence* evidence = nullptr);
 
 }  // namespace moeplan

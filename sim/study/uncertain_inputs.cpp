@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.hpp"
+#include "base/random.hpp"
 #include "routing/count_sampler.hpp"
 
 namespace moeplan {
@@ -121,6 +123,21 @@ std::vector<InputDistribution> uncertain_inputs(const Scenario& scenario, const 
   add(InputKind::kFirstToken, "time to first token, factor", errors.first_token(moe), errors.source);
   add_stated(scenario, inputs);
   return inputs;
+}
+
+std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed) {
+  std::vector<std::vector<double>> design(samples, std::vector<double>(inputs.size()));
+  std::vector<std::size_t> strata(samples);
+  for (std::size_t j = 0; j < inputs.size(); ++j) {
+    RandomStream random(seed, "uncertainty/" + inputs[j].name);
+    std::iota(strata.begin(), strata.end(), std::size_t{0});
+    for (std::size_t i = samples; i > 1; --i) std::swap(strata[i - 1], strata[random.below(static_cast<std::uint32_t>(i))]);
+    for (std::size_t i = 0; i < samples; ++i) {
+      const double u = (static_cast<double>(strata[i]) + random.uniform()) / static_cast<double>(samples);
+      design[i][j] = inputs[j].at(std::clamp(u, 1e-9, 1 - 1e-9));
+    }
+  }
+  return design;
 }
 
 DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDistribution>& inputs, const std::vector<double>& values) {

@@ -51,6 +51,10 @@ DeploymentErrors deployment_errors(const DeploymentConfig& config, KernelLibrary
 /// The inputs of `scenario`, each with a width above zero. Throws InputError for a stated range that the scenario cannot take.
 std::vector<InputDistribution> uncertain_inputs(const Scenario& scenario, const ErrorModel& errors, const DeploymentErrors& deployment);
 
+/// [sample][input]: every input's distribution cut into as many strata of equal probability as there are samples, each met once (McKay, Beckman
+/// and Conover 1979). An input's draws depend on its name, the number of samples and the seed alone.
+std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed);
+
 /// `scenario` with the values of `inputs` (in their order), and the factor on its times to first token.
 struct DrawnScenario {
   Scenario scenario;

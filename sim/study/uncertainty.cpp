@@ -8,9 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <numeric>
 
-#include "base/random.hpp"
 #include "study/simulation.hpp"
 #include "study/uncertain_inputs.hpp"
 
@@ -66,23 +64,6 @@ Sample sample_of(const Result& result) {
   sample.metrics["throughput.output_tokens_per_s"] = result.throughput->output_tokens_per_s;
   sample.met = std::all_of(result.objectives.begin(), result.objectives.end(), [](const ObjectiveResult& o) { return o.met; });
   return sample;
-}
-
-/// [sample][input]: every input's distribution cut into as many strata of equal probability as there are samples, each met once (McKay, Beckman
-/// and Conover 1979). An input's draws depend on its name and the seed alone.
-std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed) {
-  std::vector<std::vector<double>> design(samples, std::vector<double>(inputs.size()));
-  std::vector<std::size_t> strata(samples);
-  for (std::size_t j = 0; j < inputs.size(); ++j) {
-    RandomStream random(seed, "uncertainty/" + inputs[j].name);
-    std::iota(strata.begin(), strata.end(), std::size_t{0});
-    for (std::size_t i = samples; i > 1; --i) std::swap(strata[i - 1], strata[random.below(static_cast<std::uint32_t>(i))]);
-    for (std::size_t i = 0; i < samples; ++i) {
-      const double u = (static_cast<double>(strata[i]) + random.uniform()) / static_cast<double>(samples);
-      design[i][j] = inputs[j].at(std::clamp(u, 1e-9, 1 - 1e-9));
-    }
-  }
-  return design;
 }
 
 /// Linear interpolation between order statistics.

@@ -7,7 +7,10 @@
 #include <atomic>
 
 #include "base/error.hpp"
+#include "calibration/kernel_library.hpp"
 #include "study/anchor_study.hpp"
+#include "study/uncertain_inputs.hpp"
+#include "study/validation_intervals.hpp"
 
 namespace moeplan {
 
@@ -45,20 +48,45 @@ void refuse_all(const Layout& layout, const std::string& why, std::vector<RunPre
   for (const std::size_t i : layout.runs) predictions[i].refused = why;
 }
 
+template <class Operation>
+bool measured_here(const CostProfile& profile, Precision format) {
+  const auto& kernels = profile.of<Operation>();
+  return std::any_of(kernels.begin(), kernels.end(), [&](const auto& k) { return k.from.empty() && k.key.format == format; });
+}
+
+/// What reports say about a deployment beside its simulation.
+RunPrediction describe(const MeasuredRun& run, const DeploymentConfig& config, KernelLibrary& kernels) {
+  RunPrediction p;
+  p.moe = config.model.is_moe();
+  p.operations = deployment_errors(config, kernels, {}).operations;
+  const DeploymentPrecision& formats = config.precision;
+  p.setting = {config.engine.version, std::string(to_string(formats.weights)), std::string(to_string(formats.experts)), p.moe,
+               config.model.mtp_layers > 0, false, false, !run.kv_cache.empty()};
+  if (!config.cost_profile.empty()) {
+    const CostProfile& profile = kernels.profile(config.cost_profile);
+    p.setting.products_measured = measured_here<GemmOperation>(profile, formats.weights);
+    p.setting.experts_measured = measured_here<MoeOperation>(profile, formats.experts);
+  }
+  const EngineProfile& e = config.engine;
+  p.engine = {e.host_per_step.value(), e.request_latency.value(), e.host_per_sequence.value(), e.kernel_multiplier};
+  return p;
+}
+
 void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, const DataRoot& data, const ValidationOptions& options,
-                    const EngineCorrection* anchored, StudyLibraries& shared, std::vector<RunPrediction>& predictions) {
+                    const std::vector<const EngineCorrection*>& corrections, StudyLibraries& shared, std::vector<RunPrediction>& predictions) {
   const MeasuredRun& first = runs[layout.runs.front()];
   try {
     DeploymentConfig config = run_deployment(first, data);
-    for (const std::size_t i : layout.runs) predictions[i].moe = config.model.is_moe();
     if (options.correction) correct_engine(config.engine, options.correction(first));
-    if (anchored != nullptr) correct_engine(config.engine, *anchored);
+    for (const EngineCorrection* correction : corrections) correct_engine(config.engine, *correction);
+    const RunPrediction common = describe(first, config, shared.kernels);
+    for (const std::size_t i : layout.runs) predictions[i] = common;
     const Deployment deployment(config, shared);
     if (!deployment.memory().plan.fits) {
       refuse_all(layout, fmt::format("does not fit: {:.1f} GB missing per GPU", deployment.memory().plan.missing.as_double() / 1e9), predictions);
       return;
     }
-    for (const std::size_t i : layout.runs) predictions[i].predicted = simulate_run(runs[i], deployment, options.seed);
+    for (const std::size_t i : layout.runs) predictions[i].predicted = simulate_run(runs[i], deployment, options.seed, &predictions[i].evidence);
   } catch (const InputError& error) {
     refuse_all(layout, reason_of(error, first.id), predictions);
   }
@@ -79,18 +107,22 @@ void collect_rows(Validation& v) {
   }
 }
 
-void tabulate(Validation& v) {
+}  // namespace
+
+void tabulate_errors(const Validation& v, const std::function<double(const ValidationRow&)>& error_of, ErrorTable& metrics_out,
+                     std::map<std::string, std::map<std::string, ErrorTable>>& groups_out) {
   using Errors = std::map<std::string, std::vector<double>>;  // by metric
   std::map<std::string, std::map<std::string, Errors>> groups;
   Errors all;
-  v.metrics.clear();
-  v.groups.clear();
+  metrics_out.clear();
+  groups_out.clear();
   for (const ValidationRow& row : v.rows) {
     if (!row.scored) continue;
+    const double error = error_of(row);
     const MeasuredRun& run = v.runs[row.run];
     const std::string metric(to_string(row.metric));
     const std::string kind = v.predictions[row.run].moe ? "moe" : "dense";
-    all[metric].push_back(row.error());
+    all[metric].push_back(error);
     for (const auto& [group, name] : std::initializer_list<std::pair<const char*, std::string>>{{"by_suite", run.suite},
                                                                                                 {"by_model", run.model},
                                                                                                 {"by_gpu", run.gpu},
@@ -98,20 +130,22 @@ void tabulate(Validation& v) {
                                                                                                 {"by_mode", std::string(to_string(run.mode))},
                                                                                                 {"by_kind", kind},
                                                                                                 {"by_suite_kind", run.suite + "/" + kind}}) {
-      groups[group][name][metric].push_back(row.error());
+      groups[group][name][metric].push_back(error);
     }
   }
-  for (auto& [metric, errors] : all) v.metrics[metric] = error_statistics(std::move(errors));
+  for (auto& [metric, errors] : all) metrics_out[metric] = error_statistics(std::move(errors));
   for (auto& [group, names] : groups) {
     for (auto& [name, metrics] : names) {
-      for (auto& [metric, errors] : metrics) v.groups[group][name][metric] = error_statistics(std::move(errors));
+      for (auto& [metric, errors] : metrics) groups_out[group][name][metric] = error_statistics(std::move(errors));
     }
   }
 }
 
+namespace {
+
 void tabulate_rows(Validation& v) {
   collect_rows(v);
-  tabulate(v);
+  tabulate_errors(v, [](const ValidationRow& row) { return row.error(); }, v.metrics, v.groups);
 }
 
 /// Counts finished simulations of all passes together.
@@ -140,11 +174,15 @@ struct Passes {
 
 using Fits = std::map<std::string, AnchorFit>;
 
-std::vector<RunPrediction> predict_all(const Passes& p, const std::vector<Layout>& layouts, const Fits& fits) {
+/// With the anchors' corrections, and one for all runs unless it is null.
+std::vector<RunPrediction> predict_all(const Passes& p, const std::vector<Layout>& layouts, const Fits& fits, const EngineCorrection* everywhere = nullptr) {
   std::vector<RunPrediction> predictions(p.runs.size());
   tbb::parallel_for(std::size_t{0}, layouts.size(), [&](std::size_t l) {
     const auto fit = fits.find(p.runs[layouts[l].runs.front()].anchor_key());
-    predict_layout(layouts[l], p.runs, p.data, p.options, fit == fits.end() ? nullptr : &fit->second.correction, p.shared, predictions);
+    std::vector<const EngineCorrection*> corrections;
+    if (fit != fits.end()) corrections.push_back(&fit->second.correction);
+    if (everywhere != nullptr) corrections.push_back(everywhere);
+    predict_layout(layouts[l], p.runs, p.data, p.options, corrections, p.shared, predictions);
     p.progress.add(layouts[l].runs.size());
   });
   return predictions;
@@ -182,7 +220,7 @@ Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, co
   if (options.anchors > 0) plan = plan_anchors(v.runs, static_cast<std::size_t>(options.anchors));
   else if (anchored) plan = plan_anchors(v.runs, options.anchor_runs);
   v.unscored = plan.unscored;
-  std::size_t work = (anchored ? 2 : 1) * v.runs.size();
+  std::size_t work = ((anchored ? 2 : 1) + (options.leave_out ? kLeaveOutSteps.size() : 0)) * v.runs.size();
   for (const auto& [key, anchors] : plan.anchors) work += anchors.size() * kSimulationsPerAnchor;
 
   StudyLibraries shared;
@@ -200,6 +238,12 @@ Validation validate_runs(std::vector<MeasuredRun> runs, const DataRoot& data, co
     }
   }
   tabulate_rows(v);
+  if (options.leave_out) {
+    std::vector<std::vector<RunPrediction>> shifted;
+    for (const EngineCorrection& step : kLeaveOutSteps) shifted.push_back(predict_all(passes, layouts, {}, &step));
+    add_left_out(v, shifted);
+  }
+  if (options.errors) add_intervals(v, *options.errors, options.level);
   return v;
 }
 

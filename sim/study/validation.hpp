@@ -8,10 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "calibration/operation_errors.hpp"
 #include "study/anchors.hpp"
 #include "study/data_root.hpp"
+#include "study/error_model.hpp"
+#include "study/leave_out.hpp"
+#include "study/likely_cause.hpp"
 #include "study/measured_run.hpp"
 #include "study/predict_run.hpp"
+#include "study/uncertainty.hpp"
 
 namespace moeplan {
 
@@ -20,6 +25,10 @@ struct RunPrediction {
   RunOutcome predicted;
   std::optional<std::string> refused;  ///< why the run cannot be predicted
   bool moe = false;
+  RunEvidence evidence;
+  OperationErrors operations;  ///< of the kernels that its deployment runs on
+  RunSetting setting;
+  EngineConstants engine;      ///< behind the prediction
 };
 
 struct ErrorStatistics {
@@ -36,6 +45,9 @@ struct ValidationOptions {
   int anchors = 0;                              ///< fit on this many rows of each layout and score the others; 0 = off
   std::vector<MeasuredRun> anchor_runs;         ///< or fit on these, for the layouts that they were measured on
   std::function<void(double)> progress;         ///< share done; may be called from any thread
+  bool leave_out = false;                       ///< also fit the engine constants anew without each (model, GPU) and predict its runs with them
+  std::optional<ErrorModel> errors;             ///< gives every row an interval; with leave_out: its widths are fitted, too, each without the row's group
+  double level = 0.8;                           ///< of the intervals
   /// Replaces engine constants, for fits and leave-one-out studies: called once per layout.
   std::function<EngineCorrection(const MeasuredRun&)> correction;
 };
@@ -45,7 +57,23 @@ struct ValidationRow {
   RunMetric metric = RunMetric::kTpot;
   double measured = 0, predicted = 0;
   bool scored = false;
+  std::optional<double> left_out;   ///< predicted with constants fitted without the runs of its model and GPU
+  std::optional<Interval> interval;  ///< around `left_out` where there is one, else around `predicted`
   [[nodiscard]] double error() const { return (predicted - measured) / measured; }
+};
+
+/// How many scored rows lie within their interval.
+struct Coverage {
+  std::size_t count = 0, inside = 0;
+  [[nodiscard]] double share() const { return count == 0 ? 0.0 : static_cast<double>(inside) / static_cast<double>(count); }
+};
+
+/// Left-out predictions scored like the others.
+struct LeftOut {
+  LeaveOutFit fit;
+  ErrorModel errors;  ///< widths at which `level` of all left-out rows lie within their intervals
+  ErrorTable metrics;
+  std::map<std::string, std::map<std::string, ErrorTable>> groups;
 };
 
 struct Validation {
@@ -58,6 +86,10 @@ struct Validation {
   std::map<std::string, std::map<std::string, ErrorTable>> groups;  ///< "by_suite" -> suite -> table, ...
   std::vector<std::string> anchor_notes;                            ///< contradictions, and layouts that could not be fitted
   std::vector<AnchorFit> anchor_fits;                               ///< by layout; empty without anchors
+  std::optional<LeftOut> left_out;
+  double level = 0;                           ///< of the intervals; 0: none
+  Coverage coverage;
+  std::map<std::string, Coverage> coverage_by_metric, coverage_by_kind, coverage_by_metric_kind;
   ErrorTable metrics_before;                                        ///< of the same rows without anchors; empty without anchors
 };
 
@@ -71,5 +103,16 @@ ErrorStatistics error_statistics(std::vector<double> errors);
 std::string validation_json(const Validation& validation);
 /// The text printed by `moeplan validate`.
 std::string validation_summary(const Validation& validation);
+/// Predicted over measured on logarithmic axes, one plot per metric: o dense, x experts, # both, . where both are equal.
+std::string validation_scatter(const Validation& validation);
+
+/// "tpot/dense": what coverages and widths are told apart by.
+std::string metric_kind(const Validation& validation, const ValidationRow& row);
+/// The scored rows, worst first, by |ln(predicted / measured)|.
+std::vector<const ValidationRow*> worst_rows(const Validation& validation);
+/// Why the row is off (likely_cause.hpp).
+std::string cause_of(const Validation& validation, const ValidationRow& row);
+/// Why a run that can be predicted is not scored; empty for one that is.
+std::string unscored_reason(const Validation& validation, std::size_t run);
 
 }  // namespace moeplan
