@@ -18,6 +18,7 @@ constexpr double kSpeculation = 1.25;
 /// Clients from which the first burst counts, and the factor beyond which no burst explains a wait.
 constexpr int kBurst = 8;
 constexpr double kWaiting = 5;
+constexpr double kCrowded = 1.3;  // clients per running request from which limits on the batch count
 /// Decode steps by which a first token comes late where tokens are streamed in groups.
 constexpr double kGroup = 4;
 constexpr double kLargestGroup = 25;
@@ -58,6 +59,9 @@ std::string step_cause(const MeasuredRun& run, double measured, double predicted
 
 std::string first_token_cause(const MeasuredRun& run, double measured, double predicted, const RunEvidence& e) {
   if (e.kv_peak > kFull) return fmt::format("the KV cache is full with {:.0f} running requests: how many wait for room, and how long, decides", e.mean_running);
+  if (run.mode == LoadMode::kClosed && predicted > measured && run.concurrency > kCrowded * e.mean_running) {
+    return fmt::format("in the simulation only {:.0f} of {} clients run at once: the batch limit of the engine, which the run may have raised", e.mean_running, run.concurrency);
+  }
   if (measured > kWaiting * predicted && run.concurrency >= kBurst) {
     return fmt::format("measured {:.0f} x what the prompts of {} clients need: the engine let fewer run at once than its default limits allow", measured / predicted,
                        run.concurrency);

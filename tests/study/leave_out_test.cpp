@@ -164,8 +164,13 @@ TEST_CASE("the cause named is the piece of evidence that can explain the error")
   CHECK(says(cause(RunMetric::kTpot, 10, 16), "speculative decoding"));
   CHECK_FALSE(says(cause(RunMetric::kTpot, 16, 10), "speculative"));
   CHECK(says(cause(RunMetric::kOutputTokensPerSecond, 1600, 1000), "speculative decoding"));
+  CHECK(says(cause(RunMetric::kTtft, 90, 50), "how many wait for room"));
+  e.kv_peak = 0.2;
+  e.mean_running = 4;
   e.request_latency_s = 40e-3;
   CHECK(says(cause(RunMetric::kTtft, 90, 50), "path between client and engine is 80 %"));
+  run.concurrency = 64;
+  CHECK(says(cause(RunMetric::kTtft, 50, 90), "only 4 of 64 clients run at once"));
 }
 
 TEST_CASE("validation with groups left out predicts each GPU's runs from the other's, with intervals and coverage") {
