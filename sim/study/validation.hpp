@@ -57,8 +57,8 @@ struct ValidationRow {
   RunMetric metric = RunMetric::kTpot;
   double measured = 0, predicted = 0;
   bool scored = false;
-  std::optional<double> left_out;   ///< predicted with constants fitted without the runs of its model and GPU
-  std::optional<Interval> interval;  ///< around `left_out` where there is one, else around `predicted`
+  std::optional<double> left_out{};   ///< predicted with constants fitted without the runs of its model and GPU
+  std::optional<Interval> interval{};  ///< around `left_out` where there is one, else around `predicted`
   [[nodiscard]] double error() const { return (predicted - measured) / measured; }
 };
 

@@ -98,3 +98,39 @@ TEST_CASE("a full disk under stdout is an error, not silence") {
     CHECK(contains(outcome.err, "standard output"));
   }
 }
+
+TEST_CASE("a GPU that nobody measured is calibrated from its relatives, as committed; a wrong path to a measured one is refused") {
+  const Program program;
+  const Outcome outcome = program.run({"calibrate", "nowhere", "--gpu", "mi325x", "-o", "p.json"});
+  CHECK(outcome.exit_code == 0);
+  CHECK(contains(outcome.out, "mi325x has no measured tables"));
+  CHECK(contains(outcome.out, "transferred from mi300x"));
+  CHECK(program.read("p.json") == slurp(std::filesystem::path(MOEPLAN_SOURCE_DIR) / "hardware_profiles/fitted/mi325x.json"));
+  const Outcome wrong = program.run({"calibrate", "nowhere", "--gpu", "h100-sxm", "-o", "q.json"});
+  CHECK(wrong.exit_code == 2);
+  CHECK(contains(wrong.err, "nowhere: is no folder of measured tables; those of 'h100-sxm' lie in hardware_profiles/measured/h100-sxm"));
+  CHECK(program.files() == std::vector<std::string>{"p.json"});
+}
+
+TEST_CASE("samples of what is uncertain give intervals, and are refused in numbers that say nothing") {
+  const Program program;
+  const std::string scenario = program.write("s.json", small_scenario().dump());
+  const Outcome outcome = program.run({"simulate", scenario, "--uncertainty", "8", "--json", "r.json"});
+  CHECK(outcome.exit_code == 0);
+  CHECK(contains(outcome.out, "uncertainty: 8 samples, the middle 80 % of them"));
+  const json result = json::parse(program.read("r.json"));
+  CHECK(result["intervals"]["tpot.p99"]["low"] < result["intervals"]["tpot.p99"]["high"]);
+  CHECK(result["uncertainty"]["samples"] == 8);
+  CHECK(program.run({"simulate", scenario, "--uncertainty", "2"}).exit_code == 2);
+}
+
+TEST_CASE("groups left out and anchors exclude each other") {
+  const Program program;
+  const std::string runs = program.write("runs.csv", "id,suite,model,gpu,gpus,engine,engine_version,tp,ep,pp,dp,weights,kv_cache,mode,concurrency,request_rate_per_s,isl,osl,"
+                                                     "length_low,ttft_ms,tpot_ms,itl_ms,output_tok_s,quality,source,notes\n"
+                                                     "a,t,llama-3.1-8b,h100-sxm,1,vllm,,1,1,1,1,bf16,,closed,2,,64,16,0.8,,9,,,A,,\n");
+  const Outcome outcome = program.run({"validate", runs, "--leave-out", "--anchors", "2"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(contains(outcome.err, "--leave-out"));
+  CHECK(program.run({"validate", runs, "--leave-out", "--scatter"}).exit_code == 0);
+}

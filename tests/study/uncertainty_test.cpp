@@ -188,7 +188,9 @@ TEST_CASE("a result with uncertainty is the result without it, and intervals bes
   CHECK((*result.latency)[0].p99 == (*plain.latency)[0].p99);
   CHECK(plain.intervals.empty());
   CHECK(result.intervals_level == 0.8);
-  const json text = json::parse(result_json(scenario, result, data()));
+  const std::string written = result_json(scenario, result, data());
+  parse_json(written, "r.json", std::filesystem::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json");
+  const json text = json::parse(written);
   CHECK(text.at("intervals").at("tpot.p99").at("level") == 0.8);
   CHECK(text.at("uncertainty").at("samples") == 8);
   CHECK(result_summary(scenario, result).find("uncertainty: 8 samples") != std::string::npos);
