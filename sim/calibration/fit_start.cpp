@@ -21,7 +21,8 @@ ExchangeConstants prior_of(const KernelDevice&, const KernelKey& key, const Exch
   ExpertExchangeShape s;
   s.combine = key.variant.find("combine") != std::string::npos;
   if (key.variant.starts_with("deepep_normal")) s.mode = ExchangeMode::kDeepEpNormal;
-  if (key.variant.starts_with("nvlink")) s.mode = ExchangeMode::kNvlinkOneSided;
+  if (key.variant.starts_with("nvlink_one")) s.mode = ExchangeMode::kNvlinkOneSided;
+  if (key.variant.starts_with("nvlink_two")) s.mode = ExchangeMode::kNvlinkTwoSided;
   s.nodes = key.variant.back() - '0';
   return generic_exchange(s);
 }

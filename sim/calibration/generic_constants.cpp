@@ -60,7 +60,8 @@ CollectiveConstants generic_collective(const KernelDevice& device, CollectiveKin
 }
 
 ExchangeConstants generic_exchange(const ExpertExchangeShape& s) {
-  if (s.mode == ExchangeMode::kNvlinkOneSided) return {.t0 = 10, .eff = 0.6, .p = 2};
+  if (s.mode == ExchangeMode::kNvlinkOneSided) return s.combine ? ExchangeConstants{12, 4.0, 0, 0.6, 2} : ExchangeConstants{11, 2.0, 0, 0.6, 2};
+  if (s.mode == ExchangeMode::kNvlinkTwoSided) return s.combine ? ExchangeConstants{10, 1.0, 0, 0.5, 2} : ExchangeConstants{21, 1.5, 0, 0.55, 2};
   if (s.mode == ExchangeMode::kDeepEpNormal) {
     const double t0 = s.combine ? 60.0 : 45.0;
     const double eff[] = {0.40, 0.25, 0.22, 0.08};

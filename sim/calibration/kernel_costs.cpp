@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "calibration/across_nodes.hpp"
 #include "calibration/cost_profile.hpp"
 #include "calibration/kernel_choice.hpp"
 
@@ -69,7 +70,7 @@ std::size_t index(Precision p) { return static_cast<std::size_t>(p); }
 
 /// One, two, four, eight nodes and more: the node counts that exchanges were measured on.
 std::size_t node_class(int nodes) { return nodes <= 1 ? 0 : nodes <= 2 ? 1 : nodes <= 4 ? 2 : 3; }
-constexpr const char* kModes[] = {"deepep_low_latency", "deepep_normal", "nvlink_one_sided"};
+constexpr const char* kModes[] = {"deepep_low_latency", "deepep_normal", "nvlink_one_sided", "nvlink_two_sided"};
 constexpr const char* kKinds[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all"};
 constexpr int kNodeClasses[] = {1, 2, 4, 8};
 
@@ -124,7 +125,7 @@ struct KernelCosts::Impl {
   ByFormat<MlaDecodeOperation> mla_decode;
   ByFormat<MlaPrefillOperation> mla_prefill;
   std::array<std::array<Candidates<CollectiveOperation>, 2>, 4> collective;                // [kind][in_graph]
-  std::array<std::array<std::array<Candidates<ExchangeOperation>, 4>, 2>, 3> exchange;      // [mode][combine][nodes]
+  std::array<std::array<std::array<Candidates<ExchangeOperation>, 4>, 2>, kExchangeModes> exchange;  // [mode][combine][nodes]
 
   template <class Operation>
   Candidates<Operation> candidates(const std::vector<Choice<Operation>>& choices) {
@@ -246,6 +247,11 @@ KernelTime KernelCosts::expert_exchange(const ExpertExchangeShape& s) const {
   if (s.ranks <= 1) return {0, Origin::kMeasured};
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->exchange[static_cast<std::size_t>(s.mode)][s.combine ? 1 : 0][node_class(s.nodes)];
+  const bool flows = s.nodes > 1 && s.scale_out > 0 && (candidates.empty() || !measured_network(s));
+  if (flows) {
+    const AcrossTime time = exchange_across(across_constants(s.mode, s.combine, s.transport), d, s);
+    return {time.us * kMicrosecond, Origin::kTransferred};
+  }
   if (!candidates.empty()) return fastest(candidates, d, s);
   return at_least(exchange_us(generic_exchange(s), d, s), exchange_roofline_us(d, s));
 }

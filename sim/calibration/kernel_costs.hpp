@@ -40,7 +40,8 @@ class KernelCosts {
   [[nodiscard]] KernelTime mla_prefill(const MlaPrefillShape& shape) const;
   /// A collective inside one node, over the scale-up fabric. Across nodes the cost floor composes it with the scale-out links.
   [[nodiscard]] KernelTime collective(const CollectiveShape& shape) const;
-  /// Dispatch or combine of expert parallelism by DeepEP or one-sided NVLink copies (`nodes` > 1: DeepEP over InfiniBand as measured on H100).
+  /// Dispatch or combine of expert parallelism by DeepEP or NVLink copies. Over several nodes: DeepEP as measured on H100 where the network is
+  /// that one, else by flows over the links (across_nodes.hpp).
   [[nodiscard]] KernelTime expert_exchange(const ExpertExchangeShape& shape) const;
   /// A memory-bound element-wise kernel moving `bytes`.
   [[nodiscard]] KernelTime elementwise(double bytes) const;

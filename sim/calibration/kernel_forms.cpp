@@ -61,17 +61,23 @@ double bus_factor(const CollectiveShape& s) {
   return s.kind == CollectiveKind::kAllReduce ? 2 * share : share;
 }
 
-/// Bytes a rank puts on the wire. Low latency and one-sided modes send every (token, expert) pair; normal mode sends a token once to each rank
-/// that needs it. Dispatched fp8 carries its scales.
+/// Bytes a rank moves. Low latency sends every (token, expert) pair; normal mode and two-sided copies move a token once for each rank that needs
+/// it, the own rank included; one-sided copies leave out the own rank.
 double exchange_bytes(const ExpertExchangeShape& s) {
-  const double element = s.combine ? 2.0 : bytes_per_activation(s.payload == Precision::kFp8 ? Precision::kFp8Block : s.payload);
-  const double row = s.hidden * element + (s.combine ? 0 : 16);
+  const double row = exchange_row_bytes(s);
   if (s.mode == ExchangeMode::kDeepEpLowLatency) return s.tokens * s.top_k * row;
-  const double ranks = s.ranks;
-  return s.tokens * ranks * (1 - std::pow(1 - 1 / ranks, s.top_k)) * row;
+  const double copies = s.tokens * places_needed(s.ranks, s.top_k);
+  return copies * row * (s.mode == ExchangeMode::kNvlinkOneSided ? (s.ranks - 1.0) / s.ranks : 1.0);
 }
 
 }  // namespace
+
+double exchange_row_bytes(const ExpertExchangeShape& s) {
+  const double element = s.combine ? 2.0 : bytes_per_activation(s.payload == Precision::kFp8 ? Precision::kFp8Block : s.payload);
+  return s.hidden * element + (s.combine ? 0 : 16);
+}
+
+double places_needed(double places, double top_k) { return places * (1 - std::pow(1 - 1 / places, top_k)); }
 
 double smooth_max(double a, double b, double p) {
   const double high = std::max(a, b);
@@ -188,12 +194,15 @@ double collective_roofline_us(const KernelDevice& device, const CollectiveShape&
 double exchange_us(const ExchangeConstants& c, const KernelDevice& device, const ExpertExchangeShape& s) {
   if (s.ranks <= 1) return 0;
   const double traffic = exchange_bytes(s) / (device.scale_up * c.eff);
-  return c.t0 + c.te * s.total_experts / 100 + smooth_max(c.tt * s.tokens * s.top_k / 100, traffic, c.p);
+  const bool deepep = s.mode == ExchangeMode::kDeepEpLowLatency || s.mode == ExchangeMode::kDeepEpNormal;
+  return c.t0 + c.te * (deepep ? s.total_experts / 100.0 : std::log2(s.ranks)) + smooth_max(c.tt * s.tokens * s.top_k / 100, traffic, c.p);
 }
 
 double exchange_roofline_us(const KernelDevice& device, const ExpertExchangeShape& s) {
   // A token whose expert lives on the sending rank does not travel; behind nodes the slower link is the caller's to add.
-  return s.ranks <= 1 ? 0 : exchange_bytes(s) * (s.ranks - 1.0) / s.ranks / device.scale_up;
+  if (s.ranks <= 1) return 0;
+  const double own = s.mode == ExchangeMode::kNvlinkOneSided ? 1.0 : (s.ranks - 1.0) / s.ranks;
+  return exchange_bytes(s) * own / device.scale_up;
 }
 
 }  // namespace moeplan

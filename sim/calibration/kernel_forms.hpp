@@ -90,13 +90,17 @@ double collective_roofline_us(const KernelDevice& device, const CollectiveShape&
 
 struct ExchangeConstants {
   double t0 = 0;
-  double te = 0;   ///< us per 100 experts
+  double te = 0;   ///< us per 100 experts; one- and two-sided NVLink modes: per doubling of the ranks
   double tt = 0;   ///< us per 100 token-expert pairs of a rank
   double eff = 1;  ///< fraction of the scale-up bandwidth
   double p = 2;
 };
-/// t0 + te E/100 + smax(tt T topk/100, traffic/(link eff)): token exchange of expert parallelism.
+/// t0 + te E/100 + smax(tt T topk/100, traffic/(link eff)): token exchange of expert parallelism inside one NVLink domain.
 double exchange_us(const ExchangeConstants& c, const KernelDevice& device, const ExpertExchangeShape& shape);
+/// Bytes of one token's row on the wire: dispatched 8 and 4 bit formats carry their scales, and every dispatched row its indices and weights.
+double exchange_row_bytes(const ExpertExchangeShape& shape);
+/// Distinct places (ranks, nodes) of `places` that hold at least one of a token's `top_k` experts, on average.
+double places_needed(double places, double top_k);
 double exchange_roofline_us(const KernelDevice& device, const ExpertExchangeShape& shape);
 
 /// The same constants with cold caches.

@@ -7,6 +7,7 @@
 
 #include "base/precision.hpp"
 #include "base/units.hpp"
+#include "hardware/node_spec.hpp"
 
 namespace moeplan {
 
@@ -99,7 +100,8 @@ struct CollectiveShape {
 };
 
 /// How tokens travel to the ranks of their experts and back, other than by collectives.
-enum class ExchangeMode : std::uint8_t { kDeepEpLowLatency, kDeepEpNormal, kNvlinkOneSided };
+enum class ExchangeMode : std::uint8_t { kDeepEpLowLatency, kDeepEpNormal, kNvlinkOneSided, kNvlinkTwoSided };
+inline constexpr int kExchangeModes = 4;
 
 /// One dispatch or combine of expert parallelism, per rank.
 struct ExpertExchangeShape {
@@ -111,6 +113,9 @@ struct ExpertExchangeShape {
   int total_experts = 0;
   int ranks = 1;
   int nodes = 1;           ///< NVLink domains the ranks are spread over
+  int top_nodes = 0;       ///< most nodes that the experts of one token may lie on (node-limited routing); 0 = no limit
+  double scale_out = 0;    ///< bytes/s per GPU and direction between nodes when all send; needed when nodes > 1
+  NetworkTransport transport = NetworkTransport::kInfiniBand;
   Precision payload = Precision::kFp8;  ///< format of dispatched activations; combine is always 16 bit
 };
 

@@ -133,7 +133,8 @@ ExchangeMode exchange_mode(Row& row) {
   if (mode == "deepep_low_latency") return ExchangeMode::kDeepEpLowLatency;
   if (mode == "deepep_normal") return ExchangeMode::kDeepEpNormal;
   if (mode == "nvlink_one_sided") return ExchangeMode::kNvlinkOneSided;
-  row.fail("unknown mode '" + mode + "'; known are deepep_low_latency, deepep_normal, nvlink_one_sided");
+  if (mode == "nvlink_two_sided") return ExchangeMode::kNvlinkTwoSided;
+  row.fail("unknown mode '" + mode + "'; known are deepep_low_latency, deepep_normal, nvlink_one_sided, nvlink_two_sided");
 }
 
 void read_shape(Row& row, KernelKey& key, Sample<ExchangeOperation>& sample) {

@@ -1,9 +1,13 @@
 // Collectives of one replica. Inside a node their time is calibrated; a group that spans nodes is composed hierarchically: the part inside
-// each node, then the same kind among equal ranks of the nodes over each GPU's share of the scale-out network.
+// each node, then the same kind among equal ranks of the nodes over each GPU's share of the scale-out network, a spine that carries less than
+// the cards below it included.
+//
+// Left out: what other replicas put on the same links (the network floor's; serving passes the factor on).
 #pragma once
 
 #include "calibration/kernel_costs.hpp"
 #include "cost/cost_inputs.hpp"
+#include "cost/traffic.hpp"
 
 namespace moeplan {
 
@@ -23,24 +27,30 @@ class Communicator {
   [[nodiscard]] RankGroup group(int ranks, int stride) const;
 
   /// `bytes` per rank. In steps with prefill the engine takes the better of its custom kernel and NCCL.
-  [[nodiscard]] KernelTime all_reduce(double bytes, RankGroup group, bool in_graph) const;
+  [[nodiscard]] CommTime all_reduce(double bytes, RankGroup group, bool in_graph) const;
   /// `bytes`: the gathered whole. Zero time for a group of one, as everywhere here.
-  [[nodiscard]] KernelTime all_gather(double bytes, RankGroup group, bool in_graph) const;
-  [[nodiscard]] KernelTime reduce_scatter(double bytes, RankGroup group, bool in_graph) const;
+  [[nodiscard]] CommTime all_gather(double bytes, RankGroup group, bool in_graph) const;
+  [[nodiscard]] CommTime reduce_scatter(double bytes, RankGroup group, bool in_graph) const;
   /// `bytes`: what the busiest rank sends or receives, its own share included.
-  [[nodiscard]] KernelTime all_to_all(double bytes, RankGroup group, bool in_graph) const;
+  [[nodiscard]] CommTime all_to_all(double bytes, RankGroup group, bool in_graph) const;
   /// Activations of one micro-batch handed from one pipeline stage to the next, averaged over the `pipeline` hand-overs of a round (the
   /// last stage returns tokens, charged like a hand-over).
-  [[nodiscard]] KernelTime hand_over(double bytes) const;
+  [[nodiscard]] CommTime hand_over(double bytes) const;
+
+  /// How the bytes that leave a node spread: evenly over all other nodes, or to the next node of a ring.
+  enum class Spread : std::uint8_t { kAllNodes, kNextNode };
+  /// Bytes/s per GPU and direction that the wiring carries when the whole group sends off its nodes at once: the card's rate, less where a
+  /// spine is the narrower. REQUIRES: group.nodes > 1.
+  [[nodiscard]] double wire_rate(RankGroup group, Spread spread) const;
 
  private:
-  [[nodiscard]] KernelTime local(CollectiveKind kind, double bytes, int ranks, bool in_graph) const;
+  [[nodiscard]] CommTime local(CollectiveKind kind, double bytes, int ranks, bool in_graph) const;
   /// `bytes` through one GPU's scale-out link in `rounds` dependent messages.
-  [[nodiscard]] KernelTime scale_out(double bytes, int rounds) const;
+  [[nodiscard]] CommTime scale_out(double bytes, int rounds, RankGroup group, Spread spread) const;
+  [[nodiscard]] double achieved() const;
 
   const CostInputs& inputs_;
   int gpus_per_node_;
-  double scale_out_rate_;
 };
 
 }  // namespace moeplan

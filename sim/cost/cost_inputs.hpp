@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "calibration/kernel_costs.hpp"
 #include "hardware/engine_profile.hpp"
@@ -29,6 +30,9 @@ struct CostInputs {
   const KernelCosts* kernels = nullptr;  ///< REQUIRES: outlives the cost
   const LoadSampler* sampler = nullptr;  ///< null for a dense model or soft routing; REQUIRES: outlives the cost, ranks() == layout.expert
   const LoadDraws* draws = nullptr;      ///< of `sampler`, to share with other deployments; null: own. REQUIRES: outlives the cost
+  FabricConfig fabric{};                 ///< wiring between nodes
+  std::optional<OffloadConfig> offload;  ///< experts in host memory; nothing: all on the GPUs
+  RoutingLocality locality{};            ///< of neighbouring tokens, for the expert cache
   int max_batch_tokens = 8192;           ///< of one attention copy; sizes the workspace
   int max_batch_requests = 256;          ///< of one attention copy; sizes the logits
   RoutingMode routing = RoutingMode::kTabulated;

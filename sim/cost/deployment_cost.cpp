@@ -14,6 +14,9 @@ constexpr double kLargestTokens = 1 << 18;
 constexpr double kLargestContext = 1 << 24;
 constexpr int kMostCopies = 256;
 constexpr int kMeanDraw = -1;
+// A batch is cut in two only when each half still fills the machine: vLLM's defaults for its dual batch overlap, decode and prefill.
+constexpr double kTwoBatchDecode = 32;
+constexpr double kTwoBatchPrefill = 512;
 
 /// Slowest stage over the mean stage: layers are whole.
 double stage_imbalance(const CostInputs& in) {
@@ -21,6 +24,20 @@ double stage_imbalance(const CostInputs& in) {
   const int stages = in.layout.pipeline;
   MOEPLAN_CHECK(layers > 0 && stages > 0);
   return static_cast<double>(share(layers, stages)) * stages / layers;
+}
+
+/// What one draw of the experts makes of a step that runs them `passes` times.
+void set_draw(const ExpertDraw& draw, double passes, StepOutcome& out) {
+  out.experts_seconds = draw.experts_seconds * passes;
+  out.all_to_all_seconds = draw.exchange_seconds * passes;
+  out.hottest_over_mean = draw.hottest_over_mean;
+  out.distinct_experts = draw.distinct;
+  out.draw_traffic.add(draw.traffic, passes);
+  // The second half batch finds the experts that the first one brought.
+  out.offload_seconds = draw.offload.seconds;
+  out.offload_bytes = draw.offload.bytes;
+  out.expert_lookups = draw.offload.lookups;
+  out.expert_hits = draw.offload.hits;
 }
 
 }  // namespace
@@ -44,7 +61,8 @@ DeploymentCost::DeploymentCost(CostInputs inputs)
   MOEPLAN_CHECK(inputs_.layout.expert >= 1 && inputs_.layout.gpus_per_stage() % inputs_.layout.expert == 0);
   if (inputs_.model.is_moe() && !inputs_.model.moe()->soft_routing) {
     expert_layer_ = std::make_unique<ExpertLayer>(inputs_, kernels_, comm_);
-    experts_ = std::make_unique<ExpertTables>(inputs_, *expert_layer_, layer_scale_);
+    if (inputs_.offload) offload_ = std::make_unique<ExpertOffload>(inputs_);
+    experts_ = std::make_unique<ExpertTables>(inputs_, *expert_layer_, layer_scale_, offload_.get());
   }
 }
 
@@ -123,31 +141,77 @@ void DeploymentCost::add_extras(double sequences, double prefill_tokens, Tally& 
   if (prefill_tokens > 0) add(extra_rows_[1], prefill_tokens, [this](double x) { return attention_.prefill_extras(x); });
 }
 
+DeploymentCost::Cut DeploymentCost::cut_of(std::int32_t decode_sequences, const RankPrefill& rank) const {
+  Cut cut;
+  const ParallelLayout& layout = inputs_.layout;
+  if (layout.pipeline > 1) cut.prefill_parts = std::clamp(rank.chunks, 1.0, static_cast<double>(layout.pipeline));
+  const bool travels = experts_ && layout.attention_data > 1;
+  const double sequences = share(decode_sequences, layout.attention_data * layout.pipeline);
+  const bool filled = rank.tokens > 0 ? rank.tokens / cut.prefill_parts >= kTwoBatchPrefill : sequences >= kTwoBatchDecode;
+  if (inputs_.engine.overlap.two_batch && travels && filled) cut.halves = 2;
+  return cut;
+}
+
+void DeploymentCost::add_overlap(const Tally& tally, int halves, PreparedStep& out) const {
+  if (!experts_ || inputs_.layout.attention_data == 1) return;
+  if (halves > 1) {
+    // The first half of the first layer and the second half of the last have nobody to hide behind.
+    out.hidden_at_most = 1.0 - 0.5 / std::max(1, inputs_.model.moe_layer_count());
+    for (const StepPart part : {StepPart::kDenseGemm, StepPart::kAttention, StepPart::kRouter, StepPart::kElementwise}) {
+      out.may_hide_seconds += tally.parts[static_cast<std::size_t>(part)];
+    }
+    out.routed_may_hide = true;
+  } else if (inputs_.engine.overlap.shared_expert) {
+    out.hidden_at_most = 1.0;
+    out.may_hide_seconds = tally.shared_experts;
+  }
+}
+
 void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const {
   MOEPLAN_CHECK(decode_sequences >= 0);
   out = PreparedStep{};
   const int stages = inputs_.layout.pipeline;
-  const int micro_sequences = share(decode_sequences, inputs_.layout.attention_data * stages);
-  const double stage_share = 1.0 / stages;
   std::int64_t prefill_tokens = 0;
   for (const PrefillChunk& chunk : prefill) prefill_tokens += chunk.tokens;
   const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
+  RankPrefill rank;
+  if (prefill_tokens > 0) rank = busiest_prefill(prefill);
+  const Cut cut = cut_of(decode_sequences, rank);
+  const int micro_sequences = share(decode_sequences, inputs_.layout.attention_data * stages);
+  const int half_sequences = share(micro_sequences, cut.halves);
+  const double part_share = 1.0 / cut.prefill_parts;
 
   Tally tally;
-  RankPrefill rank;
   if (prefill_tokens > 0) {
-    rank = busiest_prefill(prefill);
-    tally.add(StepPart::kAttention, {prefill_floor_.seconds + rank.attention * stage_share, std::max(rank.origin, prefill_floor_.origin)});
+    tally.add(StepPart::kAttention, KernelTime{prefill_floor_.seconds + rank.attention * part_share, std::max(rank.origin, prefill_floor_.origin)});
   }
-  const double micro_prefill = stages > 1 ? std::max(1.0, rank.tokens * stage_share) * (rank.tokens > 0) : rank.tokens;
-  add_layers(micro_sequences + micro_prefill, phase, tally);
-  if (const double rows = micro_sequences + rank.samples * stage_share; rows > 0) add_head(rows, phase, tally);
-  if (attention_.has_extras()) add_extras(micro_sequences, micro_prefill, tally);
+  const double micro_prefill = rank.tokens > 0 ? std::max(1.0, rank.tokens * part_share / cut.halves) : 0.0;
+  Tally half;
+  add_layers(half_sequences + micro_prefill, phase, half);
+  if (attention_.has_extras()) add_extras(half_sequences, micro_prefill, half);
+  tally.add(half, cut.halves);
+  if (const double rows = micro_sequences + rank.samples * part_share; rows > 0) add_head(rows, phase, tally);
+  if (cut.prefill_parts < stages && rank.tokens > 0) {
+    // What the same step would take if its prompts could be spread over all stages; the rest is waiting.
+    Tally even;
+    add_layers(half_sequences + std::max(1.0, rank.tokens / stages / cut.halves), phase, even);
+    const double layers_share = half.total() > 0 ? even.total() / half.total() : 1.0;
+    double waiting = 0;
+    for (const StepPart part : {StepPart::kDenseGemm, StepPart::kAttention, StepPart::kRouter, StepPart::kElementwise}) {
+      double& seconds = tally.parts[static_cast<std::size_t>(part)];
+      waiting += seconds * (1.0 - layers_share);
+      seconds *= layers_share;
+    }
+    tally.parts[static_cast<std::size_t>(StepPart::kPipeline)] += waiting;
+  }
 
   out.decode_sequences = decode_sequences;
   out.prefill_tokens = static_cast<std::int32_t>(prefill_tokens);
   out.pure_decode = prefill_tokens == 0;
+  out.passes = cut.halves;
   out.fixed_origins = tally.origins;
+  out.fixed_traffic = tally.traffic;
+  add_overlap(tally, cut.halves, out);
   const EngineProfile& engine = inputs_.engine;
   const double running = share(decode_sequences, inputs_.layout.attention_data) + rank.chunks;
   tally.parts[static_cast<std::size_t>(StepPart::kHost)] += engine.host_per_step.value() + engine.host_per_sequence.value() * running +
@@ -156,15 +220,15 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   out.fixed_seconds = tally.total();
 
   if (decode_sequences > 0) {
-    const OctaveGrid::Position at = token_grid_.find(micro_sequences);
+    const OctaveGrid::Position at = token_grid_.find(half_sequences);
     out.table_index[0] = at.index;
     out.table_blend[0] = at.blend;
     out.attention[0] = 1.0 / decode_sequences;
   }
   if (experts_) {
     // One attention copy's stage share of the tokens, all copies together: what enters the experts at once.
-    const double micro_tokens =
-        share(decode_sequences, stages) + (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * stage_share) : 0.0);
+    const double micro_tokens = static_cast<double>(share(share(decode_sequences, stages), cut.halves)) +
+                                (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * part_share / cut.halves) : 0.0);
     const OctaveGrid::Position at = experts_->find(micro_tokens);
     out.table_index[1] = at.index;
     out.table_blend[1] = at.blend;
@@ -184,12 +248,12 @@ void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t de
   if (const double blend = prepared.table_blend[0]; blend > 0) {
     time = time * (1.0 - blend) + over_context(prepared.table_index[0] + 1) * blend;
   }
-  out.attention_seconds = time.seconds;
+  out.attention_seconds = time.seconds * prepared.passes;
   out.attention_origin = time.origin;
 }
 
 void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOutcome& out) const {
-  ExpertDraw sum{0, 0, 0, 0};
+  ExpertDraw sum{0, 0, 0, 0, {}, {}};
   const auto add = [&](RoutingPhase phase, std::uint32_t node, double weight) {
     const ExpertTables::Point& point = experts_->point(phase, node);
     sum.add(draw == kMeanDraw ? point.mean : point.draws[static_cast<std::size_t>(draw)], weight);
@@ -206,10 +270,23 @@ void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOut
     add(RoutingPhase::kPrefill, node, prefill * (1.0 - blend));
     if (blend != 0) add(RoutingPhase::kPrefill, node + 1, prefill * blend);
   }
-  out.experts_seconds = sum.experts_seconds;
-  out.all_to_all_seconds = sum.exchange_seconds;
-  out.hottest_over_mean = sum.hottest_over_mean;
-  out.distinct_experts = sum.distinct;
+  set_draw(sum, prepared.passes, out);
+}
+
+void DeploymentCost::finish(const PreparedStep& prepared, StepOutcome& out) const {
+  out.seconds = prepared.fixed_seconds + out.attention_seconds + out.experts_seconds + out.all_to_all_seconds + out.offload_seconds;
+  if (prepared.network_slowdown != 1.0) {
+    out.contention_seconds =
+        (prepared.network_slowdown - 1.0) * (prepared.fixed_traffic.scale_out_seconds + out.draw_traffic.scale_out_seconds);
+    out.seconds += out.contention_seconds;
+  }
+  if (prepared.hidden_at_most > 0) {
+    const double travelling = prepared.fixed_parts[static_cast<std::size_t>(StepPart::kAllToAll)] + out.all_to_all_seconds + out.contention_seconds;
+    double computing = prepared.may_hide_seconds;
+    if (prepared.routed_may_hide) computing += out.attention_seconds + out.experts_seconds;
+    out.hidden_seconds = std::min(prepared.hidden_at_most * travelling, computing);
+    out.seconds -= out.hidden_seconds;
+  }
 }
 
 StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const {
@@ -218,14 +295,11 @@ StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t 
   if (experts_ && inputs_.routing == RoutingMode::kExact) {
     const int stages = inputs_.layout.pipeline;
     const ExpertDraw d = experts_->exact(share(prepared.decode_sequences, stages), share(prepared.prefill_tokens, stages), routing);
-    out.experts_seconds = d.experts_seconds;
-    out.all_to_all_seconds = d.exchange_seconds;
-    out.hottest_over_mean = d.hottest_over_mean;
-    out.distinct_experts = d.distinct;
+    set_draw(d, 1.0, out);
   } else if (experts_) {
     add_experts(prepared, static_cast<int>(routing.uniform() * ExpertTables::kDraws), out);
   }
-  out.seconds = prepared.fixed_seconds + out.attention_seconds + out.experts_seconds + out.all_to_all_seconds;
+  finish(prepared, out);
   return out;
 }
 
@@ -233,7 +307,7 @@ StepOutcome DeploymentCost::expected(const PreparedStep& prepared, std::int64_t 
   StepOutcome out;
   add_attention(prepared, decode_context, out);
   if (experts_) add_experts(prepared, kMeanDraw, out);
-  out.seconds = prepared.fixed_seconds + out.attention_seconds + out.experts_seconds + out.all_to_all_seconds;
+  finish(prepared, out);
   return out;
 }
 

@@ -2,9 +2,11 @@
 // engine. Built from kernel times; what a simulation asks for is tabulated on the way, so that a step costs a few look-ups.
 //
 // A step = layers (projections, attention, FFN or experts, collectives, element-wise) + LM head on rows that sample + host time. Kernels
-// and communication follow each other: no overlap. With data-parallel attention, projections and attention take the busiest copy's
+// and communication follow each other, unless the engine overlaps them: shared experts run while tokens travel, or a step runs as two half
+// batches of which one computes while the other communicates. With data-parallel attention, projections and attention take the busiest copy's
 // share and experts see all tokens. With pipeline stages, a step is one steady-state round of `pipeline` micro-batches: each holds an
-// equal share of the tokens, passes all layers, and all stages are busy with one each; filling and draining the pipeline are left out.
+// equal share of the tokens, passes all layers, and all stages are busy with one each. A prompt's chunk cannot be split over micro-batches:
+// with fewer chunks than stages the others wait for it, which is the bubble of filling and draining (StepPart::kPipeline).
 #pragma once
 
 #include <memory>
@@ -51,6 +53,14 @@ class DeploymentCost final : public StepCost {
     double chunks = 0;
     Origin origin = Origin::kMeasured;
   };
+  /// How a step is cut: into micro-batches of the pipeline, and into two halves that overlap.
+  struct Cut {
+    double prefill_parts = 1;  ///< micro-batches that the busiest copy's prefill makes up
+    int halves = 1;
+  };
+  [[nodiscard]] Cut cut_of(std::int32_t decode_sequences, const RankPrefill& rank) const;
+  void add_overlap(const Tally& tally, int halves, PreparedStep& out) const;
+  void finish(const PreparedStep& prepared, StepOutcome& out) const;
   [[nodiscard]] RankPrefill busiest_prefill(std::span<const PrefillChunk> prefill) const;
   void add_chunk(const PrefillChunk& chunk, RankPrefill& to) const;
   void add_layers(double tokens, KernelPhase phase, Tally& to) const;
@@ -68,6 +78,7 @@ class DeploymentCost final : public StepCost {
   LayerCosts layers_;
   AttentionCosts attention_;
   std::unique_ptr<ExpertLayer> expert_layer_;
+  std::unique_ptr<ExpertOffload> offload_;  ///< null: all experts on the GPUs
   std::unique_ptr<ExpertTables> experts_;
 
   OctaveGrid token_grid_;     ///< tokens of a step on one attention copy; also sequences

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "calibration/across_nodes.hpp"
 #include "cost/tally.hpp"
 
 namespace moeplan {
@@ -42,34 +43,52 @@ KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase)
   return kernels_.moe(shape, phase);
 }
 
-KernelTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase) const {
-  if (!dispatched_) return {0, Origin::kMeasured};
-  return exchange_of(tokens, pairs, phase) * inputs_.engine.operations.communication;
+CommTime ExpertLayer::exchange(double tokens, double pairs, KernelPhase phase) const {
+  if (!dispatched_) return {{0, Origin::kMeasured}};
+  return exchange_of(tokens, pairs, phase).stretched(inputs_.engine.operations.communication);
 }
 
-KernelTime ExpertLayer::exchange_of(double tokens, double pairs, KernelPhase phase) const {
+CommTime ExpertLayer::exchange_of(double tokens, double pairs, KernelPhase phase) const {
   const bool decode = phase == KernelPhase::kDecode;
   const double hidden = moe_.input_width(inputs_.model.hidden);
   const ExpertParallelComm kind = inputs_.engine.expert_comm;
-  if (kind == ExpertParallelComm::kAllToAll || (kind == ExpertParallelComm::kNvlinkOneSided && group_.nodes > 1)) {
+  const bool one_domain = kind == ExpertParallelComm::kNvlinkOneSided || kind == ExpertParallelComm::kNvlinkTwoSided;
+  if (kind == ExpertParallelComm::kAllToAll || (one_domain && group_.nodes > 1)) {
     const double moved = tokens_on_rank(tokens, pairs) * hidden;
     return comm_.all_to_all(moved * bytes_per_activation(payload_), group_, decode) + comm_.all_to_all(moved * 2.0, group_, decode);
   }
   ExpertExchangeShape shape;
-  shape.mode = kind == ExpertParallelComm::kNvlinkOneSided ? ExchangeMode::kNvlinkOneSided
-               : decode                                    ? ExchangeMode::kDeepEpLowLatency
-                                                           : ExchangeMode::kDeepEpNormal;
-  // Ranks send alike; the busiest receives `pairs`. The variable part of the measured curve follows it.
-  shape.tokens = pairs / std::max(1, moe_.top_k);
+  shape.mode = kind == ExpertParallelComm::kNvlinkOneSided   ? ExchangeMode::kNvlinkOneSided
+               : kind == ExpertParallelComm::kNvlinkTwoSided ? ExchangeMode::kNvlinkTwoSided
+               : decode                                      ? ExchangeMode::kDeepEpLowLatency
+                                                             : ExchangeMode::kDeepEpNormal;
   shape.hidden = moe_.input_width(inputs_.model.hidden);
   shape.top_k = moe_.top_k;
   shape.total_experts = moe_.experts;
   shape.ranks = group_.ranks;
   shape.nodes = group_.nodes;
   shape.payload = payload_;
-  const KernelTime dispatch = inputs_.kernels->expert_exchange(shape);
-  shape.combine = true;
-  return dispatch + inputs_.kernels->expert_exchange(shape);
+  if (group_.nodes > 1) {
+    shape.scale_out = comm_.wire_rate(group_, Communicator::Spread::kAllNodes);
+    shape.transport = inputs_.node.transport;
+    // Groups of experts lie on the nodes in order.
+    if (moe_.top_groups > 0) shape.top_nodes = std::max(1, share(moe_.top_groups * group_.nodes, std::max(moe_.groups, group_.nodes)));
+  }
+  // Ranks send alike; the busiest receives `pairs`. The variable part of the measured curve follows it; links carry the mean.
+  const double busiest = pairs / std::max(1, moe_.top_k);
+  const double mean = tokens / group_.ranks;
+  CommTime sum{{0, Origin::kMeasured}};
+  for (const bool combine : {false, true}) {
+    shape.combine = combine;
+    shape.tokens = mean;
+    Traffic traffic{exchange_local_bytes(shape), exchange_card_bytes(shape), 0};
+    shape.tokens = busiest;
+    if (group_.nodes > 1) {
+      traffic.scale_out_seconds = exchange_card_bytes(shape) / (shape.scale_out * across_constants(shape.mode, combine, shape.transport).card);
+    }
+    sum = sum + CommTime{inputs_.kernels->expert_exchange(shape), traffic};
+  }
+  return sum;
 }
 
 }  // namespace moeplan

@@ -16,14 +16,14 @@ class ExpertLayer {
   /// Fused expert kernel of one rank holding `load` out of `tokens` that entered the layer on all attention copies together.
   [[nodiscard]] KernelTime experts(double tokens, RankLoad load, KernelPhase phase) const;
   /// Dispatch and combine when the busiest rank has `pairs` token-expert pairs; zero where the engine does not dispatch.
-  [[nodiscard]] KernelTime exchange(double tokens, double pairs, KernelPhase phase) const;
+  [[nodiscard]] CommTime exchange(double tokens, double pairs, KernelPhase phase) const;
 
   [[nodiscard]] bool dispatched() const { return dispatched_; }
   [[nodiscard]] int ranks() const { return inputs_.layout.expert; }
   [[nodiscard]] const MoeSpec& moe() const { return moe_; }
 
  private:
-  [[nodiscard]] KernelTime exchange_of(double tokens, double pairs, KernelPhase phase) const;
+  [[nodiscard]] CommTime exchange_of(double tokens, double pairs, KernelPhase phase) const;
   /// Tokens of which at least one of `pairs` pairs belongs to a rank: a token seldom sends all its pairs to one rank.
   [[nodiscard]] double tokens_on_rank(double tokens, double pairs) const;
 

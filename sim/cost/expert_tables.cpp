@@ -21,9 +21,10 @@ std::unique_ptr<LoadDraws> make_draws(const CostInputs& inputs) {
 
 }  // namespace
 
-ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale)
+ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload)
     : inputs_(inputs),
       layer_(layer),
+      offload_(offload),
       own_draws_(inputs.draws == nullptr ? make_draws(inputs) : nullptr),
       draws_(own_draws_ ? *own_draws_ : *inputs.draws),
       layer_scale_(layer_scale),
@@ -41,6 +42,12 @@ const ExpertTables::Point& ExpertTables::point(RoutingPhase phase, std::uint32_t
 ExpertDraw ExpertTables::scaled(ExpertDraw sum) const {
   sum.experts_seconds *= layer_scale_;
   sum.exchange_seconds *= layer_scale_;
+  Traffic traffic;
+  traffic.add(sum.traffic, layer_scale_);
+  sum.traffic = traffic;
+  OffloadDraw offload;
+  offload.add(sum.offload, layer_scale_);
+  sum.offload = offload;
   sum.hottest_over_mean /= layers_;
   sum.distinct /= layers_;
   return sum;
@@ -67,13 +74,20 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   std::vector<ExpertDraw> timed(drawn.size());
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     const LayerDraw& d = drawn[i];
-    timed[i] = {std::max(timer.experts(d.hottest), timer.experts(d.widest)), timer.exchange(d.hottest.pairs),
-                d.hottest.pairs / d.mean_pairs, d.distinct};
+    const CommTime exchange = timer.exchange(d.hottest.pairs);
+    timed[i] = {std::max(timer.experts(d.hottest), timer.experts(d.widest)), exchange.seconds, d.hottest.pairs / d.mean_pairs, d.distinct,
+                exchange.traffic, {}};
+  }
+  if (offload_ != nullptr) {
+    const std::vector<double> misses = offload_->misses(phase, tokens, per_layer, random);
+    for (std::size_t i = 0; i < timed.size(); ++i) {
+      timed[i].offload = offload_->time(misses[i % misses.size()], drawn[i].widest.experts, timed[i].experts_seconds, static_cast<double>(tokens), prefill);
+    }
   }
 
   // Every draw of a layer is used equally often, in an order of its own.
   const unsigned steps = std::max(static_cast<unsigned>(kComposed), per_layer);
-  std::vector<ExpertDraw> composed(steps, ExpertDraw{0, 0, 0, 0});
+  std::vector<ExpertDraw> composed(steps, ExpertDraw{0, 0, 0, 0, {}, {}});
   std::vector<unsigned> order(per_layer);
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers_); ++layer) {
     for (unsigned step = 0; step < steps; ++step) {
@@ -87,12 +101,12 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   }
   for (ExpertDraw& step : composed) step = scaled(step);
   std::stable_sort(composed.begin(), composed.end(), [](const ExpertDraw& a, const ExpertDraw& b) {
-    return a.experts_seconds + a.exchange_seconds < b.experts_seconds + b.exchange_seconds;
+    return a.experts_seconds + a.exchange_seconds + a.offload.seconds < b.experts_seconds + b.exchange_seconds + b.offload.seconds;
   });
   const unsigned per_group = steps / kDraws;
-  point.mean = {0, 0, 0, 0};
+  point.mean = {0, 0, 0, 0, {}, {}};
   for (unsigned g = 0; g < kDraws; ++g) {
-    ExpertDraw mean{0, 0, 0, 0};
+    ExpertDraw mean{0, 0, 0, 0, {}, {}};
     for (unsigned i = 0; i < per_group; ++i) mean.add(composed[g * per_group + i], 1.0 / per_group);
     point.draws[g] = mean;
     point.mean.add(mean, 1.0 / kDraws);
@@ -101,7 +115,7 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
 }
 
 ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const {
-  ExpertDraw sum{0, 0, 0, 0};
+  ExpertDraw sum{0, 0, 0, 0, {}, {}};
   if (decode_tokens + prefill_tokens <= 0) return sum;
   const double tokens = static_cast<double>(decode_tokens + prefill_tokens);
   const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
@@ -128,8 +142,8 @@ ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_
     const LayerDraw drawn(first);
     const double slowest =
         std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
-    const ExpertDraw one{slowest, layer_.exchange(tokens, drawn.hottest.pairs, phase).seconds, drawn.hottest.pairs / drawn.mean_pairs,
-                         drawn.distinct};
+    const CommTime exchange = layer_.exchange(tokens, drawn.hottest.pairs, phase);
+    const ExpertDraw one{slowest, exchange.seconds, drawn.hottest.pairs / drawn.mean_pairs, drawn.distinct, exchange.traffic, {}};
     sum.add(one, 1.0);
   }
   return scaled(sum);

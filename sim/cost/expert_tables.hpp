@@ -11,6 +11,7 @@
 
 #include "base/random.hpp"
 #include "cost/expert_layer.hpp"
+#include "cost/expert_offload.hpp"
 #include "cost/lazy_table.hpp"
 #include "cost/octave_grid.hpp"
 
@@ -22,12 +23,16 @@ struct ExpertDraw {
   double exchange_seconds = 0;
   double hottest_over_mean = 1;  ///< mean over layers
   double distinct = 0;           ///< mean over layers
+  Traffic traffic{};             ///< of the exchange
+  OffloadDraw offload{};
 
   void add(const ExpertDraw& d, double weight) {
     experts_seconds += d.experts_seconds * weight;
     exchange_seconds += d.exchange_seconds * weight;
     hottest_over_mean += d.hottest_over_mean * weight;
     distinct += d.distinct * weight;
+    traffic.add(d.traffic, weight);
+    offload.add(d.offload, weight);
   }
 };
 
@@ -41,8 +46,9 @@ class ExpertTables {
     Origin exchange_origin = Origin::kMeasured;
   };
 
-  /// `layer_scale`: pipeline imbalance. REQUIRES: inputs.sampler is set; the references outlive this.
-  ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale);
+  /// `layer_scale`: pipeline imbalance. `offload` may be null: all experts on the GPUs. REQUIRES: inputs.sampler is set; the references
+  /// outlive this.
+  ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload = nullptr);
 
   [[nodiscard]] OctaveGrid::Position find(double tokens) const { return grid_.find(tokens); }
   /// Built on first use, from streams of its own: no order of visits shows in it.
@@ -58,6 +64,7 @@ class ExpertTables {
 
   const CostInputs& inputs_;
   const ExpertLayer& layer_;
+  const ExpertOffload* offload_;
   std::unique_ptr<LoadDraws> own_draws_;  ///< null when shared
   const LoadDraws& draws_;
   double layer_scale_;

@@ -21,8 +21,11 @@ struct LayerCosts::Row {
   Tally tally{};
 
   [[nodiscard]] bool in_graph() const { return phase == KernelPhase::kDecode; }
-  void add(StepPart part, KernelTime time, double share_of_layers = 1.0) { tally.add(part, time, layers * share_of_layers); }
-  void add_communication(StepPart part, KernelTime time) { add(part, time, communication); }
+  template <class Time>
+  void add(StepPart part, const Time& time, double share_of_layers = 1.0) {
+    tally.add(part, time, layers * share_of_layers);
+  }
+  void add_communication(StepPart part, const CommTime& time) { add(part, time.stretched(communication)); }
 };
 
 LayerCosts::LayerCosts(const CostInputs& inputs, const DeviceKernels& kernels, const Communicator& comm, double layer_scale)
@@ -148,6 +151,18 @@ void LayerCosts::gather_scatter(Row& row) const {
   row.add_communication(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
 }
 
+void LayerCosts::split_experts(Row& row) const {
+  // Tensor ranks inside an expert need the same tokens and add up their outputs. Tensor ranks of attention hold the same tokens already.
+  const int inside = inputs_.layout.expert_tensor();
+  if (inside <= 1) return;
+  const RankGroup group = comm_.group(inside, 1);
+  const double width = inputs_.model.moe()->input_width(inputs_.model.hidden);
+  const int copies = std::max(1, inside / inputs_.layout.tensor);
+  const double bytes = row.tokens * copies * width * kActivationBytes;
+  if (copies > 1) row.add_communication(StepPart::kAllToAll, comm_.all_gather(bytes, group, row.in_graph()));
+  row.add_communication(StepPart::kAllToAll, copies > 1 ? comm_.reduce_scatter(bytes, group, row.in_graph()) : comm_.all_reduce(bytes, group, row.in_graph()));
+}
+
 void LayerCosts::soft_experts(const MoeSpec& moe, Row& row) const {
   const double tokens = row.tokens * inputs_.layout.attention_data;
   const int local = share(moe.experts, inputs_.layout.expert);
@@ -169,7 +184,12 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   const double experts = moe.experts;
   row.add(StepPart::kRouter, kernels_.gemm({row.tokens, experts, hidden, inputs_.precision.embeddings}, row.phase));
   row.add(StepPart::kRouter, kernels_.elementwise(row.tokens * experts * 8.0));  // fp32 scores written, read by the top-k
-  if (moe.shared_inter > 0) gated_mlp(moe.shared_inter, row);
+  if (moe.shared_inter > 0) {
+    double& products = row.tally.parts[static_cast<std::size_t>(StepPart::kDenseGemm)];
+    const double before = products;
+    gated_mlp(moe.shared_inter, row);
+    row.tally.shared_experts += products - before;
+  }
   if (moe.latent > 0) {
     row.add(StepPart::kDenseGemm,
             kernels_.gemm({row.tokens, static_cast<double>(moe.latent), hidden, inputs_.precision.weights}, row.phase));
@@ -182,6 +202,7 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   if (inputs_.layout.attention_data == 1) {
     all_reduce(row);
   } else if (dispatches(inputs_)) {
+    split_experts(row);
     const double bytes = row.tokens * hidden * kActivationBytes;
     row.add_communication(StepPart::kAllReduce, comm_.all_gather(bytes, tensor_group_, row.in_graph()));
   } else {

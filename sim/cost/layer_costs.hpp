@@ -1,7 +1,7 @@
 // What every token of a step costs on one GPU whatever its context: projections, dense FFN, shared experts, router, norms and other
 // element-wise kernels, tensor-parallel all-reduces, the gather and scatter of data-parallel attention; and the LM head per sampled row.
 //
-// Left out: communication hidden under computation, sequence parallelism of norms, the sampler (part of the host time).
+// Left out: sequence parallelism of norms, the sampler (part of the host time).
 #pragma once
 
 #include "cost/communicator.hpp"
@@ -31,6 +31,7 @@ class LayerCosts {
   void gated_mlp(double inter, Row& row) const;
   void moe_layer(const MoeSpec& moe, Row& row) const;
   void soft_experts(const MoeSpec& moe, Row& row) const;
+  void split_experts(Row& row) const;
   void gather_scatter(Row& row) const;
   void all_reduce(Row& row) const;
 

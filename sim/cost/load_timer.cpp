@@ -47,8 +47,8 @@ void LoadTimer::build() {
       experts_.push_back(time.seconds);
       experts_origin_ = std::max(experts_origin_, time.origin);
     }
-    const KernelTime time = layer_.exchange(tokens_, pairs_.value(p), phase_);
-    exchange_.push_back(time.seconds);
+    const CommTime time = layer_.exchange(tokens_, pairs_.value(p), phase_);
+    exchange_.push_back(time);
     exchange_origin_ = std::max(exchange_origin_, time.origin);
   }
 }
@@ -66,9 +66,16 @@ double LoadTimer::experts(RankLoad load) const {
   return pairs_.nodes > 1 ? low + (row(p + 1) - low) * p_blend : low;
 }
 
-double LoadTimer::exchange(double pairs) const {
+CommTime LoadTimer::exchange(double pairs) const {
   const auto [p, blend] = pairs_.find(pairs);
-  return pairs_.nodes > 1 ? exchange_[p] + (exchange_[p + 1] - exchange_[p]) * blend : exchange_[p];
+  CommTime time = exchange_[p];
+  if (pairs_.nodes <= 1) return time;
+  const CommTime& next = exchange_[p + 1];
+  time.seconds += (next.seconds - time.seconds) * blend;
+  Traffic step = next.traffic;
+  step.add(time.traffic, -1.0);
+  time.traffic.add(step, blend);
+  return time;
 }
 
 }  // namespace moeplan

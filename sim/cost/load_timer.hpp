@@ -20,7 +20,7 @@ class LoadTimer {
   /// Seconds of the expert kernel. REQUIRES: covered.
   [[nodiscard]] double experts(RankLoad load) const;
   /// Seconds of dispatch and combine with `pairs` on the busiest rank.
-  [[nodiscard]] double exchange(double pairs) const;
+  [[nodiscard]] CommTime exchange(double pairs) const;
   [[nodiscard]] Origin experts_origin() const { return experts_origin_; }
   [[nodiscard]] Origin exchange_origin() const { return exchange_origin_; }
 
@@ -42,7 +42,7 @@ class LoadTimer {
   Axis pairs_;
   Axis distinct_;
   std::vector<double> experts_;   ///< [pairs][distinct]
-  std::vector<double> exchange_;  ///< [pairs]
+  std::vector<CommTime> exchange_;  ///< [pairs]
   Origin experts_origin_ = Origin::kMeasured;
   Origin exchange_origin_ = Origin::kMeasured;
 };

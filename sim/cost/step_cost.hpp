@@ -9,6 +9,7 @@
 #include "base/random.hpp"
 #include "base/units.hpp"
 #include "cost/step_shape.hpp"
+#include "cost/traffic.hpp"
 
 namespace moeplan {
 
@@ -27,6 +28,12 @@ struct PreparedStep {
   std::array<std::uint32_t, 4> table_index{};
   std::array<double, 4> table_blend{};
   bool pure_decode = true;
+  Traffic fixed_traffic{};         ///< of the collectives among the fixed parts
+  double may_hide_seconds = 0;     ///< fixed computation that communication may hide behind; 0 without overlap
+  double hidden_at_most = 0;       ///< share of the all-to-all that overlap can hide at best
+  bool routed_may_hide = false;    ///< attention and experts of the step count as such computation, too (two half batches)
+  double passes = 1;               ///< times that attention, experts and their all-to-all run in one step: 2 with two half batches
+  double network_slowdown = 1;     ///< set by serving before every evaluation: others on the same links stretch scale_out_seconds by it
   std::uint32_t epoch = 0;  ///< RoutingEpoch::index; prepare() leaves it 0, the caller sets it
 };
 
@@ -40,12 +47,18 @@ struct RoutingEpoch {
 
 /// One evaluated step.
 struct StepOutcome {
-  double seconds = 0;             ///< whole step
+  double seconds = 0;             ///< whole step, as the clock sees it
   double attention_seconds = 0;   ///< decode attention
   double experts_seconds = 0;     ///< routed experts, hottest rank, summed over layers
   double all_to_all_seconds = 0;  ///< exposed expert-parallel communication that depends on the routing draw
   double hottest_over_mean = 1;   ///< load of the hottest expert rank over the mean rank, mean over layers; 1 for dense models
   double distinct_experts = 0;    ///< experts touched per MoE layer, mean over layers
+  double contention_seconds = 0;  ///< communication takes longer by this because others use the same links
+  double hidden_seconds = 0;      ///< all-to-all that ran behind computation: not part of `seconds`
+  double offload_seconds = 0;     ///< waiting for experts that were not on the GPU
+  double offload_bytes = 0;       ///< expert weights streamed to a GPU, all layers
+  double expert_lookups = 0, expert_hits = 0;  ///< experts needed on a GPU and those found there, all layers; 0 without offload
+  Traffic draw_traffic{};         ///< of the all-to-all that depends on the routing draw
   Origin attention_origin = Origin::kDatasheet;
   Origin experts_origin = Origin::kDatasheet;
 };

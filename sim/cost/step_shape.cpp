@@ -16,6 +16,7 @@ std::string_view to_string(StepPart part) {
     case StepPart::kAllToAll: return "all_to_all";
     case StepPart::kPipeline: return "pipeline";
     case StepPart::kHost: return "host";
+    case StepPart::kOffload: return "offload";
   }
   MOEPLAN_CHECK(false);
   return {};

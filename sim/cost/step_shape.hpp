@@ -34,10 +34,11 @@ enum class StepPart : std::uint8_t {
   kLmHead,
   kAllReduce,  ///< tensor parallel
   kAllToAll,   ///< expert parallel dispatch and combine, or all-gather and reduce-scatter of attention data parallelism
-  kPipeline,   ///< stage hand-over and bubbles
+  kPipeline,   ///< stage hand-over, and stages that wait for their part of a prompt that cannot be split
   kHost,
+  kOffload,  ///< waiting for experts from host memory
 };
-inline constexpr int kStepParts = 10;
+inline constexpr int kStepParts = 11;
 std::string_view to_string(StepPart part);
 
 }  // namespace moeplan

@@ -103,6 +103,7 @@ std::string_view to_string(ExpertParallelComm comm) {
     case ExpertParallelComm::kAllGatherReduceScatter: return "all_gather_reduce_scatter";
     case ExpertParallelComm::kAllToAll: return "all_to_all";
     case ExpertParallelComm::kDeepEp: return "deep_ep";
+    case ExpertParallelComm::kNvlinkTwoSided: return "nvlink_two_sided";
     case ExpertParallelComm::kNvlinkOneSided: return "nvlink_one_sided";
   }
   MOEPLAN_CHECK(false);

@@ -30,7 +30,7 @@ enum class MemoryFormula : std::uint8_t {
   kFractionOfTotal,  ///< KV = fraction x memory - weights - runtime (vLLM, SGLang)
   kFractionOfFree,   ///< KV = fraction x (memory - weights - runtime) (TensorRT-LLM)
 };
-enum class ExpertParallelComm : std::uint8_t { kAllGatherReduceScatter, kAllToAll, kDeepEp, kNvlinkOneSided };
+enum class ExpertParallelComm : std::uint8_t { kAllGatherReduceScatter, kAllToAll, kDeepEp, kNvlinkOneSided, kNvlinkTwoSided };
 
 /// Limits of the batch scheduler.
 struct SchedulerConfig {
@@ -47,6 +47,13 @@ struct SchedulerConfig {
   int max_queued_requests = 0;            ///< a request that finds so many waiting is rejected; 0 = no limit
   std::int64_t max_queued_tokens = 0;     ///< the same for the prompt tokens that wait, its own included; 0 = no limit
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
+};
+
+/// Which communication of data-parallel attention an engine hides behind computation, as far as there is any.
+struct OverlapConfig {
+  bool two_batch = false;      ///< a step runs as two half batches, one computing while the other communicates
+  bool shared_expert = false;  ///< shared experts run while tokens travel
+  bool operator==(const OverlapConfig&) const = default;
 };
 
 /// Defaults that an engine chooses by the GPU it finds; applied where all conditions hold.
@@ -89,6 +96,7 @@ struct EngineProfile {
   std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"
   std::vector<std::string> kernel_preference;  ///< frameworks whose kernel tables to prefer, best first
   ExpertParallelComm expert_comm = ExpertParallelComm::kAllGatherReduceScatter;
+  OverlapConfig overlap;
   std::vector<EngineOverride> overrides;  ///< applied by for_gpu, in order
   EngineSupport supports;
   std::map<std::string, std::string> sources;  ///< field -> source

@@ -19,7 +19,7 @@ Enum enum_of(const JsonReader& json, const char* key, const Enum (&values)[N]) {
 
 ExpertParallelComm expert_comm_of(const JsonReader& json) {
   return enum_of(json, "expert_communication", {ExpertParallelComm::kAllGatherReduceScatter, ExpertParallelComm::kAllToAll, ExpertParallelComm::kDeepEp,
-                                                ExpertParallelComm::kNvlinkOneSided});
+                                                ExpertParallelComm::kNvlinkOneSided, ExpertParallelComm::kNvlinkTwoSided});
 }
 
 int positive(const JsonReader& json, const char* key) {
@@ -140,6 +140,10 @@ EngineProfile read_engine(const JsonReader& json) {
   out.all_reduce = kernels.string("all_reduce");
   out.kernel_preference = kernels.strings("preference");
   out.expert_comm = expert_comm_of(kernels);
+  if (json.has("overlap")) {
+    out.overlap.two_batch = json.at("overlap").boolean("two_batch", false);
+    out.overlap.shared_expert = json.at("overlap").boolean("shared_expert", false);
+  }
   if (json.has("overrides")) {
     for (const JsonReader& element : json.at("overrides").elements()) out.overrides.push_back(read_override(element));
   }

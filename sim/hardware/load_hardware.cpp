@@ -95,6 +95,7 @@ void read_scale_out(const JsonReader& json, NodeSpec& node) {
   node.nics = static_cast<int>(json.integer("nics", 0));
   if (node.nics == 0) return;
   node.nic_bandwidth = sane_bandwidth(json, "nic_bandwidth");
+  if (json.string("transport", "infiniband") == "efa") node.transport = NetworkTransport::kEfa;
   const BytesPerSecond share = node.nic_bandwidth * (static_cast<double>(node.nics) / node.gpus);
   node.scale_out_bandwidth = json.has("scale_out_bandwidth") ? sane_bandwidth(json, "scale_out_bandwidth") : share;
   if (node.scale_out_bandwidth.value() > share.value() * 1.01) {

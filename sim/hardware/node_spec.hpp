@@ -22,6 +22,9 @@ enum class ScaleUpTopology : std::uint8_t {
 };
 std::string_view to_string(ScaleUpTopology topology);
 
+/// What carries bytes between nodes: whether cards start transfers for the GPU, or a proxy on the host does it message by message.
+enum class NetworkTransport : std::uint8_t { kInfiniBand, kEfa };
+
 struct NodeSpec {
   std::string id;
   std::string gpu;  ///< id of its accelerator
@@ -33,6 +36,7 @@ struct NodeSpec {
   BytesPerSecond scale_up_bandwidth;  ///< per GPU and direction, all links together; 0 for a single GPU
   int nics = 0;
   BytesPerSecond nic_bandwidth;        ///< each, per direction
+  NetworkTransport transport = NetworkTransport::kInfiniBand;
   BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction when all send
   BytesPerSecond pcie_bandwidth;       ///< per GPU and direction; 0 where there is none
   BytesPerSecond host_bandwidth;       ///< per GPU and direction to the host's memory (PCIe, or NVLink-C2C); 0 where it is not known
