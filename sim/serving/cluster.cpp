@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "events/event_queue.hpp"
 #include "serving/arrivals.hpp"
+#include "serving/link_sharing.hpp"
 
 namespace moeplan {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 class Cluster {
  public:
   Cluster(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed)
-      : source_(source), observer_(observer), arrivals_(source), router_(config.routing, seed) {
+      : source_(source), observer_(observer), arrivals_(source), router_(config.routing, seed), links_(config.network) {
     MOEPLAN_CHECK(config.replicas > 0);
     ReplicaConfig replica = config.replica;
     replica.keep_completions = source.closed();
@@ -54,6 +55,7 @@ class Cluster {
   Arrivals arrivals_;
   RequestRouter router_;
   EventKey arrival_event_;  ///< step by step only
+  LinkSharing links_;
   std::deque<Replica> replicas_;
   std::vector<std::int64_t> outstanding_;
   SimTime last_rejection_{0};
@@ -137,7 +139,10 @@ void Cluster::run_closed() {
 void Cluster::run_alone(Replica& replica, SimTime limit) {
   while (replica.step_end() < limit) {
     replica.complete_step();
-    if (!replica.completions().empty() || !replica.start_step()) return;
+    if (!replica.completions().empty()) return;
+    if (replica.start_step()) continue;
+    links_.update(replica.clock(), replicas_);
+    return;
   }
 }
 
@@ -145,6 +150,7 @@ void Cluster::run_alone(Replica& replica, SimTime limit) {
 void Cluster::instant(SimTime now) {
   complete_steps(now);
   while (arrivals_.next_time() == now) deliver(*arrivals_.pop());
+  links_.update(now, replicas_);
   for (Replica& replica : replicas_) {
     if (replica.step_end() == kNever && replica.has_work()) replica.start_step();
   }
@@ -228,7 +234,8 @@ void simulate(const ClusterConfig& config, const StepCost& cost, RequestSource& 
   Cluster cluster(config, cost, source, observer, seed);
   if (config.step_by_step) {
     cluster.run_step_by_step();
-  } else if (source.closed()) {
+  } else if (source.closed() || config.network != nullptr) {
+    // Replicas that share links touch each other: everything happens in the order of time.
     cluster.run_closed();
   } else {
     cluster.run_open();

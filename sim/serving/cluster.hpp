@@ -15,12 +15,16 @@
 
 namespace moeplan {
 
+class FlowNetwork;
+
 struct ClusterConfig {
   int replicas = 1;
   ReplicaConfig replica;  ///< every replica is alike; keep_completions is set by simulate
   RequestRouting routing = RequestRouting::kRoundRobin;
   /// Every step an event of one queue, for the proof that inline stepping changes nothing.
   bool step_by_step = false;
+  /// Links that replicas share (its loads 0 .. replicas - 1 are their collectives); null: none. Not with step_by_step. REQUIRES: outlives the run.
+  FlowNetwork* network = nullptr;
 };
 
 /// Runs until every request that `source` issues has finished or was rejected. Observer calls about one replica come in the order of its

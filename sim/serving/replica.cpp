@@ -283,8 +283,12 @@ void Replica::time_step() {
   }
   const SimTime start = clock_ < epoch_.end ? clock_ : clock_ + enter_epoch();
   prepared_.epoch = epoch_.index;
+  prepared_.network_slowdown = network_slowdown_;
   outcome_ = cost_.evaluate(prepared_, decodes_ride_ ? decode_context_ : 0, routing_);
   MOEPLAN_CHECK(outcome_.seconds >= 0.0 && outcome_.seconds < 1e9);
+  sent_.bytes += prepared_.fixed_traffic.scale_out_bytes + outcome_.draw_traffic.scale_out_bytes;
+  sent_.card_seconds += prepared_.fixed_traffic.scale_out_seconds + outcome_.draw_traffic.scale_out_seconds;
+  sent_.step_seconds += outcome_.seconds;
   step_end_ = start + to_sim_time(Seconds(outcome_.seconds));
   if (reuse_ && reuse_->fetched_at() > step_end_) {
     reuse_->waited(reuse_->fetched_at() - step_end_);

@@ -74,6 +74,15 @@ class Replica {
   [[nodiscard]] std::int64_t outstanding_tokens() const { return outstanding_tokens_; }
   /// With keep_completions: requests that have made their last token, in that order, since it was last cleared.
   [[nodiscard]] std::vector<Completion>& completions() { return completions_; }
+  /// What its GPUs have sent to other nodes in the steps so far, each of them.
+  struct Sent {
+    double bytes = 0;
+    double card_seconds = 0;  ///< time during which the cards were waited for
+    double step_seconds = 0;
+  };
+  [[nodiscard]] const Sent& sent() const { return sent_; }
+  /// Factor by which others on the same links stretch what the cards do, from the next step on; 1 when alone.
+  void set_network_slowdown(double factor) { network_slowdown_ = factor; }
   /// The client's time of the last token made so far.
   [[nodiscard]] SimTime last_seen() const { return last_seen_; }
   [[nodiscard]] const KvCache& kv_cache() const { return kv_; }
@@ -149,6 +158,8 @@ class Replica {
   std::vector<SlotIndex> chunk_slots_;
   PreparedStep prepared_;
   bool prepared_valid_ = false;
+  double network_slowdown_ = 1;
+  Sent sent_;
   StepOutcome outcome_;
   StepRecord record_;
   std::vector<Completion> completions_;
