@@ -247,7 +247,9 @@ KernelTime KernelCosts::expert_exchange(const ExpertExchangeShape& s) const {
   if (s.ranks <= 1) return {0, Origin::kMeasured};
   const KernelDevice& d = impl_->device;
   const auto& candidates = impl_->exchange[static_cast<std::size_t>(s.mode)][s.combine ? 1 : 0][node_class(s.nodes)];
-  const bool flows = s.nodes > 1 && s.scale_out > 0 && (candidates.empty() || !measured_network(s));
+  // Constants of another GPU are relative to its scale-up links and say nothing of cards; a table is of just this network.
+  const bool table = !candidates.empty() && candidates.front().table != nullptr && measured_network(s);
+  const bool flows = s.nodes > 1 && s.scale_out > 0 && !table;
   if (flows) {
     const AcrossTime time = exchange_across(across_constants(s.mode, s.combine, s.transport), d, s);
     return {time.us * kMicrosecond, Origin::kTransferred};

@@ -66,6 +66,7 @@ SupportAnswer check_support(const EngineProfile& engine, const GpuSpec& gpu, con
   feature(use.expert_parallel, "expert_parallel", "expert parallelism");
   feature(use.attention_data_parallel, "attention_data_parallel", "attention data parallelism");
   feature(use.pipeline_parallel, "pipeline_parallel", "pipeline parallelism");
+  feature(use.two_batch_overlap, "two_batch_overlap", "two-batch overlap");
   feature(use.mtp, "mtp", "multi-token prediction");
   note(answer, row_of(s.weights, use.weights), engine, gpu, std::string(to_string(use.weights)) + " weights");
   const SupportByArchitecture* own = row_of(s.experts, use.experts);

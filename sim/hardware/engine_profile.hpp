@@ -46,6 +46,10 @@ struct SchedulerConfig {
   bool preempt_for_priority = false;      ///< with kPriority: who waits takes the place of running requests of lower priority
   int max_queued_requests = 0;            ///< a request that finds so many waiting is rejected; 0 = no limit
   std::int64_t max_queued_tokens = 0;     ///< the same for the prompt tokens that wait, its own included; 0 = no limit
+  /// Attention data parallelism: decode steps for which waiting prompts are held back until every copy of attention gets one, so that none
+  /// pads to the others' prompts; 0: not held back. `prefill_group`: how many prompts that is (set from the layout).
+  int prefill_wait_steps = 0;
+  int prefill_group = 1;
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
 };
 

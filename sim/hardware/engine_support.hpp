@@ -24,7 +24,7 @@ using SupportByArchitecture = std::map<std::string, SupportVerdict>;
 
 struct EngineSupport {
   SupportByArchitecture architectures;                  ///< the GPU generation itself
-  std::map<std::string, SupportByArchitecture> features;  ///< "fused_moe", "expert_parallel", "attention_data_parallel", "pipeline_parallel", "mtp"
+  std::map<std::string, SupportByArchitecture> features;  ///< "fused_moe", "expert_parallel", "attention_data_parallel", "pipeline_parallel", "two_batch_overlap", "mtp"
   std::map<Precision, SupportByArchitecture> weights;
   std::map<Precision, SupportByArchitecture> experts;  ///< only where experts differ from weights
   std::map<Precision, SupportByArchitecture> kv_cache;
@@ -39,6 +39,7 @@ struct EngineUse {
   bool expert_parallel = false;
   bool attention_data_parallel = false;
   bool pipeline_parallel = false;
+  bool two_batch_overlap = false;
   bool mtp = false;  ///< multi-token prediction or other speculative decoding
 };
 

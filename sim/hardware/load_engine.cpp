@@ -46,6 +46,7 @@ SchedulerConfig read_scheduler(const JsonReader& json) {
   out.admission_output_reserve = json.number("admission_output_reserve", 0.0);
   if (!(out.admission_output_reserve >= 0 && out.admission_output_reserve <= 1)) json.at("admission_output_reserve").fail("accepted: 0 to 1");
   out.prefix_caching = json.boolean("prefix_caching", false);
+  out.prefill_wait_steps = static_cast<int>(json.integer("prefill_wait_steps", 0));
   return out;
 }
 

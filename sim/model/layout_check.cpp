@@ -52,12 +52,12 @@ std::string tensor_problem(const ModelSpec& model, int tensor) {
   return "";
 }
 
-std::string expert_problem(const ModelSpec& model, int gpus, int expert) {
+std::string expert_problem(const ModelSpec& model, int gpus, int expert, int redundant) {
   if (!model.is_moe()) return expert == 1 ? "" : "needs experts, and this model is dense";
   if (gpus % expert != 0) return "does not divide tensor x attention_data = " + text(gpus);
   for (const auto& group : model.layers) {
     if (group.ffn != FfnKind::kMoe) continue;
-    if (auto problem = must_divide(expert, group.moe.experts, "experts"); !problem.empty()) return problem;
+    if (auto problem = must_divide(expert, group.moe.experts + redundant, redundant > 0 ? "experts with their redundant copies" : "experts"); !problem.empty()) return problem;
     if (group.moe.expert_inter % (gpus / expert) != 0) {
       return "leaves a tensor width of " + text(gpus / expert) + " inside the experts, which does not divide their " +
              text(group.moe.expert_inter) + " inner channels";
@@ -97,7 +97,7 @@ void check_range(std::string_view where, const char* key, int width) {
 
 }  // namespace
 
-void check_layout(const ModelSpec& model, const ParallelLayout& layout, std::string_view where) {
+void check_layout(const ModelSpec& model, const ParallelLayout& layout, std::string_view where, int redundant_experts) {
   check_range(where, "tensor", layout.tensor);
   check_range(where, "pipeline", layout.pipeline);
   check_range(where, "expert", layout.expert);
@@ -111,7 +111,7 @@ void check_layout(const ModelSpec& model, const ParallelLayout& layout, std::str
   require(where, "pipeline", model, layout.pipeline, layers,
           [&](int p) { return p <= layers ? std::string() : "exceeds its " + text(layers) + " layers"; });
   const int gpus = static_cast<int>(stage);
-  require(where, "expert", model, layout.expert, gpus, [&](int e) { return expert_problem(model, gpus, e); });
+  require(where, "expert", model, layout.expert, gpus, [&](int e) { return expert_problem(model, gpus, e, redundant_experts); });
 }
 
 }  // namespace moeplan

@@ -8,6 +8,8 @@ namespace moeplan {
 
 BatchPolicy::BatchPolicy(const SchedulerConfig& config)
     : mode_(config.prefill_mode),
+      prefill_group_(config.prefill_wait_steps > 0 ? config.prefill_group : 1),
+      prefill_wait_(config.prefill_wait_steps),
       order_(config.queue_order),
       preempts_for_priority_(config.preempt_for_priority),
       max_queued_requests_(config.max_queued_requests),

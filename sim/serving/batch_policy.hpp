@@ -32,6 +32,9 @@ class BatchPolicy {
   /// Longest prompt plus output accepted; 0: any.
   [[nodiscard]] std::int64_t max_context() const { return max_context_; }
 
+  /// Waiting prompts that start a step with prefill at once, and the decode steps after which fewer do.
+  [[nodiscard]] std::int32_t prefill_group() const { return prefill_group_; }
+  [[nodiscard]] std::int32_t prefill_wait() const { return prefill_wait_; }
   /// Prompt tokens that may run beside `decodes` decoding sequences.
   [[nodiscard]] std::int32_t prefill_budget(std::int32_t decodes) const {
     if (!mixed()) return max_tokens_;
@@ -46,6 +49,8 @@ class BatchPolicy {
 
  private:
   PrefillMode mode_;
+  std::int32_t prefill_group_;
+  std::int32_t prefill_wait_;
   QueueOrder order_;
   bool preempts_for_priority_;
   std::int64_t max_queued_requests_;

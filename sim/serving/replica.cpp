@@ -76,9 +76,9 @@ void Replica::compose() {
     decodes_ride_ = decoding_ > 0;
     if (decodes_ride_) kv_.grow();
     if (reuse_ && decodes_ride_) reuse_->make_room();
-    if (room) fill_prefill(policy_.prefill_budget(decoding_));
+    if (room && prefill_due()) fill_prefill(policy_.prefill_budget(decoding_));
   } else {
-    fill_prefill(policy_.prefill_budget(decoding_));
+    if (prefill_due()) fill_prefill(policy_.prefill_budget(decoding_));
     if (chunks_.empty()) {
       batch_room_ = 0;
       make_room();
@@ -164,6 +164,17 @@ void Replica::preempt(SlotIndex slot) {
   running_.remove(table_, slot);
   preempted_.push_back(slot);
   observer_.on_preempted(s.spec.id, index_, clock_);
+}
+
+// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take.
+bool Replica::prefill_due() {
+  if (policy_.prefill_group() > 1 && decoding_ > 0 && partial_ == kNoSlot && has_waiting() && waiting_size() < policy_.prefill_group() &&
+      held_steps_ < policy_.prefill_wait()) {
+    ++held_steps_;
+    return false;
+  }
+  held_steps_ = 0;
+  return true;
 }
 
 void Replica::fill_prefill(std::int32_t budget) {

@@ -101,6 +101,7 @@ class Replica {
   void form_batch();
   void order_queue();
   [[nodiscard]] SlotIndex next_preempted() const;
+  [[nodiscard]] bool prefill_due();
   void fill_prefill(std::int32_t budget);
   SlotIndex admit_next(std::int32_t budget);
   [[nodiscard]] std::int32_t blocks_found(const Sequence& s) const;
@@ -159,6 +160,7 @@ class Replica {
   PreparedStep prepared_;
   bool prepared_valid_ = false;
   double network_slowdown_ = 1;
+  std::int32_t held_steps_ = 0;  ///< decode steps that waiting prompts have been held back
   Sent sent_;
   StepOutcome outcome_;
   StepRecord record_;

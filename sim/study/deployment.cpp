@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "cost/expert_offload.hpp"
 #include "cost/workspace.hpp"
 #include "model/lora.hpp"
 
@@ -39,6 +40,9 @@ CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernel
   inputs.kernels = kernels;
   inputs.sampler = draws != nullptr ? &draws->sampler() : nullptr;
   inputs.draws = draws;
+  inputs.fabric = config.cluster.fabric;
+  inputs.offload = config.offload;
+  inputs.locality = config.routing.locality;
   inputs.max_batch_tokens = config.scheduler.max_batch_tokens;
   inputs.max_batch_requests = config.scheduler.max_batch_requests;
   inputs.routing = mode;
@@ -49,6 +53,15 @@ CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernel
 std::unique_ptr<DeploymentCost> make_cost(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode) {
   return std::make_unique<DeploymentCost>(
       cost_inputs(config, &find_kernels(config, shared.kernels), find_draws(config, shared.routing), mode));
+}
+
+/// Expert weights on the fullest GPU when the others lie in host memory: the resident ones of each layer and the staging buffers.
+Bytes resident_experts(const DeploymentConfig& config, Bytes all) {
+  const int local = share(config.model.moe()->experts, config.layout.expert);
+  const int resident = config.offload->resident(local);
+  if (resident == local) return all;
+  const double staged = kStagedExperts * expert_bytes_per_gpu(cost_inputs(config, nullptr, nullptr, RoutingMode::kTabulated));
+  return Bytes(static_cast<std::int64_t>(std::ceil(all.as_double() * resident / local + staged)));
 }
 
 /// KV bytes that one token adds on one rank, over the layers of `stage` that keep the whole context, or only a window of it.
@@ -80,6 +93,7 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
   MemorySummary memory;
   memory.parameters = count_parameters(config.model);
   memory.weights = weight_bytes_per_gpu(config.model, config.precision, config.layout);
+  if (config.offload) memory.weights.experts = resident_experts(config, memory.weights.experts);
   if (config.lora) memory.adapters = lora_bytes_per_gpu(config.model, *config.lora, config.layout);
   const Workspace workspace = workspace_bytes(cost_inputs(config, nullptr, nullptr, RoutingMode::kTabulated));
   std::vector<StageMemory> stages;
@@ -120,7 +134,9 @@ ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
   replica.scheduler = config_.scheduler;
   // Limits are per copy of attention: each has its own scheduler in the engines.
   replica.scheduler.max_batch_requests *= config_.layout.attention_data;
-  replica.scheduler.max_batch_tokens *= config_.layout.attention_data;
+  // Every micro-batch of a pipeline is scheduled by itself.
+  replica.scheduler.max_batch_tokens *= config_.layout.attention_data * config_.layout.pipeline;
+  replica.scheduler.prefill_group = config_.layout.attention_data;
   if (replica.scheduler.max_context == 0) replica.scheduler.max_context = config_.model.max_context;
   replica.kv_layout = memory_.plan.kv_layout;
   replica.kv_capacity = memory_.plan.kv_pool;

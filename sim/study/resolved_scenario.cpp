@@ -115,6 +115,15 @@ json lora_json(const LoraSpec& lora) {
   return {{"rank", lora.rank}, {"resident", lora.resident}, {"targets", targets}};
 }
 
+json offload_json(const OffloadConfig& o) {
+  return {{"resident_share", o.resident_share},
+          {"cache", to_string(o.cache)},
+          {"prefetch_hit_rate", o.prefetch_hit_rate},
+          {"cpu_execution", o.cpu_execution},
+          {"link", fmt::format("{} B/s", o.link)},
+          {"cpu_bandwidth", fmt::format("{} B/s", o.cpu_bandwidth)}};
+}
+
 json scheduler_json(const Scenario& scenario) {
   const SchedulerConfig& s = scenario.deployment.scheduler;
   return {{"max_batch_requests", s.max_batch_requests},
@@ -184,6 +193,10 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   out["name"] = scenario.name;
   out["model"] = d.model.id;
   out["cluster"] = {{"node", d.cluster.node.id}, {"gpu", d.cluster.gpu.id}, {"nodes", d.cluster.nodes}, {"gpus", d.cluster.gpus}, {"peer_to_peer", d.cluster.node.peer_to_peer}};
+  const FabricConfig& fabric = d.cluster.fabric;
+  if (d.cluster.nodes > 1) {
+    out["cluster"]["network"] = {{"kind", to_string(fabric.kind)}, {"oversubscription", fabric.oversubscription}, {"leaf_nodes", fabric.nodes_per_leaf}};
+  }
   json& deployment = out["deployment"];
   deployment["engine"] = d.engine.id;
   deployment["replicas"] = scenario.replicas;
@@ -197,6 +210,11 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
                              {"embeddings", to_string(d.precision.embeddings)}};
   deployment["scheduler"] = scheduler_json(scenario);
   deployment["cost_profile"] = d.cost_profile.empty() ? "datasheet" : data.display(d.cost_profile);
+  if (d.layout.attention_data > 1) {
+    deployment["expert_communication"] = to_string(d.engine.expert_comm);
+    deployment["overlap"] = {{"two_batch", d.engine.overlap.two_batch}, {"shared_expert", d.engine.overlap.shared_expert}};
+  }
+  if (d.offload) deployment["offload"] = offload_json(*d.offload);
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario.workload, data);

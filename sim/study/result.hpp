@@ -16,6 +16,7 @@
 #include "study/cost_summary.hpp"
 #include "study/deployment.hpp"
 #include "study/load_curve.hpp"
+#include "study/network_summary.hpp"
 #include "study/objective.hpp"
 #include "study/scenario.hpp"
 #include "study/uncertainty.hpp"
@@ -66,6 +67,8 @@ struct Result {
   RequestSummary requests;
   std::vector<ObjectiveResult> objectives;
   std::optional<CostSummary> cost;
+  std::optional<NetworkSummary> network;  ///< replicas of several GPUs
+  std::optional<OffloadSummary> offload;  ///< experts in host memory
   std::map<std::string, std::array<double, 2>> intervals;  ///< "ttft.p99" -> low, high, over replications or over samples of what is uncertain
   double intervals_level = 0.95;
   std::optional<LoadCurve> load_curve;  ///< where it was asked for

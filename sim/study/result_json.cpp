@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <tuple>
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
@@ -120,6 +121,25 @@ json network_json(const Result& result) {
     out[std::string(name) + "_share_of_step"] = {{"all_reduce", share(StepPart::kAllReduce)}, {"all_to_all", share(StepPart::kAllToAll)},
                                                  {"pipeline", share(StepPart::kPipeline)}};
   }
+  if (!result.network) return out;
+  const NetworkSummary& n = *result.network;
+  out["exposed_communication_share"] = n.exposed_share;
+  for (const auto& [key, decode, prefill] : {std::tuple{"exposed_communication_s", n.exposed_decode_s, n.exposed_prefill_s},
+                                             std::tuple{"hidden_communication_s", n.hidden_decode_s, n.hidden_prefill_s}}) {
+    json& seconds = out[key] = json::object();
+    if (decode) seconds["decode"] = *decode;
+    if (prefill) seconds["prefill"] = *prefill;
+  }
+  out["slowdown"] = n.slowdown;
+  out["links"] = json::array();
+  for (const LinkSummary& l : n.links) {
+    out["links"].push_back({{"name", l.name},
+                            {"kind", l.kind},
+                            {"capacity_bytes_per_s", l.capacity_bytes_per_s},
+                            {"utilisation_mean", l.utilisation_mean},
+                            {"utilisation_p50", l.utilisation_p50},
+                            {"utilisation_p99", l.utilisation_p99}});
+  }
   return out;
 }
 
@@ -197,6 +217,12 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["step_time"] = {{"decode", step_json(result.decode_step)}, {"prefill", step_json(result.prefill_step)}};
   out["experts"] = experts_json(result);
   out["network"] = network_json(result);
+  if (const auto& o = result.offload) {
+    out["offload"] = {{"resident_share", o->resident_share},
+                      {"hit_rate", o->hit_rate},
+                      {"bytes_streamed_per_step", o->bytes_streamed_per_step},
+                      {"stream_share_of_step", o->stream_share_of_step}};
+  }
   out["requests"] = {{"arrived", result.requests.arrived},
                      {"completed", result.requests.completed},
                      {"rejected", result.requests.rejected},

@@ -201,6 +201,8 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
     text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n  routing: {}\n", e.distinct_experts_mean,
                         e.hottest_over_mean_mean, e.hottest_over_mean_p99, e.routing);
   }
+  if (result.network) text += network_text(*result.network);
+  if (result.offload) text += offload_text(*result.offload);
   if (!result.objectives.empty()) text += "\n" + objective_text(result);
   if (result.uncertainty) text += "\n" + uncertainty_text(*result.uncertainty);
   if (result.load_curve) text += "\n" + load_curve_text(*result.load_curve);

@@ -12,6 +12,7 @@
 #include "input/json_reader.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
+#include "study/scenario_network.hpp"
 #include "study/scenario_workload.hpp"
 
 namespace moeplan {
@@ -98,6 +99,7 @@ ClusterSpec resolve_cluster(Context& context, const JsonReader& reader) {
     reader.at("gpus").fail(fmt::format("{} GPUs asked of a cluster of {} ({} x {} of {})", used, all, cluster.nodes, cluster.node.id, cluster.node.gpus));
   }
   cluster.gpus = static_cast<int>(used);
+  cluster.fabric = parse_fabric(reader);
   return cluster;
 }
 
@@ -182,9 +184,11 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   deployment.engine = deployment.engine.for_gpu(deployment.cluster.gpu);
   deployment.scheduler = deployment.engine.scheduler;
   if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), scenario);
+  apply_communication(reader, deployment.engine);
   deployment.layout = parse_layout(reader);
   deployment.precision = parse_precision(reader, deployment.model, deployment.engine);
   deployment.lora = parse_lora(reader);
+  deployment.offload = parse_offload(reader, deployment);
   scenario.replicas = static_cast<int>(reader.integer("replicas", 1));
   if (reader.has("cost_profile")) {
     const std::string profile = reader.string("cost_profile");
@@ -196,7 +200,8 @@ void resolve_deployment(Context& context, const JsonReader& root) {
     deployment.cost_profile = default_cost_profile(context.data, deployment.cluster.gpu.id);
   }
   if (!deployment.cost_profile.empty()) scenario.files.push_back(deployment.cost_profile);
-  check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where());
+  const int redundant = root.has("routing") ? static_cast<int>(root.at("routing").integer("redundant_experts", 0)) : 0;
+  check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where(), redundant);
   const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.replicas;
   if (needed > deployment.cluster.gpus) {
     reader.fail(fmt::format("{} replicas x {} GPUs (tensor {} x pipeline {} x attention_data {}) need {} GPUs, but the cluster offers {}",
@@ -247,6 +252,7 @@ EngineUse engine_use(const DeploymentConfig& deployment) {
   use.expert_parallel = deployment.layout.expert > 1;
   use.attention_data_parallel = deployment.layout.attention_data > 1;
   use.pipeline_parallel = deployment.layout.pipeline > 1;
+  use.two_batch_overlap = deployment.engine.overlap.two_batch && deployment.layout.attention_data > 1;
   return use;
 }
 

@@ -37,6 +37,7 @@ struct DeploymentConfig {
   std::optional<LoraSpec> lora;
   RoutingConfig routing;
   PlacementConfig placement;
+  std::optional<OffloadConfig> offload;  ///< experts in host memory; nothing: all on the GPUs
   std::filesystem::path cost_profile;  ///< fitted profile; empty: datasheet peaks and generic fractions
 };
 

@@ -11,6 +11,7 @@
 
 #include "metrics/goodput_metrics.hpp"
 #include "metrics/latency_metrics.hpp"
+#include "metrics/network_metrics.hpp"
 #include "metrics/observer_list.hpp"
 #include "metrics/request_counts.hpp"
 #include "metrics/request_log.hpp"
@@ -18,7 +19,9 @@
 #include "metrics/throughput_metrics.hpp"
 #include "metrics/timeline.hpp"
 #include "study/deployment.hpp"
+#include "study/network_summary.hpp"
 #include "study/routing_text.hpp"
+#include "study/shared_links.hpp"
 #include "workload/request_sources.hpp"
 
 namespace moeplan {
@@ -50,9 +53,10 @@ std::vector<LatencyLimit> latency_limits(const std::vector<Objective>& objective
 
 /// Everything that watches one run.
 struct Observers {
-  Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured)
+  Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured, const SharedLinks& links)
       : latency(measured), throughput(measured), steps(scenario.replicas, deployment.memory().plan.kv_capacity_tokens),
-        goodput(measured, latency_limits(scenario.objectives)) {
+        goodput(measured, latency_limits(scenario.objectives)), network(links.groups()) {
+    list.add(network, ObserverList::kSteps);
     list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
     list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
     list.add(steps, ObserverList::kSteps);
@@ -64,6 +68,7 @@ struct Observers {
   StepMetrics steps;
   RequestCounter counter;
   GoodputMetrics goodput;
+  NetworkMetrics network;
   ObserverList list;
 };
 
@@ -152,7 +157,7 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
   if (transferred > 0.05) result.warnings.push_back(fmt::format("{:.0f} % of the kernel time is transferred from other kernels or GPUs", transferred * 100));
 }
 
-Result collect(const Scenario& scenario, const Deployment& deployment, const Observers& seen, const CountingSource& source) {
+Result collect(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const Observers& seen, const CountingSource& source) {
   Result result;
   result.memory = deployment.memory();
   result.latency.emplace();
@@ -172,6 +177,8 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Obs
   result.requests = {counts.arrived, counts.completed, counts.rejected(), counts.preempted, counts.in_flight};
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
   result.cost = price(scenario, deployment, seen.steps, *result.throughput);
+  result.network = summarise_network(scenario, links, seen.network);
+  result.offload = summarise_offload(scenario, seen.network);
   result.mean_batch = seen.steps.mean_running();
   result.utilisation = seen.steps.mean_utilisation();
   result.kv_utilisation = seen.steps.mean_kv_utilisation();
@@ -196,14 +203,14 @@ std::vector<std::string> class_names(const WorkloadConfig& workload) {
   return names;
 }
 
-Result run_once(const Scenario& scenario, const Deployment& deployment, const RunOptions& options, std::uint64_t seed, bool first) {
+Result run_once(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const RunOptions& options, std::uint64_t seed, bool first) {
   const auto inner = make_request_source(scenario.workload, seed);
   CountingSource source(*inner);
   const MeasuredRequests measured{.total = source.total(),
                                   .warmup = scenario.workload.warmup_requests,
                                   .closed = source.closed(),
                                   .batch = scenario.workload.arrivals.process == ArrivalProcess::kBatch};
-  Observers seen(scenario, deployment, measured);
+  Observers seen(scenario, deployment, measured, links);
   EndObserver end;
   seen.list.add(end, 0);
   std::optional<RequestLog> log;
@@ -221,8 +228,11 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const Ru
     progress.emplace(source.total(), options.progress);
     seen.list.add(*progress, ObserverList::kRequests);
   }
-  simulate(deployment.cluster(scenario.replicas, scenario.router), deployment.cost(), source, seen.list, seed);
-  Result result = collect(scenario, deployment, seen, source);
+  const std::unique_ptr<FlowNetwork> network = links.make_network();
+  ClusterConfig cluster = deployment.cluster(scenario.replicas, scenario.router);
+  cluster.network = network.get();
+  simulate(cluster, deployment.cost(), source, seen.list, seed);
+  Result result = collect(scenario, deployment, links, seen, source);
   result.duration_s = end.seconds();
   return result;
 }
@@ -310,13 +320,14 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
 }
 
 Result run_on(const Scenario& scenario, const Deployment& deployment, const RunOptions& options) {
-  if (options.replications == 1) return run_once(scenario, deployment, options, scenario.seed, true);
+  const SharedLinks links(scenario);
+  if (options.replications == 1) return run_once(scenario, deployment, links, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
   std::vector<Result> results(static_cast<std::size_t>(options.replications));
   std::atomic<int> done{0};
   tbb::parallel_for(0, options.replications, [&](int i) {
-    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
+    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, links, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
     if (options.progress) options.progress(static_cast<double>(++done) / options.replications);
   });
   return combine(std::move(results));

@@ -2,6 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "input/csv.hpp"
 #include "support/cost_fixture.hpp"
 
 using namespace moeplan;
@@ -29,8 +34,8 @@ TEST_CASE("across nodes an all-reduce adds each GPU's share over its own link") 
   const Communicator comm(bench.inputs);
   const RankGroup two_nodes = comm.group(16, 1);
   REQUIRE(two_nodes.nodes == 2);
-  const double bytes = 85e6;
-  // 2 x (2 - 1) / 2 x 85 MB / 8 GPUs = 10.625 MB at 50 GB/s x 0.85 = 250 us, and two dependent messages of 10 us
+  const double bytes = 95e6;
+  // 2 x (2 - 1) / 2 x 95 MB / 8 GPUs = 11.875 MB at 50 GB/s x 0.95 = 250 us, and two dependent messages of 10 us
   const double inside = bench.kernels->collective({CollectiveKind::kAllReduce, bytes, 8, 1, true}).seconds;
   CHECK(comm.all_reduce(bytes, two_nodes, true).seconds == doctest::Approx(inside + 250e-6 + 20e-6));
   CHECK(comm.all_reduce(bytes, two_nodes, true).origin == Origin::kDatasheet);
@@ -49,12 +54,46 @@ TEST_CASE("outside a graph the better of the custom and the library's all-reduce
 }
 
 TEST_CASE("a hand-over leaves the node where a stage boundary does") {
-  const double bytes = 42.5e6;
-  // inside: 8 us + 42.5 MB / (400 GB/s x 0.7); outside: 10 us + 42.5 MB / (50 GB/s x 0.85) = 1010 us
-  const double inside = 8e-6 + 42.5e6 / 280e9;
+  const double bytes = 47.5e6;
+  // inside: 8 us + 47.5 MB / (400 GB/s x 0.7); outside: 10 us + 47.5 MB / (50 GB/s x 0.95) = 1010 us
+  const double inside = 8e-6 + 47.5e6 / 280e9;
   const CostBench one_node(dense_model(), layout(4, 2, 1, 1));
   CHECK(Communicator(one_node.inputs).hand_over(bytes).seconds == doctest::Approx(inside));
   // four stages of four GPUs: boundaries 1 and 3 stay inside a node, 2 and the return from the last stage do not
   const CostBench two_nodes(dense_model(), layout(4, 4, 1, 1));
   CHECK(Communicator(two_nodes.inputs).hand_over(bytes).seconds == doctest::Approx(0.5 * inside + 0.5 * 1010e-6));
+}
+
+TEST_CASE("NCCL's all-to-all over EFA meets what was published of 16 to 256 GPUs within 15 % at the median") {
+  CsvReader csv(std::filesystem::path(MOEPLAN_SOURCE_DIR) / "hardware_profiles/networks/all_to_all.csv");
+  const auto number = [&](const char* name) { return csv.number(csv.column(name)); };
+  std::vector<double> errors;
+  while (csv.next()) {
+    if (csv.text(csv.column("library")) != "nccl") continue;
+    const int nodes = static_cast<int>(number("nodes"));
+    CostBench bench(moe_model(), layout(8 * nodes, 1, 1, 1));
+    bench.inputs.node.transport = NetworkTransport::kEfa;
+    bench.inputs.node.scale_out_bandwidth = BytesPerSecond(number("scale_out_gbps") * 1e9);
+    const Communicator comm(bench.inputs);
+    // "peak": of the largest messages; 4 GiB stands for them. Bus bandwidth counts (n - 1) / n of the bytes.
+    const double bytes = csv.empty(csv.column("latency_us")) ? 4.0 * 1073741824 : 64.0 * 1048576;
+    const double ranks = number("ranks");
+    const double seconds = comm.all_to_all(bytes, comm.group(8 * nodes, 1), false).seconds;
+    errors.push_back(std::abs(bytes * (ranks - 1) / ranks / seconds / (number("published") * 1e9) - 1));
+  }
+  CHECK(errors.size() == 14);
+  std::sort(errors.begin(), errors.end());
+  MESSAGE("NCCL all-to-all over EFA: median error " << errors[7] * 100 << " %, largest " << errors.back() * 100 << " %");
+  CHECK(errors[7] <= 0.15);
+}
+
+TEST_CASE("eight into one: the receiver of all pairs costs eight times what an even exchange does") {
+  // Incast of an all-to-all: the busiest rank receives everything that eight ranks would share evenly.
+  const CostBench bench(moe_model(), layout(8, 1, 1, 1));
+  const Communicator comm(bench.inputs);
+  const RankGroup group = comm.group(8, 1);
+  const double even = comm.all_to_all(100e6, group, false).seconds;
+  const double incast = comm.all_to_all(800e6, group, false).seconds;
+  CHECK(incast > 7.5 * even);
+  CHECK(incast < 8.0 * even);
 }

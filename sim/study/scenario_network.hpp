@@ -1,0 +1,18 @@
+// What a scenario says about the network between nodes, about communication hidden behind computation, and about experts in host memory.
+#pragma once
+
+#include "input/json_reader.hpp"
+#include "study/scenario.hpp"
+
+namespace moeplan {
+
+/// `cluster.network`. Throws InputError.
+FabricConfig parse_fabric(const JsonReader& cluster);
+
+/// `deployment.expert_communication` and `deployment.overlap`, over the engine's defaults.
+void apply_communication(const JsonReader& deployment, EngineProfile& engine);
+
+/// `deployment.offload`; nothing without it. Throws InputError: no experts to offload, no way to the host's memory.
+std::optional<OffloadConfig> parse_offload(const JsonReader& deployment, const DeploymentConfig& config);
+
+}  // namespace moeplan
