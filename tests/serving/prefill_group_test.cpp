@@ -1,0 +1,45 @@
+// Several copies of attention: prompts wait for each other, so that no copy idles while another prefills.
+#include <doctest/doctest.h>
+
+#include "support/serving_fixture.hpp"
+
+using namespace moeplan;
+using namespace moeplan::testing;
+
+namespace {
+
+/// First tokens by id in ms: steps of 10 ms; request 0 decodes from the start, the others arrive at `arrivals`.
+std::vector<double> first_tokens(int group, int wait, std::initializer_list<std::int64_t> arrivals) {
+  ClusterConfig config = small_cluster();
+  config.replica.scheduler.prefill_group = group;
+  config.replica.scheduler.prefill_wait_steps = wait;
+  std::vector<ListedRequest> requests{{SimTime(0), 2, 40}};
+  for (const std::int64_t ms : arrivals) requests.push_back({SimTime(ms * 1'000'000), 2, 3});
+  ListSource source(requests);
+  const RecordingObserver seen = run(config, AffineStepCost(0.010, 0, 0, 0), source);
+  std::vector<double> out(requests.size());
+  for (const FinishedRequest& f : seen.finished) out[f.spec.id] = to_seconds(f.first_token).value() * 1e3;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a prompt starts in the next step where none is held back") {
+  // Arrives at 15 ms, in the step from 20 to 30.
+  CHECK(first_tokens(1, 5, {15})[1] == doctest::Approx(30));
+  CHECK(first_tokens(2, 0, {15})[1] == doctest::Approx(30));
+}
+
+TEST_CASE("a lone prompt is held back for so many decode steps") {
+  // Held in the steps from 20, 30, 40, 50 and 60; computed in that from 70.
+  CHECK(first_tokens(2, 5, {15})[1] == doctest::Approx(80));
+}
+
+TEST_CASE("as many prompts as copies start at once") {
+  // The second arrives at 35: both are computed from 40 to 50.
+  const std::vector<double> both = first_tokens(2, 5, {15, 35});
+  CHECK(both[1] == doctest::Approx(50));
+  CHECK(both[2] == doctest::Approx(50));
+  // Nothing decodes: nothing to protect.
+  CHECK(first_tokens(2, 5, {})[0] == doctest::Approx(10));
+}
