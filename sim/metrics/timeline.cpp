@@ -116,7 +116,9 @@ void Timeline::communication(const StepRecord& step, std::int64_t process) {
   SimTime at = step.start;
   for (const StepPart part : {StepPart::kAllReduce, StepPart::kAllToAll, StepPart::kPipeline}) {
     double seconds = step.prepared->fixed_parts[static_cast<std::size_t>(part)];
-    if (part == StepPart::kAllToAll) seconds += step.outcome->all_to_all_seconds;
+    if (part == StepPart::kAllToAll) {
+      seconds += step.outcome->all_to_all_seconds + step.outcome->contention_seconds - step.outcome->hidden_seconds;
+    }
     const SimTime length = to_sim_time(Seconds(seconds));
     if (length.count() == 0) continue;
     begin('X', to_string(part), process, kTransfers, at);
