@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build ccache
-  libboost-dev libboost-graph-dev libboost-program-options-dev
+  libboost-dev libboost-graph-dev libboost-program-options-dev libboost-mpi-dev libopenmpi-dev openmpi-bin
   nlohmann-json3-dev libvalijson-dev libfmt-dev libtbb-dev libeigen3-dev librandom123-dev libmd-dev
   doctest-dev libbenchmark-dev libdnnl-dev
 )

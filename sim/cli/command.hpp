@@ -24,6 +24,7 @@ inline constexpr std::int64_t kMaxJobs = 4096;
 int run_simulate(const Arguments& arguments);
 int run_memory(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
+int run_plan(const Arguments& arguments);
 int run_validate(const Arguments& arguments);
 int run_calibrate(const Arguments& arguments);
 int run_catalog(const Arguments& arguments);

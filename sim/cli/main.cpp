@@ -25,6 +25,7 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"simulate", "simulate a scenario: VRAM, latency percentiles, throughput", moeplan::cli::run_simulate},
     Command{"memory", "VRAM per GPU and KV capacity of a scenario, without simulation", moeplan::cli::run_memory},
+    Command{"plan", "the cheapest deployments that meet the objectives", moeplan::cli::run_plan},
     Command{"compare", "scenarios or stored results side by side: table, sensitivities, crossings, verdict", moeplan::cli::run_compare},
     Command{"validate", "predicted against measured serving runs", moeplan::cli::run_validate},
     Command{"report", "the page of a stored result", moeplan::cli::run_report},

@@ -132,6 +132,12 @@ AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& da
   return fit_on(anchors, configs, shared, seed);
 }
 
+bool has_anchors(const Scenario& scenario, const std::vector<MeasuredRun>& runs, const DataRoot& data) {
+  return std::any_of(runs.begin(), runs.end(), [&](const MeasuredRun& run) {
+    return run.quality != RunQuality::kS && anchor_metric(run) && run.model == scenario.deployment.model.id && differences(run, scenario, data).weight == 0;
+  });
+}
+
 AnchorFit anchor_scenario(Scenario& scenario, const std::filesystem::path& file, const DataRoot& data) {
   const std::vector<MeasuredRun> anchors = matching_runs(scenario, file, data);
   std::map<std::string, DeploymentConfig> configs;

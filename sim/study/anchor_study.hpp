@@ -27,6 +27,9 @@ AnchorPlan plan_anchors(const std::vector<MeasuredRun>& runs, const std::vector<
 /// Fits the anchors of one layout on the deployment that they state. Throws InputError when it cannot be predicted.
 AnchorFit fit_layout(const std::vector<MeasuredRun>& anchors, const DataRoot& data, StudyLibraries& shared, std::uint64_t seed);
 
+/// Whether any of `runs` was measured on the scenario's deployment, as anchor_scenario asks for.
+bool has_anchors(const Scenario& scenario, const std::vector<MeasuredRun>& runs, const DataRoot& data);
+
 /// Corrects the scenario's engine by the rows of `file` that were measured on its deployment: same model, GPU, engine, parallel widths, and weight and KV
 /// formats where a row states them. Suspect rows are left out. Notes the file in the provenance, warns of a lone anchor. Throws InputError when no
 /// row matches (naming what differs in the nearest one) and when anchors contradict each other.

@@ -125,23 +125,25 @@ Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
 Deployment::Deployment(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode)
     : config_(config), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, shared, mode)) {}
 
-ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
-  MOEPLAN_CHECK(memory_.plan.fits);
+ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const { return cluster_config(config_, memory_.plan, replicas, routing); }
+
+ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& memory, int replicas, RequestRouting routing) {
+  MOEPLAN_CHECK(memory.fits);
   ClusterConfig cluster;
   cluster.replicas = replicas;
   cluster.routing = routing;
   ReplicaConfig& replica = cluster.replica;
-  replica.scheduler = config_.scheduler;
+  replica.scheduler = config.scheduler;
   // Limits are per copy of attention: each has its own scheduler in the engines.
-  replica.scheduler.max_batch_requests *= config_.layout.attention_data;
+  replica.scheduler.max_batch_requests *= config.layout.attention_data;
   // Every micro-batch of a pipeline is scheduled by itself.
-  replica.scheduler.max_batch_tokens *= config_.layout.attention_data * config_.layout.pipeline;
-  replica.scheduler.prefill_group = config_.layout.attention_data;
-  if (replica.scheduler.max_context == 0) replica.scheduler.max_context = config_.model.max_context;
-  replica.kv_layout = memory_.plan.kv_layout;
-  replica.kv_capacity = memory_.plan.kv_pool;
-  replica.request_latency = config_.engine.request_latency;
-  replica.stream_interval = config_.engine.stream_interval;
+  replica.scheduler.max_batch_tokens *= config.layout.attention_data * config.layout.pipeline;
+  replica.scheduler.prefill_group = config.layout.attention_data;
+  if (replica.scheduler.max_context == 0) replica.scheduler.max_context = config.model.max_context;
+  replica.kv_layout = memory.kv_layout;
+  replica.kv_capacity = memory.kv_pool;
+  replica.request_latency = config.engine.request_latency;
+  replica.stream_interval = config.engine.stream_interval;
   return cluster;
 }
 

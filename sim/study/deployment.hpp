@@ -31,6 +31,9 @@ struct StudyLibraries {
 /// Memory alone: no step cost is built.
 MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 
+/// What serving needs of `config` with that memory. REQUIRES: memory.fits.
+ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& memory, int replicas, RequestRouting routing);
+
 /// Owns its parts; immutable once built, usable from any number of threads.
 class Deployment {
  public:

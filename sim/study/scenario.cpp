@@ -25,6 +25,7 @@ struct Context {
   const DataRoot& data;
   fs::path folder;  ///< of the scenario file
   Scenario& scenario;
+  bool starting_point = false;  ///< of a search: layout and support are checked of its candidates
 };
 
 /// An entry named by id or path, or written inline: loads it with `from_file(path)` or `from_json(document)`.
@@ -200,6 +201,7 @@ void resolve_deployment(Context& context, const JsonReader& root) {
     deployment.cost_profile = default_cost_profile(context.data, deployment.cluster.gpu.id);
   }
   if (!deployment.cost_profile.empty()) scenario.files.push_back(deployment.cost_profile);
+  if (context.starting_point) return;
   const int redundant = root.has("routing") ? static_cast<int>(root.at("routing").integer("redundant_experts", 0)) : 0;
   check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where(), redundant);
   const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.replicas;
@@ -268,10 +270,12 @@ std::filesystem::path default_cost_profile(const DataRoot& data, const std::stri
   return fs::is_regular_file(file, ignored) ? file : fs::path();
 }
 
-Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, const DataRoot& data) {
+namespace {
+
+Scenario resolve(const JsonDocument& document, const fs::path& folder, const DataRoot& data, bool starting_point) {
   Scenario scenario;
   scenario.file = document.file;
-  Context context{data, folder, scenario};
+  Context context{data, folder, scenario, starting_point};
   const JsonReader root(document);
   scenario.name = root.string("name", fs::path(document.file).stem().string());
   const fs::path model_schema = data.schema("model");
@@ -280,7 +284,7 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
       [](const JsonReader& entry) { return parse_model(entry); });
   scenario.deployment.cluster = resolve_cluster(context, root.at("cluster"));
   resolve_deployment(context, root);
-  check_engine(root, scenario);
+  if (!starting_point) check_engine(root, scenario);
   resolve_routing(root, folder, scenario);
   resolve_scenario_workload(root, folder, data, scenario);
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
@@ -290,6 +294,16 @@ Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, 
   if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
   return scenario;
+}
+
+}  // namespace
+
+Scenario resolve_scenario(const JsonDocument& document, const fs::path& folder, const DataRoot& data) {
+  return resolve(document, folder, data, false);
+}
+
+Scenario resolve_starting_point(const JsonDocument& document, const fs::path& folder, const DataRoot& data) {
+  return resolve(document, folder, data, true);
 }
 
 Scenario load_scenario(const fs::path& file, const DataRoot& data) {

@@ -69,6 +69,9 @@ Scenario load_scenario(const std::filesystem::path& file, const DataRoot& data);
 /// The same for a parsed document; relative paths are taken from `folder`.
 Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::path& folder, const DataRoot& data);
 
+/// The same for the starting point of a search: whether its layout divides the model, its replicas have GPUs and its engine runs it is not asked.
+Scenario resolve_starting_point(const JsonDocument& document, const std::filesystem::path& folder, const DataRoot& data);
+
 /// What a deployment asks of its engine.
 EngineUse engine_use(const DeploymentConfig& deployment);
 

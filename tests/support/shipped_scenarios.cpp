@@ -27,8 +27,11 @@ json cut_down(const fs::path& scenario, int requests) {
   json& workload = root.at("workload");
   workload["requests"] = requests;
   workload["warmup_requests"] = requests / 10;
-  json& arrivals = workload.at("arrivals");
-  if (arrivals.contains("file")) arrivals["file"] = (scenario_folder() / arrivals["file"].get<std::string>()).string();
+  for (const char* part : {"arrivals", "prompt_tokens", "output_tokens"}) {
+    if (!workload.contains(part) || !workload[part].contains("file")) continue;
+    json& file = workload[part]["file"];
+    file = (scenario_folder() / file.get<std::string>()).string();
+  }
   return root;
 }
 

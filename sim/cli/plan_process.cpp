@@ -1,0 +1,192 @@
+#include "cli/plan_process.hpp"
+
+#include <fmt/core.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/error.hpp"
+
+#ifdef MOEPLAN_MPI
+#include <boost/mpi/collectives.hpp>
+#include <boost/mpi/communicator.hpp>
+#include <boost/mpi/environment.hpp>
+#endif
+
+namespace moeplan::cli {
+
+namespace {
+
+/// Processes that a launcher has started together; 1 without one.
+int launched_processes() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"}) {
+    if (const char* size = std::getenv(name)) return std::max(1, std::atoi(size));
+  }
+  // A batch script sees the job's tasks, too; only a process that srun has started has a rank of its own in a step.
+  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  const char* step = std::getenv("SLURM_STEP_ID");
+  return tasks != nullptr && step != nullptr && std::getenv("SLURM_PROCID") != nullptr ? std::max(1, std::atoi(tasks)) : 1;
+}
+
+#ifdef MOEPLAN_MPI
+/// Every process does every n-th item with its threads; then all tell all.
+class MpiExecutor final : public PlanExecutor {
+ public:
+  MpiExecutor(const boost::mpi::communicator& world, int jobs) : world_(world), threads_(jobs) {}
+  std::vector<std::string> map(std::size_t items, const Work& work) override {
+    const auto size = static_cast<std::size_t>(world_.size());
+    const auto rank = static_cast<std::size_t>(world_.rank());
+    const std::size_t own = items / size + (rank < items % size ? 1 : 0);
+    const std::vector<std::string> mine = threads_.map(own, [&](std::size_t i) { return work(rank + i * size); });
+    std::vector<std::string> all;
+    boost::mpi::all_gather(world_, nlohmann::json(mine).dump(), all);
+    std::vector<std::string> results(items);
+    for (std::size_t r = 0; r < size; ++r) {
+      const auto theirs = nlohmann::json::parse(all[r]).get<std::vector<std::string>>();
+      for (std::size_t i = 0; i < theirs.size(); ++i) results[r + i * size] = theirs[i];
+    }
+    return results;
+  }
+
+ private:
+  const boost::mpi::communicator& world_;
+  ThreadExecutor threads_;
+};
+#endif
+
+constexpr std::size_t kNamed = 5;
+
+}  // namespace
+
+struct PlanProcess::State {
+  std::filesystem::path journal;
+  std::unique_ptr<PlanExecutor> executor;
+  int rank = 0;
+  std::atomic<bool> searching{false};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::vector<std::pair<std::string, bool>> items;  ///< in order; whether finished
+  sigset_t signals{};
+  sigset_t before{};
+  std::thread watcher;
+#ifdef MOEPLAN_MPI
+  std::optional<boost::mpi::environment> environment;
+  std::optional<boost::mpi::communicator> world;
+#endif
+
+  void watch();
+  [[noreturn]] void interrupted(int signal);
+  [[nodiscard]] std::string unfinished();
+};
+
+std::string PlanProcess::State::unfinished() {
+  const std::lock_guard lock(mutex);
+  std::vector<std::string> open;
+  for (const auto& [item, done] : items) {
+    if (!done) open.push_back(item);
+  }
+  if (open.empty()) return "before the answer was written";
+  std::string text = fmt::format("{} of {} deployments unfinished: ", open.size(), items.size());
+  for (std::size_t i = 0; i < std::min(kNamed, open.size()); ++i) text += (i == 0 ? "" : ", ") + open[i];
+  return open.size() > kNamed ? text + fmt::format(" and {} more", open.size() - kNamed) : text;
+}
+
+void PlanProcess::State::interrupted(int signal) {
+  if (rank == 0) {
+    const std::string more = journal.empty() ? "; with --resume DIR the next search can be continued" : fmt::format("; --resume {} continues", journal.string());
+    fmt::print(stderr, "\nmoeplan: interrupted, {}{}\n", unfinished(), more);
+    std::fflush(stderr);
+  }
+  _exit(128 + signal);
+}
+
+void PlanProcess::State::watch() {
+  const timespec pause{0, 100'000'000};
+  while (!stop) {
+    const int signal = sigtimedwait(&signals, nullptr, &pause);
+    if (signal > 0) interrupted(signal);
+  }
+}
+
+PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.journal = std::move(journal);
+  const int processes = launched_processes();
+#ifdef MOEPLAN_MPI
+  if (processes > 1) {
+    s.environment.emplace(boost::mpi::threading::funneled, false);
+    s.world.emplace();
+    s.rank = s.world->rank();
+    s.executor = std::make_unique<MpiExecutor>(*s.world, jobs);
+  }
+#else
+  if (processes > 1) {
+    throw InputError(fmt::format("started as {} processes, but this moeplan was built without MPI (libboost-mpi-dev, libopenmpi-dev)", processes));
+  }
+#endif
+  if (!s.executor) s.executor = std::make_unique<ThreadExecutor>(jobs);
+  // Blocked before any thread starts, so that none but the watcher takes them.
+  sigemptyset(&s.signals);
+  sigaddset(&s.signals, SIGINT);
+  sigaddset(&s.signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
+  s.watcher = std::thread([&s] { s.watch(); });
+}
+
+PlanProcess::~PlanProcess() {
+  state_->stop = true;
+  state_->watcher.join();
+  pthread_sigmask(SIG_SETMASK, &state_->before, nullptr);
+}
+
+PlanExecutor& PlanProcess::executor() { return *state_->executor; }
+int PlanProcess::rank() const { return state_->rank; }
+
+void PlanProcess::expect(const std::string& item) {
+  state_->searching = true;
+  const std::lock_guard lock(state_->mutex);
+  state_->items.emplace_back(item, false);
+}
+
+bool PlanProcess::finished(const std::string& item) {
+  const std::lock_guard lock(state_->mutex);
+  for (auto& [name, done] : state_->items) {
+    if (name == item && !done) return done = true;
+  }
+  return false;
+}
+
+void PlanProcess::search_is_over() { state_->searching = false; }
+
+int PlanProcess::guarded(const std::function<int()>& body) {
+#ifdef MOEPLAN_MPI
+  if (state_->world) {
+    try {
+      return body();
+    } catch (const InputError& error) {
+      if (!state_->searching) {
+        if (speaks()) throw;
+        return 2;
+      }
+      fmt::print(stderr, "moeplan: process {}: {}; {}\n", state_->rank, error.what(), state_->unfinished());
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "moeplan: process {}: internal error: {}; {}\n", state_->rank, error.what(), state_->unfinished());
+    }
+    std::fflush(stderr);
+    boost::mpi::environment::abort(3);
+  }
+#endif
+  return body();
+}
+
+}  // namespace moeplan::cli

@@ -1,0 +1,111 @@
+// The search for the cheapest deployment that meets its objectives: lays out the space, screens it, simulates what is left, from the lowest cost bound
+// upwards, and stops simulating a candidate where it would cost more than what is known to do.
+//
+// Branch and bound goes in rounds whose lengths do not depend on who computes: within a round nobody looks at what the others find, so that the answer
+// is the same bytes on any number of threads and processes, and after any interruption.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "study/plan_evaluate.hpp"
+#include "study/plan_executor.hpp"
+#include "study/plan_outcome.hpp"
+#include "study/plan_space.hpp"
+
+namespace moeplan {
+
+class PlanJournal;
+
+/// Told of finished groups, from any thread; of some more than once.
+class PlanStatus {
+ public:
+  virtual ~PlanStatus() = default;
+  virtual void finished(const std::string& /*group id*/, std::size_t /*candidates*/) {}
+};
+
+struct PlanOptions {
+  PlanExecutor* executor = nullptr;        ///< null: threads, all cores
+  PlanJournal* journal = nullptr;          ///< null: none
+  PlanStatus* status = nullptr;            ///< null: nobody
+  std::function<bool()> out_of_time;       ///< asked before each group; empty: never
+  std::filesystem::path anchors;           ///< measured runs that correct the engines of matching candidates; empty: none
+};
+
+/// What the chosen plan does when the load or the machines are not as it was sized for.
+struct PlanHeadroom {
+  double load_share = 0;  ///< more load that it bears with all replicas up, as a share of the load it is sized for
+  bool load_share_is_bound = false;  ///< it bears at least that
+  int replicas_at_mean = 0;          ///< fewest for the mean load of the last month
+  struct Month {
+    int month = 0;
+    double factor = 1;  ///< busiest hour, on the workload's load
+    int replicas = 0;
+  };
+  std::vector<Month> months;          ///< only for a load that changes
+  std::optional<PlanFigures> all_up;  ///< with the spares serving, too; only where there are spares
+  /// What it would take if an assumption were wrong, dearest first.
+  struct Assumption {
+    std::string text;         ///< "kernels 15 % slower than modelled"
+    int replicas = 0;         ///< serving replicas then; 0: no number of them up to twice as many
+  };
+  std::vector<Assumption> assumptions;
+  std::optional<Outages> outages;     ///< only where reliability is stated
+};
+
+struct PlanAnswer {
+  std::vector<CandidateOutcome> outcomes;  ///< by candidate
+  std::optional<std::size_t> best;
+  std::vector<std::size_t> pareto;  ///< rising cost; the best is the first
+  std::size_t simulated = 0;        ///< candidates of which at least one size was simulated
+  bool exhausted = true;
+  LoadFactors factors;
+  Scenario scenario;                ///< of the best plan, sized and with the load it is sized for; without one the starting point
+  std::optional<AnchorFit> anchors;  ///< of the best plan
+  std::optional<PlanHeadroom> headroom;
+};
+
+/// Searches. The same space and anchors give the same answer whatever the executor; `out_of_time` alone can cut it short. Throws InputError when no row of the
+/// anchors matches any candidate.
+PlanAnswer search_plan(const PlanSpace& space, const DataRoot& data, const PlanOptions& options);
+
+/// The figures that plans are compared by: lower is better in each. Throughput counts negative; all but the cost in steps of one per cent, so that noise
+/// decides no comparison.
+struct ParetoPoint {
+  double usd_per_hour = 0, tightest_objective = 0, minus_throughput = 0, watts = 0;
+  [[nodiscard]] bool dominates(const ParetoPoint& other) const;
+  bool operator==(const ParetoPoint&) const = default;
+};
+/// `objectives` of the plan's scenario; the tightest is the largest value / bound of a latency, the end-to-end median where there is none.
+ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives);
+
+/// The question that a base's candidates are asked, at `factor` times the workload's load.
+PlanQuestion plan_question(const Scenario& base, double factor);
+
+/// Sizes a candidate may be bought in: rung 1, 2, ... with rising replicas and cost.
+class PlanLadder {
+ public:
+  PlanLadder(const PlanSpace& space, const PlanGroup& group);
+  [[nodiscard]] int rungs() const { return last_; }  ///< 0: not even one is within the limits
+  [[nodiscard]] PlanSize size(int rung) const;
+  /// The limit that keeps it from one more rung, in words; empty: none does.
+  [[nodiscard]] const std::string& limit() const { return limit_; }
+  [[nodiscard]] PlanPrice price(int rung, double busy) const;
+
+ private:
+  [[nodiscard]] std::string beyond_limits(const PlanSize& size) const;
+
+  const PlanSpace& space_;
+  const PlanGroup& group_;
+  ReplicaPacking packing_;
+  int node_gpus_;
+  int down_;
+  std::vector<PlanSize> stated_;  ///< of search.counts
+  int last_ = 0;
+  std::string limit_;
+};
+
+}  // namespace moeplan

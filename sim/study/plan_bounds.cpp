@@ -1,0 +1,182 @@
+#include "study/plan_bounds.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "cost/cost_inputs.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// Requests looked at: bounds are those of a sample, which the simulated requests begin with.
+constexpr std::uint64_t kMostProfiled = 1'000'000;
+
+/// 1, 2, 3, 4, 6, 8, 12, ... up to and including `most`: neighbours differ by half at most.
+std::vector<int> batch_ladder(int most) {
+  std::vector<int> out;
+  for (int n = 1; n < most; n *= 2) {
+    out.push_back(n);
+    if (n >= 2 && n + n / 2 < most) out.push_back(n + n / 2);
+  }
+  out.push_back(most);
+  return out;
+}
+
+double decode_seconds(const PlanReplica& replica, int batch, double context) {
+  return kBoundMargin * replica.cost.steady_decode(batch, std::max(1.0, context));
+}
+
+/// Seconds of a step of `tokens` prompt tokens without their attention, spread evenly over the copies of attention.
+double prefill_seconds(const PlanReplica& replica, int tokens) {
+  const int copies = std::min(tokens, replica.config.layout.attention_data);
+  const std::vector<PrefillChunk> chunks(static_cast<std::size_t>(copies), PrefillChunk{tokens / copies, 0, false});
+  PreparedStep prepared;
+  replica.cost.prepare(0, chunks, prepared);
+  const double attention = prepared.fixed_parts[static_cast<std::size_t>(StepPart::kAttention)];
+  return kBoundMargin * (replica.cost.expected(prepared, 0).seconds - attention);
+}
+
+/// Most tokens a second over a ladder of batches, each taken at the time of the next smaller one.
+template <class Seconds>
+double best_rate(const std::vector<int>& ladder, Seconds seconds) {
+  double best = 0;
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    const int next = i + 1 < ladder.size() ? ladder[i + 1] : ladder[i];
+    best = std::max(best, next / seconds(ladder[i]));
+  }
+  return best;
+}
+
+/// First token of a lone prompt: its chunks one after another, and the engine's own latency.
+class FirstToken {
+ public:
+  FirstToken(const PlanReplica& replica, const SchedulerConfig& scheduler) : replica_(replica), scheduler_(scheduler) {}
+  [[nodiscard]] double seconds(std::int32_t prompt) const {
+    double sum = replica_.config.engine.request_latency.value();
+    const std::int32_t chunk = scheduler_.chunked_prefill ? std::min(prompt, scheduler_.max_batch_tokens) : prompt;
+    for (std::int32_t done = 0; done < prompt; done += chunk) {
+      sum += kBoundMargin * replica_.cost.lone_prefill(std::min(chunk, prompt - done), done);
+    }
+    return sum;
+  }
+
+ private:
+  const PlanReplica& replica_;
+  const SchedulerConfig& scheduler_;
+};
+
+/// The statistic of values that rise with the sorted keys.
+template <class Value>
+double statistic_of(const LatencyStatistic& statistic, const std::vector<std::int32_t>& sorted, Value value) {
+  if (sorted.empty()) return 0;
+  const auto rank = [&](double q) {
+    const auto n = static_cast<double>(sorted.size());
+    return sorted[static_cast<std::size_t>(std::clamp(std::ceil(q * n) - 1, 0.0, n - 1))];
+  };
+  switch (statistic.kind) {
+    case LatencyStatistic::Kind::kQuantile: return value(rank(statistic.quantile));
+    case LatencyStatistic::Kind::kMax: return value(sorted.back());
+    case LatencyStatistic::Kind::kMean: break;
+  }
+  // Deciles from below: each tenth is taken at its least.
+  double sum = 0;
+  for (int i = 0; i < 10; ++i) sum += value(sorted[static_cast<std::size_t>(i) * sorted.size() / 10]);
+  return sum / 10;
+}
+
+double best_value(const Objective& o, const WorkloadProfile& profile, const FirstToken& first, double step, int stream_interval) {
+  // A client that sees tokens n at a time has its first one n - 1 steps late, and its last one not.
+  const auto tpot = [&](std::int32_t n) { return n > stream_interval ? step * (n - stream_interval) / (n - 1) : 0.0; };
+  switch (o.statistic.metric) {
+    case LatencyMetric::kTtft: return statistic_of(o.statistic, profile.prompts, [&](std::int32_t p) { return first.seconds(p); });
+    case LatencyMetric::kTpot: return statistic_of(o.statistic, profile.outputs, tpot);
+    case LatencyMetric::kE2e: return first.seconds(profile.shortest_prompt) + statistic_of(o.statistic, profile.outputs, [&](std::int32_t n) { return (n - 1) * step; });
+    // With streaming in groups most gaps are zero; and a queue may be empty.
+    case LatencyMetric::kItl:
+    case LatencyMetric::kQueue: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
+/// Fewest replicas whose best batches make the tokens that are asked for, and whose caches hold the prompts while they decode.
+int fewest_replicas(const WorkloadProfile& profile, const PlanReplica& replica, const ReplicaConfig& serving, double shortest_step) {
+  if (!(profile.requests_per_s > 0)) return 1;
+  const double context = 0.5 * (profile.mean_prompt + 0.5 * profile.mean_output);
+  const double decode = best_rate(batch_ladder(serving.scheduler.max_batch_requests), [&](int b) { return decode_seconds(replica, b, context); });
+  const double prefill = best_rate(batch_ladder(serving.scheduler.max_batch_tokens), [&](int c) { return prefill_seconds(replica, c); });
+  double replicas = std::max(profile.requests_per_s * (profile.mean_output - 1) / decode, profile.requests_per_s * profile.mean_prompt / prefill);
+  const KvLayout& layout = serving.kv_layout;
+  const bool plain = layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
+  if (plain) {
+    const double tokens = serving.kv_capacity.as_double() / layout.block.as_double() * layout.block_tokens;
+    replicas = std::max(replicas, profile.requests_per_s * (profile.mean_output - 1) * shortest_step * profile.shortest_prompt / tokens);
+  }
+  // A run is finite: what it leaves for its end need not be borne.
+  constexpr double kDrained = 0.9;
+  return std::max(1, static_cast<int>(std::ceil(replicas * kDrained)));
+}
+
+}  // namespace
+
+WorkloadProfile profile_workload(const PlanQuestion& question) {
+  const auto source = make_request_source(question.workload, question.seed);
+  WorkloadProfile profile;
+  const std::uint64_t first = question.workload.arrivals.process == ArrivalProcess::kBatch ? 0 : question.workload.warmup_requests;
+  double last = 0;
+  double prompts = 0;
+  double outputs = 0;
+  std::uint64_t count = 0;
+  profile.shortest_prompt = kMaxTokens;
+  for (; count < kMostProfiled; ++count) {
+    const auto spec = source->next();
+    if (!spec) break;
+    if (source->closed()) source->on_finished(spec->id, spec->arrival);
+    last = to_seconds(spec->arrival).value();
+    prompts += spec->prompt_tokens;
+    outputs += spec->output_tokens;
+    profile.shortest_prompt = std::min(profile.shortest_prompt, spec->prompt_tokens);
+    if (spec->id < first) continue;
+    profile.prompts.push_back(spec->prompt_tokens);
+    profile.outputs.push_back(spec->output_tokens);
+  }
+  std::sort(profile.prompts.begin(), profile.prompts.end());
+  std::sort(profile.outputs.begin(), profile.outputs.end());
+  profile.mean_prompt = prompts / static_cast<double>(count);
+  profile.mean_output = outputs / static_cast<double>(count);
+  const bool open = !source->closed() && question.workload.arrivals.process != ArrivalProcess::kBatch;
+  if (open && last > 0) profile.requests_per_s = static_cast<double>(count) / last;
+  for (const Objective& o : question.objectives) {
+    if (o.kind == ObjectiveKind::kLatency) continue;
+    const double rate = o.kind == ObjectiveKind::kOutputTokensPerSecond ? o.bound / profile.mean_output : o.bound;
+    if (!open) profile.requests_per_s = std::max(profile.requests_per_s, rate);
+  }
+  return profile;
+}
+
+PlanBounds bound_plan(const PlanQuestion& question, const WorkloadProfile& profile, const PlanReplica& replica) {
+  const ReplicaConfig serving = cluster_config(replica.config, replica.memory, 1, question.router).replica;
+  PlanBounds bounds;
+  const double context = profile.shortest_prompt;
+  bounds.decode_step_s = decode_seconds(replica, 1, context);
+  for (const int batch : batch_ladder(serving.scheduler.max_batch_requests)) {
+    bounds.decode_step_s = std::min(bounds.decode_step_s, decode_seconds(replica, batch, context));
+  }
+  const FirstToken first(replica, serving.scheduler);
+  for (const Objective& o : question.objectives) {
+    bounds.objectives.push_back(o.kind == ObjectiveKind::kLatency ? best_value(o, profile, first, bounds.decode_step_s, serving.stream_interval) : 0);
+    if (o.kind != ObjectiveKind::kLatency || bounds.objectives.back() <= o.bound || !bounds.failing.empty()) continue;
+    bounds.failing = o.key;
+    bounds.problem = fmt::format("{} is at least {} however many replicas there are; the objective is {}", o.key,
+                                 objective_value_text(o, bounds.objectives.back()), objective_value_text(o, o.bound));
+  }
+  if (bounds.failing.empty()) bounds.replicas = fewest_replicas(profile, replica, serving, bounds.decode_step_s);
+  return bounds;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,63 @@
+// One deployment under the plan's load: does it meet the objectives with n replicas, and how few replicas do?
+//
+// A run that cannot meet them any more is given up: when more requests than a percentile allows have exceeded its bound, no later one can mend it. The
+// verdict is that of the whole run. A run that does not fail goes on to its end, and is repeated longer while it shows the machine filling up
+// rather than at work.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "study/deployment.hpp"
+#include "study/result.hpp"
+
+namespace moeplan {
+
+/// What replicas are asked: the workload at the rate that counts, and the objectives.
+struct PlanQuestion {
+  WorkloadConfig workload;
+  std::vector<Objective> objectives;
+  RequestRouting router = RequestRouting::kRoundRobin;
+  std::uint64_t seed = 1;
+};
+
+struct PlanRun {
+  bool met = false;
+  std::string problem;  ///< why not, in words: "ttft_p99 above 2 s: more than 1 % of the requests exceed it"; empty when met
+  std::string failing;  ///< key of the objective that fails, "saturated" or "kv_cache"; empty when met
+  int replicas = 0;
+  std::uint64_t requests = 0;  ///< of the run that decided
+  bool short_window = false;   ///< the trace has no more requests for a longer run
+  // of a run that met its objectives:
+  std::array<LatencySummary, kLatencyMetrics.size()> latency{};
+  ThroughputSummary throughput;
+  double utilisation = 0;
+  std::vector<ObjectiveResult> objectives;
+};
+
+/// One replica's deployment, ready to be simulated. References outlive it.
+struct PlanReplica {
+  const DeploymentConfig& config;
+  const MemoryPlan& memory;
+  const DeploymentCost& cost;
+};
+
+/// Runs `replicas` of them. REQUIRES: memory.fits.
+PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, int replicas);
+
+/// The fewest rungs that meet the objectives, by doubling and bisection. `replicas_of(rung)` rises; rungs are first .. last. Every rung tried below the
+/// answer failed, the one just below among them.
+struct SmallestPlan {
+  std::optional<int> rung;  ///< nothing: none up to `last`
+  PlanRun run;              ///< of that rung; else of the largest one tried
+};
+SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& replica, const std::function<int(int)>& replicas_of, int first, int last);
+
+/// "2 s", "61.5 ms".
+std::string objective_value_text(const Objective& objective, double value);
+
+}  // namespace moeplan

@@ -1,0 +1,118 @@
+#include "study/plan_headroom.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/weights.hpp"
+
+namespace moeplan {
+
+namespace {
+
+constexpr double kMostHeadroom = 3;    ///< more than this much more load is not looked for
+constexpr double kHeadroomStep = 0.01;
+constexpr int kMostMonths = 12;        ///< points of the growth that are simulated
+
+bool scalable(const WorkloadConfig& w) { return w.arrivals.process != ArrivalProcess::kBatch; }
+
+/// The largest share of more load that all replicas bear, in steps of one per cent.
+void find_headroom(const Scenario& base, const PlanReplica& replica, int replicas, double peak, PlanHeadroom& out) {
+  const auto bears = [&](double share) { return run_plan(plan_question(base, peak * (1 + share)), replica, replicas).met; };
+  double low = 0;
+  double high = 4 * kHeadroomStep;
+  while (bears(high)) {
+    low = high;
+    if (high >= kMostHeadroom) {
+      out.load_share = low;
+      out.load_share_is_bound = true;
+      return;
+    }
+    high = std::min(kMostHeadroom, 2 * high);
+  }
+  while (high - low > 1.5 * kHeadroomStep) {
+    const double middle = 0.5 * (low + high);
+    (bears(middle) ? low : high) = middle;
+  }
+  out.load_share = low;
+}
+
+/// Makes outputs longer where their distribution has a scale to change; false where it has none (a trace).
+bool lengthen_outputs(WorkloadConfig& workload, double factor) {
+  const auto longer = [&](std::int32_t tokens) { return static_cast<std::int32_t>(std::lround(tokens * factor)); };
+  for (WorkloadClass& c : workload.classes) {
+    LengthConfig& o = c.output_tokens;
+    if (o.kind == LengthKind::kTrace) return false;
+    o.value = longer(o.value);
+    o.median *= factor;
+    if (o.kind == LengthKind::kUniform || o.kind == LengthKind::kLognormal) o.high = std::min(kMaxTokens, longer(o.high));
+    if (o.kind == LengthKind::kUniform) o.low = longer(o.low);
+    for (LengthBin& bin : o.bins) bin.tokens = longer(bin.tokens);
+  }
+  return true;
+}
+
+int fewest(const Scenario& base, const PlanReplica& replica, double factor, int most) {
+  const SmallestPlan found = smallest_plan(plan_question(base, factor), replica, [](int n) { return n; }, 1, most);
+  return found.rung.value_or(most);
+}
+
+}  // namespace
+
+PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors) {
+  PlanHeadroom out;
+  const SearchConfig& search = space.search;
+  const int all = plan.size.serving + plan.size.spare;
+  if (scalable(base.workload)) {
+    find_headroom(base, replica, all, factors.peak, out);
+    out.replicas_at_mean = factors.mean > 0 ? fewest(base, replica, factors.mean, plan.size.serving) : plan.size.serving;
+    if (search.load.months > 0) {
+      const int step = std::max(1, (search.load.months + kMostMonths - 1) / kMostMonths);
+      for (int month = 0; month <= search.load.months; month += step) {
+        const double factor = peak_in_month(search.load, base.workload, month);
+        out.months.push_back({month, factor, fewest(base, replica, factor, plan.size.serving)});
+      }
+    }
+  }
+  if (plan.size.spare > 0) {
+    const PlanRun run = run_plan(plan_question(base, factors.peak), replica, all);
+    if (run.met) {
+      out.all_up = plan;
+      out.all_up->requests = run.requests;
+      out.all_up->latency = run.latency;
+      out.all_up->throughput = run.throughput;
+      out.all_up->utilisation = run.utilisation;
+      out.all_up->objectives.clear();
+      for (const ObjectiveResult& o : run.objectives) out.all_up->objectives.push_back(o.value.value_or(0));
+    }
+  }
+  if (search.reliability.stated) {
+    const DeploymentConfig& config = replica.config;
+    const double per_gpu = weight_bytes_per_gpu(config.model, config.precision, config.layout).total().as_double();
+    out.outages = outages(search.reliability, plan.size.nodes, per_gpu * std::min(config.cluster.node.gpus, plan.size.gpus));
+  }
+  return out;
+}
+
+void add_assumptions(const Scenario& base, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan, double peak, PlanHeadroom& out) {
+  const int most = 2 * plan.size.serving + 2;
+  const int per_cent = static_cast<int>(std::lround((kSlowKernels - 1) * 100));
+  const auto needed = [&](const PlanQuestion& question, const PlanReplica& on) {
+    return smallest_plan(question, on, [](int n) { return n; }, plan.size.serving, most).rung.value_or(0);
+  };
+  const PlanQuestion question = plan_question(base, peak);
+  out.assumptions.push_back({fmt::format("kernels {} % slower than modelled", per_cent), needed(question, slow)});
+  if (scalable(base.workload)) {
+    out.assumptions.push_back({fmt::format("{} % more requests", per_cent), needed(plan_question(base, peak * kSlowKernels), replica)});
+  }
+  PlanQuestion longer = question;
+  if (lengthen_outputs(longer.workload, kSlowKernels)) {
+    out.assumptions.push_back({fmt::format("answers {} % longer", per_cent), needed(longer, replica)});
+  }
+  const auto weight = [&](const PlanHeadroom::Assumption& a) { return a.replicas == 0 ? most + 1 : a.replicas; };
+  std::stable_sort(out.assumptions.begin(), out.assumptions.end(),
+                   [&](const PlanHeadroom::Assumption& a, const PlanHeadroom::Assumption& b) { return weight(a) > weight(b); });
+}
+
+}  // namespace moeplan

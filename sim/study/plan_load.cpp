@@ -1,0 +1,143 @@
+#include "study/plan_load.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// The hourly profile, relative to its mean.
+struct Hours {
+  double highest = 1, lowest = 1;
+};
+
+Hours hours_of(const LoadGrowth& load, const WorkloadConfig& workload) {
+  const std::vector<double>& factors = load.hourly.empty() ? workload.arrivals.hourly_factors : load.hourly;
+  if (factors.empty()) return {};
+  return {*std::max_element(factors.begin(), factors.end()), *std::min_element(factors.begin(), factors.end())};
+}
+
+double mean_hour(const LoadGrowth& load, const WorkloadConfig& workload) {
+  const std::vector<double>& factors = load.hourly.empty() ? workload.arrivals.hourly_factors : load.hourly;
+  if (factors.empty()) return 1;
+  return std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(factors.size());
+}
+
+double growth(const LoadGrowth& load, int month) { return std::pow(1 + load.growth_per_month, month); }
+
+}  // namespace
+
+std::optional<OfferedLoad> offered_load(const WorkloadConfig& workload, std::uint64_t seed) {
+  const auto source = make_request_source(workload, seed);
+  if (source->closed() || workload.arrivals.process == ArrivalProcess::kBatch) return std::nullopt;
+  double tokens = 0;
+  double count = 0;
+  double last = 0;
+  while (const auto spec = source->next()) {
+    tokens += spec->output_tokens;
+    count += 1;
+    last = to_seconds(spec->arrival).value();
+  }
+  if (!(last > 0)) return std::nullopt;
+  OfferedLoad load;
+  load.requests_per_s = workload.arrivals.process == ArrivalProcess::kTrace ? count / last : workload.arrivals.rate;
+  load.output_tokens_per_s = load.requests_per_s * tokens / count;
+  return load;
+}
+
+LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload) {
+  const Hours hours = hours_of(load, workload);
+  const double last = growth(load, load.months);
+  LoadFactors factors;
+  factors.mean = mean_hour(load, workload) * last;
+  factors.peak = hours.highest * load.peak_factor * std::max(1.0, last);
+  factors.trough = hours.lowest * last;
+  return factors;
+}
+
+double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int month) {
+  return hours_of(load, workload).highest * load.peak_factor * growth(load, month);
+}
+
+WorkloadConfig scaled_workload(WorkloadConfig workload, double factor) {
+  ArrivalConfig& a = workload.arrivals;
+  a.hourly_factors.clear();
+  switch (a.process) {
+    case ArrivalProcess::kPoisson:
+    case ArrivalProcess::kGamma: a.rate *= factor; break;
+    case ArrivalProcess::kTrace: a.speedup *= factor; break;
+    case ArrivalProcess::kClosed: a.concurrency = std::max(1, static_cast<int>(std::ceil(a.concurrency * factor - 1e-9))); break;
+    case ArrivalProcess::kBatch: MOEPLAN_CHECK(factor == 1); break;
+  }
+  return workload;
+}
+
+ReplicaPacking pack_replicas(int gpus_per_replica, int node_gpus) {
+  ReplicaPacking packing;
+  packing.gpus_per_replica = gpus_per_replica;
+  packing.replicas_per_node = std::max(1, node_gpus / gpus_per_replica);
+  packing.nodes_per_replica = (gpus_per_replica + node_gpus - 1) / node_gpus;
+  return packing;
+}
+
+PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int down) {
+  PlanSize size;
+  size.serving = serving;
+  size.spare = down * std::min(packing.replicas_per_node, serving);
+  if (packing.nodes_per_replica > 1) {
+    size.nodes = (serving + size.spare) * packing.nodes_per_replica;
+    size.gpus = size.nodes * node_gpus;
+    if (packing.gpus_per_replica % node_gpus == 0) size.gpus = (serving + size.spare) * packing.gpus_per_replica;
+    return size;
+  }
+  const int full = serving / packing.replicas_per_node;
+  const int rest = serving % packing.replicas_per_node;
+  // Nodes that hold one another's spares hold no more replicas each than may die with one of them.
+  const int on_spares = std::min(packing.replicas_per_node, serving);
+  const auto gpus_of = [&](int replicas) { return replicas == packing.replicas_per_node ? node_gpus : replicas * packing.gpus_per_replica; };
+  size.nodes = full + (rest > 0 ? 1 : 0) + down;
+  size.gpus = full * node_gpus + gpus_of(rest) + down * gpus_of(on_spares);
+  return size;
+}
+
+PlanSize size_within(const ReplicaPacking& packing, int node_gpus, int gpus, int down) {
+  // size_of(...).gpus rises with the serving replicas.
+  int low = 0;
+  int high = gpus / packing.gpus_per_replica;
+  while (low < high) {
+    const int middle = low + (high - low + 1) / 2;
+    if (size_of(packing, node_gpus, middle, down).gpus <= gpus) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  if (low == 0) return {};
+  PlanSize size = size_of(packing, node_gpus, low, down);
+  size.gpus = gpus;
+  size.nodes = std::max(size.nodes, (gpus + node_gpus - 1) / node_gpus);
+  return size;
+}
+
+Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node) {
+  constexpr double kSecondsPerYear = 8766.0 * 3600.0;
+  Outages out;
+  out.restart_s = reliability.restart_s;
+  out.weight_load_s = weight_bytes_per_node / reliability.weight_load_bytes_per_s;
+  out.nodes_down_mean = nodes * reliability.failures_per_node_year * (out.restart_s + out.weight_load_s) / kSecondsPerYear;
+  double term = std::exp(-out.nodes_down_mean);
+  out.availability = term;
+  for (int k = 1; k <= reliability.spare_nodes; ++k) {
+    term *= out.nodes_down_mean / k;
+    out.availability += term;
+  }
+  out.availability = std::min(1.0, out.availability);
+  return out;
+}
+
+}  // namespace moeplan

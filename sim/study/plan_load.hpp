@@ -1,0 +1,67 @@
+// What a plan is sized for: the load at its busiest and calmest, and how many nodes may be missing. Plain arithmetic; nothing is simulated here.
+//
+// A node that fails takes with it every replica that has a GPU on it: an expert-parallel group over several nodes dies with any of them. The others
+// absorb the traffic. Left out: the seconds in which the router has not yet noticed, and requests lost with the node.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "study/plan_search.hpp"
+#include "workload/workload_config.hpp"
+
+namespace moeplan {
+
+/// What clients send on average over a run; nothing for closed and batch loads, whose rate depends on the machine.
+struct OfferedLoad {
+  double requests_per_s = 0, output_tokens_per_s = 0;
+};
+std::optional<OfferedLoad> offered_load(const WorkloadConfig& workload, std::uint64_t seed);
+
+/// Factors on the workload's mean load.
+struct LoadFactors {
+  double mean = 1;    ///< over the day, last month
+  double peak = 1;    ///< busiest hour of the last month: what plans are sized for
+  double trough = 1;  ///< calmest hour of the last month
+};
+/// Of `search.load`, or the workload's own hourly factors.
+LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload);
+/// Factor of the busiest hour in month `month`.
+double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int month);
+
+/// The workload at `factor` times its mean load: rate, speed of the trace, or clients of a closed loop (rounded up). Its hourly factors go. REQUIRES: factor
+/// is 1 for a batch.
+WorkloadConfig scaled_workload(WorkloadConfig workload, double factor);
+
+/// How replicas of one kind lie on nodes.
+struct ReplicaPacking {
+  int gpus_per_replica = 1;
+  int replicas_per_node = 1;  ///< 1 where a replica spans nodes
+  int nodes_per_replica = 1;
+};
+ReplicaPacking pack_replicas(int gpus_per_replica, int node_gpus);
+
+/// Replicas, and the nodes and GPUs they take.
+struct PlanSize {
+  int serving = 0;  ///< replicas that bear the load
+  int spare = 0;    ///< more, so that as many serve while nodes are down
+  int nodes = 0;
+  int gpus = 0;
+};
+/// `serving` replicas beside what `down` nodes may take away. GPUs of a node that no replica fits on any more count when the node is full.
+PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int down);
+/// The most serving replicas that `gpus` GPUs give with `down` nodes missing; 0 when none. Its gpus are those bought.
+PlanSize size_within(const ReplicaPacking& packing, int node_gpus, int gpus, int down);
+
+/// Outages of a plan.
+struct Outages {
+  double restart_s = 0;      ///< until weights begin to load
+  double weight_load_s = 0;  ///< all weights of a node
+  double nodes_down_mean = 0;
+  double availability = 1;   ///< share of time with no more nodes down than the plan has spare ones
+};
+/// Independent failures at the given rate, each lasting restart plus loading: nodes down are Poisson distributed.
+Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node);
+
+}  // namespace moeplan

@@ -1,0 +1,107 @@
+#include "study/plan_outcome.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "study/cost_spec.hpp"
+
+namespace moeplan {
+
+using nlohmann::json;
+
+namespace {
+
+json latency_array(const LatencySummary& l) { return {l.count, l.mean, l.p50, l.p90, l.p95, l.p99, l.max}; }
+
+LatencySummary latency_from(const json& j) {
+  return {j[0].get<std::uint64_t>(), j[1].get<double>(), j[2].get<double>(), j[3].get<double>(), j[4].get<double>(), j[5].get<double>(), j[6].get<double>()};
+}
+
+json plan_to_json(const PlanFigures& p) {
+  json out;
+  out["size"] = {p.size.serving, p.size.spare, p.size.nodes, p.size.gpus};
+  out["price"] = {p.price.usd_per_hour, p.price.load_w, p.price.mean_w};
+  out["requests"] = p.requests;
+  out["short_window"] = p.short_window;
+  for (const LatencySummary& l : p.latency) out["latency"].push_back(latency_array(l));
+  const ThroughputSummary& t = p.throughput;
+  out["throughput"] = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s_per_gpu};
+  if (t.offered_per_s) out["offered"] = *t.offered_per_s;
+  out["utilisation"] = p.utilisation;
+  out["objectives"] = p.objectives;
+  return out;
+}
+
+PlanFigures plan_from_json(const json& j) {
+  PlanFigures p;
+  const json& size = j.at("size");
+  p.size = {size[0].get<int>(), size[1].get<int>(), size[2].get<int>(), size[3].get<int>()};
+  const json& price = j.at("price");
+  p.price = {price[0].get<double>(), price[1].get<double>(), price[2].get<double>()};
+  p.requests = j.at("requests").get<std::uint64_t>();
+  p.short_window = j.at("short_window").get<bool>();
+  for (std::size_t i = 0; i < p.latency.size(); ++i) p.latency[i] = latency_from(j.at("latency").at(i));
+  const json& t = j.at("throughput");
+  p.throughput = {t[0].get<double>(), t[1].get<double>(), t[2].get<double>(), t[3].get<double>(), std::nullopt, false};
+  if (j.contains("offered")) p.throughput.offered_per_s = j["offered"].get<double>();
+  p.utilisation = j.at("utilisation").get<double>();
+  p.objectives = j.at("objectives").get<std::vector<double>>();
+  return p;
+}
+
+}  // namespace
+
+std::string_view to_string(Rejection rejection) {
+  switch (rejection) {
+    case Rejection::kNone: return "none";
+    case Rejection::kLayout: return "layout";
+    case Rejection::kSupport: return "engine support";
+    case Rejection::kMemory: return "memory";
+    case Rejection::kPrice: return "unknown price";
+    case Rejection::kBound: return "objective out of reach at any size";
+    case Rejection::kLimit: return "limits";
+    case Rejection::kCostBound: return "cost bound";
+    case Rejection::kObjective: return "objective missed";
+    case Rejection::kSaturated: return "saturated";
+    case Rejection::kDearer: return "beaten by another plan";
+    case Rejection::kUnfinished: return "unfinished";
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
+PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, double /*busy*/) {
+  const ClusterSpec& cluster = scenario.deployment.cluster;
+  const double node_w = cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus;
+  PlanPrice price;
+  price.usd_per_hour = usd_per_gpu_hour(scenario.cost, cluster.node.gpus, node_w).value_or(0) * size.gpus;
+  price.load_w = node_w / cluster.node.gpus * size.gpus;
+  price.mean_w = price.load_w;
+  return price;
+}
+
+std::optional<double> PlanFigures::usd_per_million_output_tokens() const {
+  if (!(throughput.output_tokens_per_s > 0)) return std::nullopt;
+  return price.usd_per_hour / 3600.0 / throughput.output_tokens_per_s * 1e6;
+}
+
+std::string CandidateOutcome::to_text() const {
+  json out;
+  out["rejection"] = static_cast<int>(rejection);
+  out["reason"] = reason;
+  out["key"] = key;
+  if (plan) out["plan"] = plan_to_json(*plan);
+  return out.dump();
+}
+
+CandidateOutcome CandidateOutcome::from_text(const std::string& text) {
+  const json j = json::parse(text);
+  CandidateOutcome outcome;
+  outcome.rejection = static_cast<Rejection>(j.at("rejection").get<int>());
+  outcome.reason = j.at("reason").get<std::string>();
+  outcome.key = j.at("key").get<std::string>();
+  if (j.contains("plan")) outcome.plan = plan_from_json(j["plan"]);
+  return outcome;
+}
+
+}  // namespace moeplan

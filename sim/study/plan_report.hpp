@@ -1,0 +1,41 @@
+// The answer of a plan search as JSON and as text. The JSON is the result of the best plan, simulated in full, with a `plan` section; without a plan it
+// is the starting point's memory with that section.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "study/plan.hpp"
+#include "study/result.hpp"
+
+namespace moeplan {
+
+/// The full simulation of the best plan under the load it is sized for; memory alone of the starting point where there is no plan.
+Result plan_result(const PlanAnswer& answer);
+
+/// A result (reports/schema/result.schema.json) with the section `plan`.
+std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Result& result, const DataRoot& data);
+
+/// What a director reads: what to buy, what it costs, how near the objectives it runs, what nearly won, why the others lost.
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const Result& result);
+
+/// The cheapest plan of every model on every GPU, or what kept it from having one; in the order of the space.
+struct PlanChoice {
+  std::string model, gpu;
+  std::optional<std::size_t> candidate;  ///< its cheapest plan
+  std::string problem;                   ///< the reason met most often, where there is no plan
+  std::size_t candidates = 0;
+};
+std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& answer);
+
+/// How often each reason was met.
+std::vector<std::pair<Rejection, std::size_t>> rejection_counts(const PlanAnswer& answer);
+
+/// What the answer assumes, the assumption that would cost most first: kernels, load, answer lengths, price.
+std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer);
+
+/// Why there is no plan, in one sentence; empty where there is one.
+std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer);
+
+}  // namespace moeplan

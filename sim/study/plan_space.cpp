@@ -1,0 +1,269 @@
+#include "study/plan_space.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "input/json_document.hpp"
+#include "input/json_reader.hpp"
+#include "model/layout_check.hpp"
+#include "study/plan_load.hpp"
+
+namespace moeplan {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+/// Samples beyond a percentile that it takes to state it: the tenth largest value still says where the tail begins.
+constexpr double kSamplesBeyond = 10;
+constexpr int kMostNodesOfReplica = 4;
+
+std::string layout_id(const ParallelLayout& l) { return fmt::format("t{}-p{}-e{}-d{}", l.tensor, l.pipeline, l.expert, l.attention_data); }
+
+std::string precision_id(const DeploymentPrecision& p, bool moe) {
+  if (!moe) return fmt::format("{}-kv_{}", to_string(p.weights), to_string(p.kv_cache));
+  return fmt::format("{}-experts_{}-kv_{}", to_string(p.weights), to_string(p.experts), to_string(p.kv_cache));
+}
+
+bool divides(const ModelSpec& model, const ParallelLayout& layout) {
+  try {
+    check_layout(model, layout, "");
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+/// The hardware choices as `cluster` objects.
+std::vector<json> clusters(const SearchConfig& search, const json& own) {
+  std::vector<json> out;
+  for (const std::string& gpu : search.gpus) out.push_back({{"gpu", gpu}});
+  for (const std::string& node : search.nodes) out.push_back({{"node", node}});
+  if (out.empty()) {
+    out.push_back(own);
+    out.back().erase("gpus");
+    out.back().erase("nodes");
+  }
+  if (own.contains("peer_to_peer")) {
+    for (json& cluster : out) cluster["peer_to_peer"] = own["peer_to_peer"];
+  }
+  return out;
+}
+
+/// A document for one base: the scenario's own with another model, cluster and engine, and without what candidates state themselves.
+json base_document(const json& root, const json& model, const json& cluster, const json& engine) {
+  json out = root;
+  out["model"] = model;
+  out["cluster"] = cluster;
+  out.erase("cost");
+  json& deployment = out["deployment"];
+  if (deployment.is_null()) deployment = json::object();
+  deployment.erase("parallel");
+  deployment.erase("replicas");
+  if (!engine.is_null()) deployment["engine"] = engine;
+  return out;
+}
+
+PlanBase make_base(const json& document, const json& cost, const JsonDocument& original, const fs::path& folder, const DataRoot& data) {
+  PlanBase base;
+  const JsonDocument own(document, original.file);
+  base.scenario = resolve_starting_point(own, folder, data);
+  const std::string& gpu = base.scenario.deployment.cluster.gpu.id;
+  try {
+    base.scenario.cost = parse_cost(JsonReader(cost, original.file, "/cost"), gpu, data);
+    if (base.scenario.cost.rental_from_list) base.scenario.files.push_back(data.prices());
+  } catch (const InputError& error) {
+    base.price_problem = error.what();
+  }
+  return base;
+}
+
+void check_objectives(const Scenario& scenario, const std::string& file) {
+  if (scenario.objectives.empty()) {
+    throw InputError(file + ": /objectives", "a plan needs objectives, such as {\"ttft_p99\": \"2 s\", \"tpot_p99\": \"60 ms\"}");
+  }
+  const WorkloadConfig& w = scenario.workload;
+  const std::uint64_t measured = w.arrivals.process == ArrivalProcess::kBatch ? w.requests : w.requests - std::min(w.requests, w.warmup_requests);
+  for (const Objective& o : scenario.objectives) {
+    if (o.kind != ObjectiveKind::kLatency || o.statistic.kind != LatencyStatistic::Kind::kQuantile) continue;
+    const auto needed = static_cast<std::uint64_t>(std::ceil(kSamplesBeyond / (1 - o.statistic.quantile) - 1e-6));
+    if (measured >= needed) continue;
+    throw InputError(file + ": /workload/requests",
+                     fmt::format("{} needs {} measured requests ({} beyond the percentile), but {} - {} of warm-up leave {}; state at least {} requests", o.key,
+                                 needed, kSamplesBeyond, w.requests, std::min(w.requests, w.warmup_requests), measured, needed + w.warmup_requests));
+  }
+}
+
+/// A minimum that lies above what clients send can be met by no machine.
+void check_offer(const Scenario& scenario, const std::string& file) {
+  const auto offered = offered_load(scenario.workload, scenario.seed);
+  if (!offered) return;
+  for (const Objective& o : scenario.objectives) {
+    const bool tokens = o.kind == ObjectiveKind::kOutputTokensPerSecond;
+    if (o.kind == ObjectiveKind::kLatency) continue;
+    const double most = tokens ? offered->output_tokens_per_s : offered->requests_per_s;
+    if (o.bound <= most) continue;
+    throw InputError(file + ": /objectives/" + o.key, fmt::format("asks for {:.6g} /s, but the workload offers {:.6g} {}/s: no cluster can meet it; raise the arrival rate",
+                                                                   o.bound, most, tokens ? "output tokens" : "requests"));
+  }
+}
+
+std::vector<SchedulerConfig> schedulers_of(const SearchConfig& search, const SchedulerConfig& start, bool stated) {
+  if (!search.schedulers) return stated ? std::vector{start} : automatic_schedulers(start);
+  std::vector<SchedulerConfig> out;
+  for (const SchedulerChoice& choice : *search.schedulers) {
+    SchedulerConfig s = start;
+    if (choice.max_batch_requests) s.max_batch_requests = *choice.max_batch_requests;
+    if (choice.max_batch_tokens) s.max_batch_tokens = *choice.max_batch_tokens;
+    out.push_back(s);
+  }
+  return out;
+}
+
+/// Formats to try on a base, without repetition.
+std::vector<DeploymentPrecision> precisions_of(const SearchConfig& search, const DeploymentConfig& start, bool kv_in_scenario) {
+  std::vector<DeploymentPrecision> out;
+  if (search.precisions.empty()) out.push_back(start.precision);
+  for (const PrecisionChoice& choice : search.precisions) {
+    bool kv_stated = false;
+    DeploymentPrecision p = chosen_precision(choice, start.model, start.precision, kv_stated);
+    if (!kv_stated && !kv_in_scenario) p.kv_cache = default_kv_cache(start.engine, p);
+    if (std::find(out.begin(), out.end(), p) == out.end()) out.push_back(p);
+  }
+  return out;
+}
+
+/// Why the deployment cannot be; empty when it can.
+void judge(PlanGroup& group) {
+  try {
+    check_layout(group.config.model, group.config.layout, "layout");
+  } catch (const InputError& error) {
+    group.refusal = error.what();
+    return;
+  }
+  const SupportAnswer answer = check_support(group.config.engine, group.config.cluster.gpu, engine_use(group.config));
+  if (answer.ok()) return;
+  const auto source = group.config.engine.sources.find("supports");
+  group.refusal = fmt::format("{} (support matrix of {}{})", answer.refusals.front(), group.config.engine.id,
+                              source == group.config.engine.sources.end() ? "" : ": " + source->second);
+  group.refused_by_engine = true;
+}
+
+void add_groups(PlanSpace& space, std::size_t base_index, bool kv_in_scenario, bool scheduler_in_scenario) {
+  const Scenario& start = space.bases[base_index].scenario;
+  const SearchConfig& search = space.search;
+  const DeploymentConfig& d = start.deployment;
+  int most = search.limits.gpus.value_or(kMostPlanGpus);
+  if (!search.counts.empty()) most = std::min(most, search.counts.back());
+  const std::vector<ParallelLayout> layouts = search.layouts ? *search.layouts : automatic_layouts(d.model, d.cluster.node, most);
+  for (const ParallelLayout& layout : layouts) {
+    for (const DeploymentPrecision& precision : precisions_of(search, d, kv_in_scenario)) {
+      PlanGroup group;
+      group.base = base_index;
+      group.config = d;
+      group.config.layout = layout;
+      group.config.precision = precision;
+      group.config.cluster.nodes = nodes_for(d.cluster.node, layout.gpus());
+      group.config.cluster.gpus = layout.gpus();
+      group.id = fmt::format("{}/{}/{}/{}/{}", d.model.id, d.cluster.node.id, d.engine.id, layout_id(layout), precision_id(precision, d.model.is_moe()));
+      judge(group);
+      group.first = space.candidates.size();
+      for (const SchedulerConfig& s : schedulers_of(search, d.scheduler, scheduler_in_scenario)) {
+        space.candidates.push_back({fmt::format("{}/r{}-c{}", group.id, s.max_batch_requests, s.max_batch_tokens), space.groups.size(), s});
+      }
+      group.count = space.candidates.size() - group.first;
+      group.config.scheduler = space.candidates[group.first].scheduler;
+      space.groups.push_back(std::move(group));
+    }
+  }
+}
+
+/// One hash of everything that the answer rests on.
+std::string inputs_hash(const PlanSpace& space, const JsonDocument& document, const fs::path& anchors) {
+  std::set<fs::path> files;
+  for (const PlanBase& base : space.bases) files.insert(base.scenario.files.begin(), base.scenario.files.end());
+  if (!anchors.empty()) files.insert(anchors);
+  std::string all = std::string(MOEPLAN_VERSION) + "\n" + document.root().dump() + "\n";
+  for (const fs::path& file : files) all += sha256_of_file(file) + "\n";
+  return sha256_of(all);
+}
+
+std::vector<json> or_own(const std::vector<std::string>& names, const json& own) {
+  if (names.empty()) return {own};
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+std::vector<ParallelLayout> automatic_layouts(const ModelSpec& model, const NodeSpec& node, int most_gpus) {
+  const int most = static_cast<int>(std::min<std::int64_t>(most_gpus, std::int64_t{kMostNodesOfReplica} * node.gpus));
+  const int most_copies = model.is_moe() ? most : 1;
+  std::vector<ParallelLayout> out;
+  for (int pipeline = 1; pipeline <= 4; pipeline *= 2) {
+    for (int copies = 1; copies <= most_copies; copies *= 2) {
+      if (pipeline > 1 && copies > 1) break;
+      for (int tensor = 1; tensor <= node.gpus; tensor *= 2) {
+        const int stage = tensor * copies;
+        if (stage * pipeline > most) break;
+        for (const int expert : {1, stage}) {
+          const ParallelLayout layout{.tensor = tensor, .pipeline = pipeline, .expert = expert, .attention_data = copies};
+          const bool seen = !out.empty() && out.back() == layout;
+          if (!seen && divides(model, layout)) out.push_back(layout);
+        }
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<SchedulerConfig> automatic_schedulers(const SchedulerConfig& engine) {
+  std::vector<SchedulerConfig> out = {engine};
+  const auto add = [&](int requests, int tokens) {
+    SchedulerConfig s = engine;
+    s.max_batch_requests = std::min(requests, s.max_batch_requests);
+    s.max_batch_tokens = std::min(tokens, s.max_batch_tokens);
+    const auto same = [&](const SchedulerConfig& o) { return o.max_batch_requests == s.max_batch_requests && o.max_batch_tokens == s.max_batch_tokens; };
+    if (std::none_of(out.begin(), out.end(), same)) out.push_back(s);
+  };
+  constexpr int kAll = 1 << 30;
+  add(256, kAll);
+  add(64, kAll);
+  add(kAll, 2048);
+  add(256, 2048);
+  add(64, 2048);
+  return out;
+}
+
+PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, const DataRoot& data, const fs::path& anchors) {
+  const json& root = document.root();
+  const JsonReader reader(document);
+  PlanSpace space;
+  if (reader.has("search")) space.search = parse_search(reader.at("search"));
+  const json deployment = root.value("deployment", json::object());
+  const json cost = root.value("cost", json{{"rental", "auto"}});
+  const bool kv_stated = deployment.contains("precision") && deployment["precision"].contains("kv_cache");
+  const bool scheduler_stated = !reader.has("search") || !root["search"].contains("schedulers");
+  for (const json& model : or_own(space.search.models, root.at("model"))) {
+    for (const json& cluster : clusters(space.search, root.at("cluster"))) {
+      for (const json& engine : or_own(space.search.engines, deployment.value("engine", json()))) {
+        space.bases.push_back(make_base(base_document(root, model, cluster, engine), cost, document, folder, data));
+      }
+    }
+  }
+  check_objectives(space.bases.front().scenario, document.file);
+  check_offer(space.bases.front().scenario, document.file);
+  for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, kv_stated, scheduler_stated);
+  if (space.candidates.empty()) {
+    throw InputError(document.file + ": /search", "is empty: no layout divides a model of it on the nodes and GPU counts allowed");
+  }
+  space.inputs = inputs_hash(space, document, anchors);
+  return space;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,186 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "study/plan_report.hpp"
+
+namespace moeplan {
+
+namespace {
+
+constexpr std::size_t kTopReasons = 6;
+
+std::string layout_text(const ParallelLayout& l) {
+  std::string text = fmt::format("tensor {}", l.tensor);
+  if (l.pipeline > 1) text += fmt::format(", pipeline {}", l.pipeline);
+  if (l.attention_data > 1) text += fmt::format(", attention data {}", l.attention_data);
+  if (l.expert > 1) text += fmt::format(", expert {}", l.expert);
+  return text;
+}
+
+std::string precision_text(const DeploymentConfig& d) {
+  return fmt::format("weights {}{}, KV cache {}", to_string(d.precision.weights), d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "",
+                     to_string(d.precision.kv_cache));
+}
+
+std::string per_million_text(const PlanFigures& plan) {
+  const auto usd = plan.usd_per_million_output_tokens();
+  return usd ? fmt::format("{:.2f} USD per million output tokens", *usd) : std::string();
+}
+
+std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
+  const PlanCandidate& c = space.candidates[*answer.best];
+  const DeploymentConfig& d = space.groups[c.group].config;
+  const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
+  const int all = plan.size.serving + plan.size.spare;
+  std::string text = fmt::format("buy         {} x {} in {} {} {}, for {}\n", plan.size.gpus, d.cluster.gpu.name, plan.size.nodes, d.cluster.node.id,
+                                 plan.size.nodes == 1 ? "node" : "nodes", d.model.name);
+  text += fmt::format("  deploy    {} {}{} of {} GPUs ({}), {} {}\n", all, all == 1 ? "replica" : "replicas",
+                      plan.size.spare > 0 ? fmt::format(" ({} of them spare)", plan.size.spare) : "", d.layout.gpus(), layout_text(d.layout), d.engine.id, d.engine.version);
+  text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
+  text += fmt::format("  cost      {:.2f} USD/h, {}; {:.1f} kW\n", plan.price.usd_per_hour, per_million_text(plan), plan.price.mean_w / 1e3);
+  return text;
+}
+
+std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
+  std::string text = plan.size.spare > 0 ? "objectives, with all spare replicas down\n" : "objectives\n";
+  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  for (std::size_t i = 0; i < objectives.size(); ++i) {
+    const Objective& o = objectives[i];
+    const bool latency = o.kind == ObjectiveKind::kLatency;
+    const double share = latency ? plan.objectives[i] / o.bound : o.bound / plan.objectives[i];
+    text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is allowed)\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
+                        objective_value_text(o, o.bound), share * 100);
+  }
+  text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; GPUs busy {:.0f} % of the time\n", plan.throughput.requests_per_s,
+                      plan.throughput.output_tokens_per_s, plan.utilisation * 100);
+  if (plan.short_window) text += "  the trace is too short to show the machine in steady state: a longer one may need more\n";
+  return text;
+}
+
+std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
+  const PlanHeadroom& h = *answer.headroom;
+  const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
+  std::string text = "headroom\n";
+  if (answer.factors.peak != 1) {
+    text += fmt::format("  sized for {:.2f} x the workload's load: the busiest hour{}\n", answer.factors.peak,
+                        space.search.load.months > 0 ? fmt::format(" of the {} months", space.search.load.months) : "");
+  }
+  text += fmt::format("  with all replicas up it bears {}{:.0f} % more load than that\n", h.load_share_is_bound ? "at least " : "", h.load_share * 100);
+  if (h.replicas_at_mean > 0 && h.replicas_at_mean < plan.size.serving) text += fmt::format("  the mean load needs {} serving replicas, the peak {}\n", h.replicas_at_mean, plan.size.serving);
+  for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {} serving replicas\n", m.month, m.factor, m.replicas);
+  if (h.outages) {
+    text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {:.4f} % of the time\n",
+                        (h.outages->restart_s + h.outages->weight_load_s) / 60, h.outages->weight_load_s, h.outages->availability * 100);
+  }
+  return text;
+}
+
+std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
+  std::string text = "the cheapest of each model and GPU\n";
+  for (const PlanChoice& c : plan_choices(space, answer)) {
+    std::string what = "no plan: mostly " + c.problem;
+    if (c.candidate) {
+      const PlanFigures& plan = *answer.outcomes[*c.candidate].plan;
+      const DeploymentConfig& d = space.groups[space.candidates[*c.candidate].group].config;
+      what = fmt::format("{:>4} GPUs {:>9.2f} USD/h  {} x ({}), {}", plan.size.gpus, plan.price.usd_per_hour, plan.size.serving + plan.size.spare, layout_text(d.layout),
+                         to_string(d.model.is_moe() ? d.precision.experts : d.precision.weights));
+      if (answer.best && *c.candidate != *answer.best) {
+        what += fmt::format("; {:.0f} % dearer", (plan.price.usd_per_hour / answer.outcomes[*answer.best].plan->price.usd_per_hour - 1) * 100);
+      }
+    }
+    text += fmt::format("  {:<20} {:<14} {}\n", c.model, c.gpu, what);
+  }
+  return text;
+}
+
+/// What came second: another model or GPU where there is a plan with one, else another layout.
+std::optional<std::size_t> runner_up(const PlanSpace& space, const PlanAnswer& answer) {
+  const auto cost = [&](std::size_t i) { return answer.outcomes[i].plan->price.usd_per_hour; };
+  std::optional<std::size_t> second;
+  for (const PlanChoice& c : plan_choices(space, answer)) {
+    if (c.candidate && *c.candidate != *answer.best && (!second || cost(*c.candidate) < cost(*second))) second = c.candidate;
+  }
+  if (second) return second;
+  for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
+    if (!answer.outcomes[i].plan || space.candidates[i].group == space.candidates[*answer.best].group) continue;
+    if (!second || cost(i) < cost(*second)) second = i;
+  }
+  return second;
+}
+
+std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
+  const auto second = runner_up(space, answer);
+  if (!second) return {};
+  const PlanFigures& best = *answer.outcomes[*answer.best].plan;
+  const PlanFigures& plan = *answer.outcomes[*second].plan;
+  const DeploymentConfig& d = space.groups[space.candidates[*second].group].config;
+  std::string text = fmt::format("nearly won  {} on {}: {} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, plan.size.serving + plan.size.spare,
+                                 layout_text(d.layout), precision_text(d), plan.price.usd_per_hour);
+  if (plan.price.usd_per_hour > best.price.usd_per_hour) {
+    text += fmt::format("\n  lost by {:.0f} %: {} GPUs at {:.2f} USD/h each against {} at {:.2f}\n", (plan.price.usd_per_hour / best.price.usd_per_hour - 1) * 100,
+                        plan.size.gpus, plan.price.usd_per_hour / plan.size.gpus, best.size.gpus, best.price.usd_per_hour / best.size.gpus);
+  } else {
+    text += "\n  as cheap, but nearer its objectives\n";
+  }
+  return text;
+}
+
+std::string rejections_text(const PlanAnswer& answer) {
+  std::string text = fmt::format("{} candidates, {} simulated; not chosen\n", answer.outcomes.size(), answer.simulated);
+  std::size_t shown = 0;
+  for (const auto& [kind, count] : rejection_counts(answer)) {
+    if (shown++ == kTopReasons) break;
+    text += fmt::format("  {:>6}  {}\n", count, to_string(kind));
+  }
+  return text;
+}
+
+/// The reason to be told where nothing is a plan: the limit or objective met by the candidates that came furthest.
+const CandidateOutcome* furthest(const PlanAnswer& answer) {
+  for (const Rejection kind : {Rejection::kObjective, Rejection::kSaturated, Rejection::kLimit, Rejection::kBound, Rejection::kMemory, Rejection::kSupport, Rejection::kPrice, Rejection::kLayout}) {
+    for (const CandidateOutcome& o : answer.outcomes) {
+      if (o.rejection == kind) return &o;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
+  if (answer.best) return {};
+  const auto counts = rejection_counts(answer);
+  const bool one_reason = counts.size() == 1;
+  if (!answer.exhausted) return "no plan was found before the time budget ended; --resume goes on";
+  std::string text = one_reason ? fmt::format("no plan: all {} candidates are rejected for one reason, {}", answer.outcomes.size(), to_string(counts.front().first))
+                                : fmt::format("no plan among {} candidates", answer.outcomes.size());
+  for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
+    const CandidateOutcome* told = furthest(answer);
+    if (told != &answer.outcomes[i]) continue;
+    text += fmt::format("; the one that came furthest, {}: {}", space.candidates[i].id, told->reason);
+    break;
+  }
+  return text;
+}
+
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const Result& result) {
+  std::string text = space.bases.front().scenario.name + "\n";
+  if (!answer.best) {
+    text += "  " + no_plan_text(space, answer) + "\n\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
+    return text;
+  }
+  text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
+  if (answer.headroom) text += headroom_text(space, answer) + "\n";
+  text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
+  const std::vector<std::string> assumptions = plan_assumptions(space, answer);
+  if (!assumptions.empty()) text += "\nassumptions that matter most\n";
+  for (std::size_t i = 0; i < std::min<std::size_t>(2, assumptions.size()); ++i) text += "  " + assumptions[i] + "\n";
+  if (!answer.exhausted) text += "\nNOT EXHAUSTED: the time budget ended the search; --resume goes on\n";
+  for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
+  if (!result.warnings.empty()) text += "\n";
+  return text;
+}
+
+}  // namespace moeplan

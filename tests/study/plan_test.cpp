@@ -1,0 +1,356 @@
+// The plan search on spaces so small that every size of every candidate can be simulated beside it.
+#include "study/plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/random.hpp"
+#include "input/json_document.hpp"
+#include "study/plan_bounds.hpp"
+#include "study/plan_journal.hpp"
+#include "study/plan_report.hpp"
+#include "study/simulation.hpp"
+#include "support/input_error.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace moeplan;
+using namespace moeplan::test;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+const DataRoot& data() {
+  static const DataRoot root(MOEPLAN_SOURCE_DIR);
+  return root;
+}
+
+/// A small dense model; kernels from the datasheet are quick to make.
+json small_question() {
+  return json::parse(R"({
+    "name": "small", "model": "llama-3.1-8b", "cluster": {"gpu": "l40s"},
+    "deployment": {"engine": "vllm", "cost_profile": "datasheet"},
+    "workload": {
+      "arrivals": {"process": "poisson", "rate": "30 /s"},
+      "prompt_tokens": {"distribution": "uniform", "low": 100, "high": 900},
+      "output_tokens": {"distribution": "uniform", "low": 20, "high": 100},
+      "requests": 330, "warmup_requests": 30
+    },
+    "objectives": {"ttft_p90": "500 ms", "tpot_p90": "40 ms"},
+    "search": {"parallel": [{"tensor": 1}, {"tensor": 2}], "schedulers": [{"max_batch_requests": 64}, {"max_batch_requests": 16}], "limits": {"gpus": 16}},
+    "cost": {"rental": "auto"}
+  })");
+}
+
+PlanSpace space_of(const json& question) {
+  return lay_out_plan(parse_json(question.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+}
+
+PlanAnswer answer_of(const PlanSpace& space, PlanOptions options = {}) { return search_plan(space, data(), options); }
+
+/// Every size of one candidate, simulated from one replica upwards: the cost of the smallest that meets the objectives; nothing when none does.
+std::optional<double> exhaustive(const PlanSpace& space, std::size_t index) {
+  const PlanCandidate& c = space.candidates[index];
+  const PlanGroup& group = space.groups[c.group];
+  if (!group.refusal.empty()) return std::nullopt;
+  DeploymentConfig config = group.config;
+  config.scheduler = c.scheduler;
+  const Deployment deployment(config);
+  if (!deployment.memory().plan.fits) return std::nullopt;
+  const Scenario& base = space.bases[group.base].scenario;
+  const PlanQuestion question = plan_question(base, load_factors(space.search.load, base.workload).peak);
+  const PlanLadder ladder(space, group);
+  for (int rung = 1; rung <= ladder.rungs(); ++rung) {
+    const PlanRun run = run_plan(question, {config, deployment.memory().plan, deployment.cost()}, ladder.size(rung).serving);
+    if (run.met) return ladder.price(rung, run.utilisation).usd_per_hour;
+  }
+  return std::nullopt;
+}
+
+/// The search's answer against the exhaustive one.
+void check_against_exhaustive(const json& question) {
+  CAPTURE(question.dump());
+  const PlanSpace space = space_of(question);
+  const PlanAnswer answer = answer_of(space);
+  std::optional<double> least;
+  for (std::size_t i = 0; i < space.candidates.size(); ++i) {
+    CAPTURE(space.candidates[i].id);
+    const auto cost = exhaustive(space, i);
+    if (cost && (!least || *cost < *least)) least = cost;
+    // a candidate's own smallest plan, where the search looked for it
+    if (answer.outcomes[i].plan) CHECK(answer.outcomes[i].plan->price.usd_per_hour == doctest::Approx(cost.value_or(-1)));
+    if (!cost) CHECK_FALSE(answer.outcomes[i].plan.has_value());
+  }
+  REQUIRE(answer.best.has_value() == least.has_value());
+  if (least) CHECK(answer.outcomes[*answer.best].plan->price.usd_per_hour == doctest::Approx(*least));
+  CHECK(answer.exhausted);
+}
+
+std::string whole_answer(const PlanSpace& space, PlanOptions options) {
+  const PlanAnswer answer = answer_of(space, options);
+  return plan_json(space, answer, plan_result(answer), data());
+}
+
+}  // namespace
+
+TEST_CASE("the search finds what trying every size of every candidate finds") {
+  check_against_exhaustive(small_question());
+}
+
+TEST_CASE("branch and bound is sound on random small spaces") {
+  RandomStream random(7, "test/plan");
+  const std::vector<std::string> gpus = {"l40s", "a100-sxm-80", "h100-sxm", "rtx-4090"};
+  for (int i = 0; i < 6; ++i) {
+    json question = small_question();
+    question["search"]["gpus"] = {gpus[random.below(2)], gpus[2 + random.below(2)]};
+    question["search"]["parallel"] = {{{"tensor", 1 << random.below(2)}}, {{"tensor", 2}, {"pipeline", 1 + static_cast<int>(random.below(2))}}};
+    question["search"]["pareto_up_to"] = 1.0;
+    question["workload"]["arrivals"]["rate"] = std::to_string(5 + random.below(60)) + " /s";
+    question["workload"]["prompt_tokens"]["high"] = 200 + static_cast<int>(random.below(2000));
+    question["workload"]["output_tokens"]["high"] = 30 + static_cast<int>(random.below(150));
+    question["objectives"] = {{"ttft_p90", std::to_string(80 + random.below(1500)) + " ms"}, {"tpot_mean", std::to_string(8 + random.below(40)) + " ms"}};
+    question["search"]["limits"]["gpus"] = 4 + static_cast<int>(random.below(12));
+    check_against_exhaustive(question);
+  }
+}
+
+TEST_CASE("analytic bounds lie below what is simulated, for a dense and for a sparse model") {
+  for (const char* model : {"llama-3.1-8b", "qwen3-30b-a3b"}) {
+    json question = small_question();
+    question["model"] = model;
+    question["cluster"] = {{"gpu", "h100-sxm"}};
+    question["search"]["parallel"] = {{{"tensor", 2}, {"expert", model[0] == 'q' ? 2 : 1}}};
+    question["objectives"] = {{"ttft_p90", "100 s"}, {"tpot_mean", "100 s"}, {"tpot_p50", "100 s"}, {"e2e_p90", "100 s"}, {"ttft_mean", "100 s"}};
+    const PlanSpace space = space_of(question);
+    DeploymentConfig config = space.groups[0].config;
+    const Deployment deployment(config);
+    const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+    const PlanQuestion asked = plan_question(space.bases[0].scenario, 1);
+    const PlanBounds bounds = bound_plan(asked, profile_workload(asked), replica);
+    CHECK(bounds.problem == "");
+    const PlanRun alone = run_plan(asked, replica, 300);  // a replica for every request
+    REQUIRE(alone.met);
+    for (std::size_t i = 0; i < asked.objectives.size(); ++i) {
+      CAPTURE(asked.objectives[i].key);
+      CHECK(bounds.objectives[i] > 0.3 * *alone.objectives[i].value);  // a bound that says something
+      CHECK(bounds.objectives[i] < *alone.objectives[i].value);
+    }
+    CHECK(bounds.replicas <= smallest_plan(asked, replica, [](int n) { return n; }, 1, 300).rung.value_or(1000));
+  }
+}
+
+TEST_CASE("a run that is given up early has the verdict of the whole run") {
+  const PlanSpace space = space_of(small_question());
+  const DeploymentConfig& config = space.groups[0].config;
+  const Deployment deployment(config);
+  const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+  for (const int replicas : {1, 2, 3, 5}) {
+    Scenario scenario = space.bases[0].scenario;
+    scenario.deployment = config;
+    scenario.replicas = replicas;
+    const PlanRun run = run_plan(plan_question(scenario, 1), replica, replicas);
+    scenario.workload.requests = run.requests;
+    const Result whole = run_scenario(scenario, {});
+    const bool met = std::all_of(whole.objectives.begin(), whole.objectives.end(), [](const ObjectiveResult& o) { return o.met; }) && !whole.throughput->saturated;
+    CHECK(run.met == met);
+    if (run.met) CHECK(run.objectives[0].value == whole.objectives[0].value);
+  }
+}
+
+TEST_CASE("every candidate is the best, on the front, or rejected with a reason") {
+  json question = small_question();
+  question["search"]["gpus"] = {"l40s", "h100-sxm"};
+  question["search"]["engines"] = {"vllm", "trtllm"};
+  question["search"]["precision"] = {"bf16", "nvfp4", {{"weights", "fp8"}, {"kv_cache", "nvfp4"}}};
+  question["search"]["parallel"] = {{{"tensor", 1}}, {{"tensor", 3}}};
+  const PlanSpace space = space_of(question);
+  const PlanAnswer answer = answer_of(space);
+  const json result = json::parse(plan_json(space, answer, plan_result(answer), data()));
+  std::set<std::string> seen;
+  for (const json& c : result["plan"]["pareto"]) seen.insert(c["id"].get<std::string>());
+  CHECK(seen.count(result["plan"]["best"]["id"].get<std::string>()) == 1);
+  std::set<std::string> kinds;
+  for (const json& r : result["plan"]["rejected"]) {
+    CHECK(seen.insert(r["candidate"]["id"].get<std::string>()).second);
+    CHECK(r["reason"].get<std::string>() != "");
+    kinds.insert(r["kind"].get<std::string>());
+  }
+  CHECK(seen.size() == space.candidates.size());
+  CHECK(result["plan"]["candidates"] == space.candidates.size());
+  CHECK(kinds.count("layout") == 1);
+  CHECK(kinds.count("engine support") == 1);
+  // what the engine forbids is said with the matrix's source
+  const auto& rejected = result["plan"]["rejected"];
+  const auto forbidden = std::find_if(rejected.begin(), rejected.end(), [](const json& r) { return r["kind"] == "engine support"; });
+  CHECK((*forbidden)["reason"].get<std::string>().find("support matrix of") != std::string::npos);
+}
+
+TEST_CASE("no plan on the front is beaten in cost, latency, throughput and power by any plan") {
+  json question = small_question();
+  question["search"]["gpus"] = {"l40s", "h100-sxm", "a100-sxm-80"};
+  question["search"]["pareto_up_to"] = 3;
+  const PlanSpace space = space_of(question);
+  const PlanAnswer answer = answer_of(space);
+  const auto& objectives = space.bases[0].scenario.objectives;
+  REQUIRE(answer.pareto.size() >= 2);
+  CHECK(answer.pareto.front() == *answer.best);
+  for (std::size_t k = 1; k < answer.pareto.size(); ++k) {
+    const ParetoPoint point = pareto_point(*answer.outcomes[answer.pareto[k]].plan, objectives);
+    for (const CandidateOutcome& other : answer.outcomes) {
+      if (other.plan) CHECK_FALSE(pareto_point(*other.plan, objectives).dominates(point));
+    }
+  }
+}
+
+TEST_CASE("the answer is the same bytes on one thread and on four, and from a journal") {
+  json question = small_question();
+  question["search"]["gpus"] = {"l40s", "h100-sxm"};
+  const PlanSpace space = space_of(question);
+  ThreadExecutor one(1);
+  ThreadExecutor four(4);
+  const TemporaryFolder folder;
+  PlanOptions options;
+  options.executor = &one;
+  const std::string expected = whole_answer(space, options);
+  options.executor = &four;
+  CHECK(whole_answer(space, options) == expected);
+  {
+    // ended by its time budget after two groups
+    PlanJournal journal(folder.path() / "j", space.inputs, 0);
+    options.journal = &journal;
+    options.executor = &one;
+    int asked = 0;
+    options.out_of_time = [&] { return ++asked > static_cast<int>(space.groups.size()) + 2; };
+    const PlanAnswer cut = answer_of(space, options);
+    CHECK_FALSE(cut.exhausted);
+    CHECK(std::any_of(cut.outcomes.begin(), cut.outcomes.end(), [](const CandidateOutcome& o) { return o.rejection == Rejection::kUnfinished; }));
+  }
+  PlanJournal journal(folder.path() / "j", space.inputs, 0);
+  options.journal = &journal;
+  options.out_of_time = {};
+  CHECK(whole_answer(space, options) == expected);
+}
+
+TEST_CASE("limits bound what is bought, and counts say what can be") {
+  json question = small_question();
+  const PlanAnswer free = answer_of(space_of(question));
+  REQUIRE(free.best.has_value());
+  const PlanFigures& plan = *free.outcomes[*free.best].plan;
+  SUBCASE("a count") {
+    question["search"]["counts"] = {1, plan.size.gpus + 1, 12};
+    const PlanAnswer counted = answer_of(space_of(question));
+    REQUIRE(counted.best.has_value());
+    CHECK(counted.outcomes[*counted.best].plan->size.gpus == plan.size.gpus + 1);
+  }
+  SUBCASE("a budget below the plan") {
+    question["search"]["limits"] = {{"budget", std::to_string(plan.price.usd_per_hour * 0.99) + " USD/h"}};
+    const PlanSpace space = space_of(question);
+    const PlanAnswer none = answer_of(space);
+    CHECK_FALSE(none.best.has_value());
+    CHECK(no_plan_text(space, none).find("limits.budget") != std::string::npos);
+  }
+  SUBCASE("power for one node less") {
+    question["search"]["limits"] = {{"power", "200 W"}};
+    const PlanAnswer dark = answer_of(space_of(question));
+    CHECK_FALSE(dark.best.has_value());
+    CHECK(dark.outcomes[0].rejection == Rejection::kLimit);
+  }
+}
+
+TEST_CASE("N+1 buys the replicas of a node more, and the objectives hold without it") {
+  json question = small_question();
+  const PlanAnswer plain = answer_of(space_of(question));
+  question["search"]["reliability"] = {{"spare_nodes", 1}};
+  const PlanSpace space = space_of(question);
+  const PlanAnswer spare = answer_of(space);
+  REQUIRE(spare.best.has_value());
+  const PlanFigures& with = *spare.outcomes[*spare.best].plan;
+  const PlanFigures& without = *plain.outcomes[*plain.best].plan;
+  CHECK(with.size.spare > 0);
+  CHECK(with.price.usd_per_hour > without.price.usd_per_hour);
+  CHECK(with.size.nodes >= 2);
+  REQUIRE(spare.headroom.has_value());
+  REQUIRE(spare.headroom->outages.has_value());
+  CHECK(spare.headroom->outages->availability > 0.99);
+  REQUIRE(spare.headroom->all_up.has_value());
+  CHECK(spare.headroom->all_up->objectives[1] <= with.objectives[1] * 1.02);  // not slower with more replicas up
+}
+
+TEST_CASE("growth and the busiest hour are planned for, and the months say when which part is needed") {
+  json question = small_question();
+  question["search"]["load"] = {{"growth_per_month", 0.3}, {"months", 3}, {"peak_factor", 1.2}};
+  const PlanSpace space = space_of(question);
+  const PlanAnswer answer = answer_of(space);
+  REQUIRE(answer.best.has_value());
+  CHECK(answer.factors.peak == doctest::Approx(1.2 * 2.197));
+  CHECK(answer.scenario.workload.arrivals.rate == doctest::Approx(30 * 1.2 * 2.197));
+  REQUIRE(answer.headroom->months.size() == 4);
+  CHECK(answer.headroom->months.front().replicas < answer.headroom->months.back().replicas);
+  CHECK(answer.headroom->months.back().replicas <= answer.outcomes[*answer.best].plan->size.serving);
+}
+
+TEST_CASE("wrong and contradictory questions get one clear line") {
+  const auto complaint = [](const json& question) { return complaint_of([&] { space_of(question); }); };
+  const auto says = [&](const json& question, const char* part) {
+    const std::string text = complaint(question);
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  json q = small_question();
+  q.erase("objectives");
+  says(q, "a plan needs objectives");
+  q = small_question();
+  q["objectives"] = {{"ttft_p99", "1 s"}};
+  says(q, "ttft_p99 needs 1000 measured requests (10 beyond the percentile), but 330 - 30 of warm-up leave 300; state at least 1030 requests");
+  q["objectives"] = {{"requests_per_s", 31}};
+  says(q, "asks for 31 /s, but the workload offers 30 requests/s");
+  q = small_question();
+  q["search"]["gpus"] = {"h100-sxn"};
+  says(q, "did you mean 'h100-sxm'");
+  q = small_question();
+  q["search"]["precision"] = {"fp9"};
+  says(q, "unknown precision 'fp9'");
+  q = small_question();
+  q["search"]["schedulers"] = "best";
+  says(q, "\"auto\" or an array");
+  q = small_question();
+  q["search"]["load"] = {{"months", 3}};
+  says(q, "growth_per_month");
+  q = small_question();
+  q["search"]["gpu"] = {"l40s"};
+  says(q, "'gpus'");
+}
+
+TEST_CASE("an objective out of reach at any size is told as that, and an unknown price, too") {
+  json q = small_question();
+  q["objectives"]["tpot_p90"] = "1 ms";
+  const PlanSpace fast = space_of(q);
+  const PlanAnswer answer = answer_of(fast);
+  CHECK_FALSE(answer.best.has_value());
+  CHECK(answer.simulated == 0);
+  CHECK(no_plan_text(fast, answer).find("objective out of reach at any size") != std::string::npos);
+  CHECK(no_plan_text(fast, answer).find("however many replicas there are; the objective is 1 ms") != std::string::npos);
+  CHECK(plan_summary(fast, answer, plan_result(answer)).find("no plan: all 4 candidates are rejected for one reason") != std::string::npos);
+  q = small_question();
+  q["search"]["gpus"] = {"gaudi3", "l40s"};
+  const PlanSpace priced = space_of(q);
+  const PlanAnswer partly = answer_of(priced);
+  CHECK(partly.best.has_value());
+  CHECK(std::any_of(partly.outcomes.begin(), partly.outcomes.end(), [](const CandidateOutcome& o) { return o.rejection == Rejection::kPrice; }));
+}
+
+TEST_CASE("automatic layouts divide the model, and attention is copied for sparse models only") {
+  const PlanSpace dense = space_of(small_question());
+  const auto layouts = automatic_layouts(dense.groups[0].config.model, dense.groups[0].config.cluster.node, 64);
+  CHECK(std::any_of(layouts.begin(), layouts.end(), [](const ParallelLayout& l) { return l.pipeline == 2; }));
+  CHECK(std::none_of(layouts.begin(), layouts.end(), [](const ParallelLayout& l) { return l.attention_data > 1 || l.expert > 1; }));
+  json q = small_question();
+  q["model"] = "mixtral-8x7b";
+  const PlanSpace sparse = space_of(q);
+  const auto more = automatic_layouts(sparse.groups[0].config.model, sparse.groups[0].config.cluster.node, 16);
+  CHECK(std::any_of(more.begin(), more.end(), [](const ParallelLayout& l) { return l.attention_data == 4 && l.expert == 8; }));
+  CHECK(std::all_of(more.begin(), more.end(), [](const ParallelLayout& l) { return l.gpus() <= 16; }));
+}
