@@ -4,8 +4,10 @@
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
+#include "cli/page_output.hpp"
 #include "cli/plan_process.hpp"
 #include "input/json_document.hpp"
+#include "study/error_model.hpp"
 #include "study/plan.hpp"
 #include "study/plan_journal.hpp"
 #include "study/plan_report.hpp"
@@ -40,6 +42,7 @@ po::options_description plan_options() {
       "resume", po::value<std::string>()->value_name("DIR"), "journal of finished candidates: made when it is not there, continued when it is")(
       "json", po::value<std::string>()->value_name("FILE"), "write the answer as JSON (- for stdout, instead of the summary)")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads; 0 = all. For many machines: mpirun -n N moeplan plan ...");
+  add_page_option(options);
   options.add(common_options());
   return options;
 }
@@ -69,7 +72,10 @@ int run_plan(const Arguments& arguments) {
     PlanSpace space = lay_out_plan(document, file.parent_path(), data, parsed.text("anchors"));
     for (PlanBase& base : space.bases) base.scenario.files.insert(base.scenario.files.begin(), file);
     // A target that cannot be written is refused before the work; nothing lies about while that can be interrupted.
-    if (process.speaks()) JsonOutput(parsed.text("json"));
+    if (process.speaks()) {
+      const JsonOutput json(parsed.text("json"));
+      const PageOutput page(parsed);
+    }
     std::optional<PlanJournal> journal;
     if (!journal_at.empty()) journal.emplace(journal_at, space.inputs, process.rank());
     PlanOptions options;
@@ -86,10 +92,17 @@ int run_plan(const Arguments& arguments) {
     }();
     process.search_is_over();
     if (!process.speaks()) return 0;
-    const Result result = plan_result(answer);
+    const ErrorModel errors = load_error_model(data.error_model());
+    const PlanReport report = [&] {
+      Progress progress("assessing the plan");
+      return report_plan(space, answer, &errors, process.jobs(), [&](double share) { progress.update(share); });
+    }();
     JsonOutput json(parsed.text("json"));
-    if (json.wanted()) json.write(plan_json(space, answer, result, data));
-    if (!json.to_stdout()) print_text(plan_summary(space, answer, result));
+    PageOutput page(parsed);
+    const std::string text = json.wanted() || page.wanted() ? plan_json(space, answer, report, data) : std::string();
+    if (json.wanted()) json.write(text);
+    if (page.wanted()) page.write(text);
+    if (!json.to_stdout()) print_text(plan_summary(space, answer, report));
     return 0;
   });
 }

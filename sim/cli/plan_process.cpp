@@ -72,6 +72,7 @@ struct PlanProcess::State {
   std::filesystem::path journal;
   std::unique_ptr<PlanExecutor> executor;
   int rank = 0;
+  int jobs = 0;
   std::atomic<bool> searching{false};
   std::atomic<bool> stop{false};
   std::mutex mutex;
@@ -121,6 +122,7 @@ void PlanProcess::State::watch() {
 PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.journal = std::move(journal);
+  s.jobs = jobs;
   const int processes = launched_processes();
 #ifdef MOEPLAN_MPI
   if (processes > 1) {
@@ -151,6 +153,7 @@ PlanProcess::~PlanProcess() {
 
 PlanExecutor& PlanProcess::executor() { return *state_->executor; }
 int PlanProcess::rank() const { return state_->rank; }
+int PlanProcess::jobs() const { return state_->jobs; }
 
 void PlanProcess::expect(const std::string& item) {
   state_->searching = true;

@@ -23,6 +23,7 @@ class PlanProcess {
 
   [[nodiscard]] PlanExecutor& executor();
   [[nodiscard]] int rank() const;
+  [[nodiscard]] int jobs() const;
   /// Whether this process prints and writes; the first of many.
   [[nodiscard]] bool speaks() const { return rank() == 0; }
 

@@ -72,6 +72,8 @@ class PlanSearch {
   DeploymentConfig candidate_config(std::size_t candidate) const;
   const Deployment& deployment(std::size_t group);
   void forget(std::size_t group);
+  void read_anchors();
+  [[nodiscard]] bool is_anchored(std::size_t group) const { return !anchored_.empty() && anchored_[group]; }
   void tell_finished(std::size_t group) const;
 
   void screen();
@@ -93,6 +95,7 @@ class PlanSearch {
   PlanExecutor& executor_;
   StudyLibraries shared_;
   std::vector<MeasuredRun> anchor_runs_;
+  std::vector<bool> anchored_;  ///< by group; empty without anchors
   std::vector<PlanQuestion> questions_;  ///< by base
   std::vector<WorkloadProfile> profiles_;
   std::vector<std::unique_ptr<GroupState>> states_;
@@ -109,7 +112,22 @@ PlanSearch::PlanSearch(const PlanSpace& space, const DataRoot& data, const PlanO
   for (std::size_t i = 0; i < space.groups.size(); ++i) states_.push_back(std::make_unique<GroupState>());
   answer_.outcomes.resize(space.candidates.size());
   screened_.resize(space.candidates.size());
-  if (!options.anchors.empty()) anchor_runs_ = read_measured_runs(options.anchors);
+  if (!options.anchors.empty()) read_anchors();
+}
+
+void PlanSearch::read_anchors() {
+  anchor_runs_ = read_measured_runs(options_.anchors);
+  anchored_.resize(space_.groups.size());
+  for (std::size_t i = 0; i < space_.groups.size(); ++i) {
+    const PlanGroup& group = space_.groups[i];
+    if (!group.refusal.empty()) continue;
+    Scenario scenario = base(group);
+    scenario.deployment = group.config;
+    anchored_[i] = has_anchors(scenario, anchor_runs_, data_);
+  }
+  if (std::none_of(anchored_.begin(), anchored_.end(), [](bool yes) { return yes; })) {
+    throw InputError(options_.anchors.string(), "no row was measured on a candidate of the search");
+  }
 }
 
 DeploymentConfig PlanSearch::candidate_config(std::size_t candidate) const {
@@ -124,13 +142,11 @@ const Deployment& PlanSearch::deployment(std::size_t index) {
   if (state.deployment) return *state.deployment;
   const PlanGroup& group = space_.groups[index];
   state.config = group.config;
-  if (!anchor_runs_.empty()) {
+  if (is_anchored(index)) {
     Scenario scenario = base(group);
     scenario.deployment = group.config;
-    if (has_anchors(scenario, anchor_runs_, data_)) {
-      anchor_scenario(scenario, options_.anchors, data_);
-      state.config.engine = scenario.deployment.engine;
-    }
+    anchor_scenario(scenario, options_.anchors, data_);
+    state.config.engine = scenario.deployment.engine;
   }
   state.deployment = std::make_unique<Deployment>(state.config, shared_);
   return *state.deployment;
@@ -452,11 +468,19 @@ void PlanSearch::describe_best() {
   scenario.deployment.cluster.nodes = plan.size.nodes;
   scenario.deployment.cluster.gpus = plan.size.gpus;
   scenario.replicas = plan.size.serving;
+  scenario.spare_gpus = plan.size.spare_gpus;
   scenario.workload = questions_[group.base].workload;
   scenario.workload.requests = plan.requests;
   const SupportAnswer support = check_support(scenario.deployment.engine, scenario.deployment.cluster.gpu, engine_use(scenario.deployment));
   scenario.warnings.insert(scenario.warnings.end(), support.warnings.begin(), support.warnings.end());
-  if (!anchor_runs_.empty() && has_anchors(scenario, anchor_runs_, data_)) answer_.anchors = anchor_scenario(scenario, options_.anchors, data_);
+  if (is_anchored(candidate.group)) {
+    // Fitted as for all of the group, with the batch limits of its first candidate.
+    Scenario first = base(group);
+    first.deployment = group.config;
+    answer_.anchors = anchor_scenario(first, options_.anchors, data_);
+    scenario.deployment.engine = first.deployment.engine;
+    scenario.files.push_back(options_.anchors);
+  }
   const Deployment& shared = deployment(candidate.group);
   const MemoryPlan memory = plan_deployment_memory(scenario.deployment).plan;
   const PlanReplica replica{scenario.deployment, memory, shared.cost()};
@@ -472,14 +496,6 @@ PlanAnswer PlanSearch::run() {
   simulate_rounds();
   choose();
   describe_best();
-  if (!anchor_runs_.empty()) {
-    const bool any = std::any_of(space_.groups.begin(), space_.groups.end(), [&](const PlanGroup& g) {
-      Scenario scenario = base(g);
-      scenario.deployment = g.config;
-      return has_anchors(scenario, anchor_runs_, data_);
-    });
-    if (!any) throw InputError(options_.anchors.string(), "no row was measured on a candidate of the search");
-  }
   return std::move(answer_);
 }
 

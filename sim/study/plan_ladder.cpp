@@ -9,9 +9,6 @@ namespace moeplan {
 
 namespace {
 
-/// Nodes that a plan must be able to lose at its busiest.
-int nodes_down(const ReliabilityConfig& r) { return r.spare_nodes + (r.maintenance_off_peak ? 0 : r.maintenance_nodes); }
-
 /// The largest of 1 .. most that `fits`, which holds up to some point and not beyond; 0 when none does.
 template <class Fits>
 int largest(int most, Fits fits) {

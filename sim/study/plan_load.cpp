@@ -60,6 +60,8 @@ LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload)
   return factors;
 }
 
+int nodes_down(const ReliabilityConfig& r) { return r.spare_nodes + (r.maintenance_off_peak ? 0 : r.maintenance_nodes); }
+
 double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int month) {
   return hours_of(load, workload).highest * load.peak_factor * growth(load, month);
 }
@@ -93,6 +95,7 @@ PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int 
     size.nodes = (serving + size.spare) * packing.nodes_per_replica;
     size.gpus = size.nodes * node_gpus;
     if (packing.gpus_per_replica % node_gpus == 0) size.gpus = (serving + size.spare) * packing.gpus_per_replica;
+    size.spare_gpus = size.gpus - serving * packing.gpus_per_replica;
     return size;
   }
   const int full = serving / packing.replicas_per_node;
@@ -102,6 +105,7 @@ PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int 
   const auto gpus_of = [&](int replicas) { return replicas == packing.replicas_per_node ? node_gpus : replicas * packing.gpus_per_replica; };
   size.nodes = full + (rest > 0 ? 1 : 0) + down;
   size.gpus = full * node_gpus + gpus_of(rest) + down * gpus_of(on_spares);
+  size.spare_gpus = size.gpus - serving * packing.gpus_per_replica;
   return size;
 }
 
@@ -120,6 +124,7 @@ PlanSize size_within(const ReplicaPacking& packing, int node_gpus, int gpus, int
   if (low == 0) return {};
   PlanSize size = size_of(packing, node_gpus, low, down);
   size.gpus = gpus;
+  size.spare_gpus = gpus - low * packing.gpus_per_replica;
   size.nodes = std::max(size.nodes, (gpus + node_gpus - 1) / node_gpus);
   return size;
 }

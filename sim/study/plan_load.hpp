@@ -27,6 +27,8 @@ struct LoadFactors {
 };
 /// Of `search.load`, or the workload's own hourly factors.
 LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload);
+/// Nodes that a plan must be able to lose at its busiest.
+int nodes_down(const ReliabilityConfig& reliability);
 /// Factor of the busiest hour in month `month`.
 double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int month);
 
@@ -48,6 +50,7 @@ struct PlanSize {
   int spare = 0;    ///< more, so that as many serve while nodes are down
   int nodes = 0;
   int gpus = 0;
+  int spare_gpus = 0;  ///< of them, those that do not serve
 };
 /// `serving` replicas beside what `down` nodes may take away. GPUs of a node that no replica fits on any more count when the node is full.
 PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int down);

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
-#include "study/cost_spec.hpp"
+#include "study/cost_account.hpp"
 
 namespace moeplan {
 
@@ -19,7 +19,7 @@ LatencySummary latency_from(const json& j) {
 
 json plan_to_json(const PlanFigures& p) {
   json out;
-  out["size"] = {p.size.serving, p.size.spare, p.size.nodes, p.size.gpus};
+  out["size"] = {p.size.serving, p.size.spare, p.size.nodes, p.size.gpus, p.size.spare_gpus};
   out["price"] = {p.price.usd_per_hour, p.price.load_w, p.price.mean_w};
   out["requests"] = p.requests;
   out["short_window"] = p.short_window;
@@ -35,7 +35,7 @@ json plan_to_json(const PlanFigures& p) {
 PlanFigures plan_from_json(const json& j) {
   PlanFigures p;
   const json& size = j.at("size");
-  p.size = {size[0].get<int>(), size[1].get<int>(), size[2].get<int>(), size[3].get<int>()};
+  p.size = {size[0].get<int>(), size[1].get<int>(), size[2].get<int>(), size[3].get<int>(), size[4].get<int>()};
   const json& price = j.at("price");
   p.price = {price[0].get<double>(), price[1].get<double>(), price[2].get<double>()};
   p.requests = j.at("requests").get<std::uint64_t>();
@@ -70,13 +70,15 @@ std::string_view to_string(Rejection rejection) {
   return {};
 }
 
-PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, double /*busy*/) {
+PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, double busy) {
   const ClusterSpec& cluster = scenario.deployment.cluster;
-  const double node_w = cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus;
+  const ClusterCost cost = cluster_cost(scenario.cost, cluster.gpu, cluster.node, {size.gpus - size.spare_gpus, size.spare_gpus, busy});
   PlanPrice price;
-  price.usd_per_hour = usd_per_gpu_hour(scenario.cost, cluster.node.gpus, node_w).value_or(0) * size.gpus;
-  price.load_w = node_w / cluster.node.gpus * size.gpus;
-  price.mean_w = price.load_w;
+  price.usd_per_hour = cost.usd_per_hour.value_or(0);
+  if (cost.power) {
+    price.load_w = cost.power->load_w;
+    price.mean_w = cost.power->mean_w;
+  }
   return price;
 }
 

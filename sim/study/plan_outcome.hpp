@@ -32,10 +32,10 @@ inline constexpr int kRejections = 12;
 /// "memory", "engine support", ...
 std::string_view to_string(Rejection rejection);
 
-/// Money and power of a plan. Rental and owner's cost by the GPU; power of the nodes' share.
+/// Money and power of a plan, as cost_account.hpp has them.
 struct PlanPrice {
   double usd_per_hour = 0;
-  double load_w = 0;  ///< all GPUs busy
+  double load_w = 0;  ///< serving GPUs busy all the time
   double mean_w = 0;  ///< at the utilisation of the run
 };
 /// At `busy` share of the time in steps; `busy` 0 bounds the cost from below.

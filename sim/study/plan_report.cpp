@@ -171,18 +171,35 @@ json section(const PlanSpace& space, const PlanAnswer& answer) {
 
 }  // namespace
 
-Result plan_result(const PlanAnswer& answer) {
-  Result result = answer.best ? run_scenario(answer.scenario, {}) : memory_only(answer.scenario);
-  result.anchors = answer.anchors;
+PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors, int jobs, const std::function<void(double)>& progress) {
+  PlanReport report;
   if (!answer.best) {
-    for (const Objective& o : answer.scenario.objectives) result.objectives.push_back({o, std::nullopt, false});
+    report.result = memory_only(answer.scenario);
+    for (const Objective& o : answer.scenario.objectives) report.result.objectives.push_back({o, std::nullopt, false});
+    return report;
   }
-  return result;
+  StudyLibraries shared;
+  RunOptions options;
+  options.shared = &shared;
+  report.result = run_scenario(answer.scenario, options);
+  report.result.anchors = answer.anchors;
+  if (errors == nullptr) return report;
+  report.confidence = assess_plan(space, answer, *errors, shared, jobs, progress);
+  const Uncertainty& uncertainty = report.confidence->uncertainty;
+  report.result.uncertainty = uncertainty;
+  report.result.intervals.clear();
+  for (const auto& [key, interval] : uncertainty.intervals) report.result.intervals[key] = {interval.low, interval.high};
+  report.result.intervals_level = uncertainty.level;
+  return report;
 }
 
-std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Result& result, const DataRoot& data) {
-  json out = json::parse(result_json(answer.scenario, result, data));
+std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const DataRoot& data) {
+  json out = json::parse(result_json(answer.scenario, report.result, data));
   out["plan"] = section(space, answer);
+  if (report.confidence) {
+    out["plan"]["probability_met"] = report.confidence->uncertainty.probability_met;
+    if (report.confidence->extra_gpus) out["plan"]["extra_gpus_95"] = *report.confidence->extra_gpus;
+  }
   return out.dump(1) + "\n";
 }
 

@@ -7,18 +7,24 @@
 #include <vector>
 
 #include "study/plan.hpp"
+#include "study/plan_confidence.hpp"
 #include "study/result.hpp"
 
 namespace moeplan {
 
-/// The full simulation of the best plan under the load it is sized for; memory alone of the starting point where there is no plan.
-Result plan_result(const PlanAnswer& answer);
+/// What goes with an answer.
+struct PlanReport {
+  Result result;  ///< full simulation of the best plan under the load it is sized for; memory alone of the starting point where there is no plan
+  std::optional<PlanConfidence> confidence;
+};
+/// `errors`: null leaves out how sure it is. `progress`: share done.
+PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors, int jobs, const std::function<void(double)>& progress);
 
 /// A result (reports/schema/result.schema.json) with the section `plan`.
-std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Result& result, const DataRoot& data);
+std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const DataRoot& data);
 
 /// What a director reads: what to buy, what it costs, how near the objectives it runs, what nearly won, why the others lost.
-std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const Result& result);
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report);
 
 /// The cheapest plan of every model on every GPU, or what kept it from having one; in the order of the space.
 struct PlanChoice {

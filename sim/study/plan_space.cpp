@@ -74,10 +74,10 @@ PlanBase make_base(const json& document, const json& cost, const JsonDocument& o
   PlanBase base;
   const JsonDocument own(document, original.file);
   base.scenario = resolve_starting_point(own, folder, data);
-  const std::string& gpu = base.scenario.deployment.cluster.gpu.id;
+  const ClusterSpec& cluster = base.scenario.deployment.cluster;
   try {
-    base.scenario.cost = parse_cost(JsonReader(cost, original.file, "/cost"), gpu, data);
-    if (base.scenario.cost.rental_from_list) base.scenario.files.push_back(data.prices());
+    base.scenario.cost = parse_cost(JsonReader(cost, original.file, "/cost"), cluster.gpu, cluster.node, data);
+    if (base.scenario.cost.uses_list()) base.scenario.files.push_back(data.prices());
   } catch (const InputError& error) {
     base.price_problem = error.what();
   }

@@ -77,6 +77,14 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   return text;
 }
 
+std::string confidence_text(const PlanConfidence& c) {
+  std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
+                                 c.uncertainty.samples);
+  if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the objectives are near what the hardware can do\n";
+  if (*c.extra_gpus > 0) text += fmt::format("  {} more GPUs ({} serving replicas) make it 95 %\n", *c.extra_gpus, c.replicas);
+  return text;
+}
+
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = "the cheapest of each model and GPU\n";
   for (const PlanChoice& c : plan_choices(space, answer)) {
@@ -165,7 +173,8 @@ std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
   return text;
 }
 
-std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const Result& result) {
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report) {
+  const Result& result = report.result;
   std::string text = space.bases.front().scenario.name + "\n";
   if (!answer.best) {
     text += "  " + no_plan_text(space, answer) + "\n\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
@@ -173,6 +182,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   }
   text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
+  if (report.confidence) text += confidence_text(*report.confidence) + "\n";
   text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
   const std::vector<std::string> assumptions = plan_assumptions(space, answer);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";

@@ -52,6 +52,7 @@ struct Scenario {
   std::string file;  ///< as given
   DeploymentConfig deployment;
   int replicas = 1;
+  int spare_gpus = 0;  ///< of a plan: paid for beside the replicas, idle
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;

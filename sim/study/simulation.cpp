@@ -135,7 +135,7 @@ double prompt_time_share(const Deployment& deployment, const StepMetrics& steps)
 }
 
 std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t) {
-  const CostDemand demand{scenario.replicas * scenario.deployment.layout.gpus(), 0, steps.mean_utilisation()};
+  const CostDemand demand{scenario.replicas * scenario.deployment.layout.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
   const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
   return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
 }

@@ -9,6 +9,7 @@
 
 #include "base/random.hpp"
 #include "input/json_document.hpp"
+#include "study/error_model.hpp"
 #include "study/plan_bounds.hpp"
 #include "study/plan_journal.hpp"
 #include "study/plan_report.hpp"
@@ -89,9 +90,16 @@ void check_against_exhaustive(const json& question) {
   CHECK(answer.exhausted);
 }
 
+/// The answer as JSON, checked against the schema of results.
+json result_of(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors = nullptr) {
+  const std::string text = plan_json(space, answer, report_plan(space, answer, errors, 0, {}), data());
+  CHECK(complaint_of([&] { parse_json(text, "result", fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json"); }) == "");
+  return json::parse(text);
+}
+
 std::string whole_answer(const PlanSpace& space, PlanOptions options) {
   const PlanAnswer answer = answer_of(space, options);
-  return plan_json(space, answer, plan_result(answer), data());
+  return plan_json(space, answer, report_plan(space, answer, nullptr, 0, {}), data());
 }
 
 }  // namespace
@@ -168,7 +176,7 @@ TEST_CASE("every candidate is the best, on the front, or rejected with a reason"
   question["search"]["parallel"] = {{{"tensor", 1}}, {{"tensor", 3}}};
   const PlanSpace space = space_of(question);
   const PlanAnswer answer = answer_of(space);
-  const json result = json::parse(plan_json(space, answer, plan_result(answer), data()));
+  const json result = result_of(space, answer);
   std::set<std::string> seen;
   for (const json& c : result["plan"]["pareto"]) seen.insert(c["id"].get<std::string>());
   CHECK(seen.count(result["plan"]["best"]["id"].get<std::string>()) == 1);
@@ -333,13 +341,27 @@ TEST_CASE("an objective out of reach at any size is told as that, and an unknown
   CHECK(answer.simulated == 0);
   CHECK(no_plan_text(fast, answer).find("objective out of reach at any size") != std::string::npos);
   CHECK(no_plan_text(fast, answer).find("however many replicas there are; the objective is 1 ms") != std::string::npos);
-  CHECK(plan_summary(fast, answer, plan_result(answer)).find("no plan: all 4 candidates are rejected for one reason") != std::string::npos);
+  CHECK(plan_summary(fast, answer, report_plan(fast, answer, nullptr, 0, {})).find("no plan: all 4 candidates are rejected for one reason") != std::string::npos);
   q = small_question();
   q["search"]["gpus"] = {"gaudi3", "l40s"};
   const PlanSpace priced = space_of(q);
   const PlanAnswer partly = answer_of(priced);
   CHECK(partly.best.has_value());
   CHECK(std::any_of(partly.outcomes.begin(), partly.outcomes.end(), [](const CandidateOutcome& o) { return o.rejection == Rejection::kPrice; }));
+}
+
+TEST_CASE("a plan says how sure it is, and what being sure costs") {
+  json q = small_question();
+  q["uncertainty"] = {{"samples", 8}};
+  const PlanSpace space = space_of(q);
+  const PlanAnswer answer = answer_of(space);
+  const ErrorModel errors = load_error_model(data().error_model());
+  const json plan = result_of(space, answer, &errors)["plan"];
+  const double probability = plan["probability_met"];
+  CHECK(probability >= 0);
+  CHECK(probability <= 1);
+  REQUIRE(plan.contains("extra_gpus_95"));
+  CHECK((plan["extra_gpus_95"] == 0) == (probability >= 0.95));
 }
 
 TEST_CASE("automatic layouts divide the model, and attention is copied for sparse models only") {
