@@ -178,7 +178,10 @@ int PlanProcess::guarded(const std::function<int()>& body) {
       return body();
     } catch (const InputError& error) {
       if (!state_->searching) {
-        if (speaks()) throw;
+        // Said here: once a process has gone, the launcher may end the others before they have spoken.
+        if (speaks()) fmt::print(stderr, "moeplan: {}\n", error.what());
+        std::fflush(stderr);
+        state_->world->barrier();
         return 2;
       }
       fmt::print(stderr, "moeplan: process {}: {}; {}\n", state_->rank, error.what(), state_->unfinished());

@@ -164,8 +164,39 @@ json section(const PlanSpace& space, const PlanAnswer& answer) {
     out["headroom"] = headroom_json(*answer.headroom, objectives);
     out["headroom_share"] = answer.headroom->load_share;
   }
-  out["assumptions"] = plan_assumptions(space, answer);
   if (!answer.best) out["no_plan"] = no_plan_text(space, answer);
+  return out;
+}
+
+/// The latency objective that is used up most; nothing where there is none.
+const Objective* tightest(const PlanSpace& space, const PlanFigures& plan) {
+  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  const Objective* found = nullptr;
+  double most = 0;
+  for (std::size_t i = 0; i < objectives.size(); ++i) {
+    const double share = plan.objectives[i] / objectives[i].bound;
+    if (objectives[i].kind != ObjectiveKind::kLatency || share <= most) continue;
+    most = share;
+    found = &objectives[i];
+  }
+  return found;
+}
+
+/// The two inputs that move the tightest objective most.
+std::vector<std::string> largest_effects(const PlanSpace& space, const PlanFigures& plan, const Uncertainty& uncertainty) {
+  std::vector<std::string> out;
+  const Objective* objective = tightest(space, plan);
+  if (objective == nullptr) return out;
+  std::string key = objective->key;
+  std::replace(key.begin(), key.end(), '_', '.');
+  const auto effects = uncertainty.sensitivity.find(key);
+  if (effects == uncertainty.sensitivity.end()) return out;
+  for (const InputEffect& effect : effects->second) {
+    const auto input = std::find_if(uncertainty.inputs.begin(), uncertainty.inputs.end(), [&](const UncertainInput& i) { return i.name == effect.input; });
+    if (out.size() == 2 || input == uncertainty.inputs.end()) break;
+    out.push_back(fmt::format("{} between {:.3g} and {:.3g}: {} between {} and {}", effect.input, input->low, input->high, objective->key,
+                              objective_value_text(*objective, effect.low_value), objective_value_text(*objective, effect.high_value)));
+  }
   return out;
 }
 
@@ -196,6 +227,7 @@ PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const E
 std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const DataRoot& data) {
   json out = json::parse(result_json(answer.scenario, report.result, data));
   out["plan"] = section(space, answer);
+  out["plan"]["assumptions"] = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (report.confidence) {
     out["plan"]["probability_met"] = report.confidence->uncertainty.probability_met;
     if (report.confidence->extra_gpus) out["plan"]["extra_gpus_95"] = *report.confidence->extra_gpus;
@@ -238,10 +270,11 @@ std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& a
   return choices;
 }
 
-std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer) {
+std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer, const PlanConfidence* confidence) {
   std::vector<std::string> out;
   if (!answer.best || !answer.headroom) return out;
   const PlanFigures& best = *answer.outcomes[*answer.best].plan;
+  if (confidence != nullptr) out = largest_effects(space, best, confidence->uncertainty);
   for (const PlanHeadroom::Assumption& a : answer.headroom->assumptions) {
     if (a.replicas == 0) {
       out.push_back(fmt::format("{}: no number of replicas up to twice as many would do", a.text));

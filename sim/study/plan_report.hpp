@@ -38,8 +38,9 @@ std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& a
 /// How often each reason was met.
 std::vector<std::pair<Rejection, std::size_t>> rejection_counts(const PlanAnswer& answer);
 
-/// What the answer assumes, the assumption that would cost most first: kernels, load, answer lengths, price.
-std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer);
+/// What the answer assumes, and what would be if it were otherwise. First the errors that move the tightest objective most, where `confidence` knows them;
+/// then what slower kernels, more load and longer answers would take, and the price at which another GPU is as cheap.
+std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer, const PlanConfidence* confidence);
 
 /// Why there is no plan, in one sentence; empty where there is one.
 std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer);

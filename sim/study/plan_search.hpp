@@ -63,7 +63,7 @@ struct SearchConfig {
   PlanLimits limits;
   LoadGrowth load;
   ReliabilityConfig reliability;
-  double pareto_up_to = 1.25;
+  double pareto_up_to = 2;
 };
 
 /// Reads a `search` object that the schema has accepted. Throws InputError: not "auto" where that is meant, an unknown format, a hourly profile of

@@ -184,9 +184,9 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence) + "\n";
   text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
-  const std::vector<std::string> assumptions = plan_assumptions(space, answer);
+  const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";
-  for (std::size_t i = 0; i < std::min<std::size_t>(2, assumptions.size()); ++i) text += "  " + assumptions[i] + "\n";
+  for (const std::string& assumption : assumptions) text += "  " + assumption + "\n";
   if (!answer.exhausted) text += "\nNOT EXHAUSTED: the time budget ended the search; --resume goes on\n";
   for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
   if (!result.warnings.empty()) text += "\n";
