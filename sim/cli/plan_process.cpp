@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -39,6 +40,26 @@ int launched_processes() {
 }
 
 #ifdef MOEPLAN_MPI
+constexpr int kReady = 1;
+constexpr int kGo = 2;
+
+/// Takes one message without keeping a core busy while it waits, as MPI's own waiting does.
+void receive_asleep(const boost::mpi::communicator& world, int from, int tag) {
+  while (!world.iprobe(from, tag)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  world.recv(from, tag);
+}
+
+/// All have come here before any goes on.
+void meet(const boost::mpi::communicator& world) {
+  if (world.rank() == 0) {
+    for (int r = 1; r < world.size(); ++r) receive_asleep(world, r, kReady);
+    for (int r = 1; r < world.size(); ++r) world.send(r, kGo);
+  } else {
+    world.send(0, kReady);
+    receive_asleep(world, 0, kGo);
+  }
+}
+
 /// Every process does every n-th item with its threads; then all tell all.
 class MpiExecutor final : public PlanExecutor {
  public:
@@ -49,6 +70,7 @@ class MpiExecutor final : public PlanExecutor {
     const std::size_t own = items / size + (rank < items % size ? 1 : 0);
     const std::vector<std::string> mine = threads_.map(own, [&](std::size_t i) { return work(rank + i * size); });
     std::vector<std::string> all;
+    meet(world_);
     boost::mpi::all_gather(world_, nlohmann::json(mine).dump(), all);
     std::vector<std::string> results(items);
     for (std::size_t r = 0; r < size; ++r) {
@@ -146,6 +168,10 @@ PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::
 }
 
 PlanProcess::~PlanProcess() {
+#ifdef MOEPLAN_MPI
+  // The others leave with the one that writes the answer.
+  if (state_->world) meet(*state_->world);
+#endif
   state_->stop = true;
   state_->watcher.join();
   pthread_sigmask(SIG_SETMASK, &state_->before, nullptr);
@@ -181,7 +207,6 @@ int PlanProcess::guarded(const std::function<int()>& body) {
         // Said here: once a process has gone, the launcher may end the others before they have spoken.
         if (speaks()) fmt::print(stderr, "moeplan: {}\n", error.what());
         std::fflush(stderr);
-        state_->world->barrier();
         return 2;
       }
       fmt::print(stderr, "moeplan: process {}: {}; {}\n", state_->rank, error.what(), state_->unfinished());

@@ -122,6 +122,12 @@ int fewest_replicas(const WorkloadProfile& profile, const PlanReplica& replica, 
   return std::max(1, static_cast<int>(std::ceil(replicas * kDrained)));
 }
 
+/// Prompt tokens of a request that no cache can spare: all but what it may share with others.
+std::int32_t own_tokens(const RequestSpec& spec) {
+  if (spec.session_id >= 0 || !spec.trace_blocks.empty()) return 1;
+  return spec.prefix_id >= 0 ? std::max(1, spec.prompt_tokens - spec.prefix_tokens) : spec.prompt_tokens;
+}
+
 }  // namespace
 
 WorkloadProfile profile_workload(const PlanQuestion& question) {
@@ -136,13 +142,17 @@ WorkloadProfile profile_workload(const PlanQuestion& question) {
   for (; count < kMostProfiled; ++count) {
     const auto spec = source->next();
     if (!spec) break;
-    if (source->closed()) source->on_finished(spec->id, spec->arrival);
+    if (source->closed()) {
+      source->on_arrived(spec->id);
+      source->on_finished(spec->id, spec->arrival);
+    }
+    const std::int32_t prompt = own_tokens(*spec);
     last = to_seconds(spec->arrival).value();
-    prompts += spec->prompt_tokens;
+    prompts += prompt;
     outputs += spec->output_tokens;
-    profile.shortest_prompt = std::min(profile.shortest_prompt, spec->prompt_tokens);
+    profile.shortest_prompt = std::min(profile.shortest_prompt, prompt);
     if (spec->id < first) continue;
-    profile.prompts.push_back(spec->prompt_tokens);
+    profile.prompts.push_back(prompt);
     profile.outputs.push_back(spec->output_tokens);
   }
   std::sort(profile.prompts.begin(), profile.prompts.end());

@@ -46,7 +46,8 @@ class BoundWatch final : public Observer {
     for (Bound& bound : bounds_) watch(bound, request);
   }
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime /*at*/) override {
-    if (reason == RejectReason::kTooLong) return;
+    // Too long for any deployment of the model; a full queue shows as saturation.
+    if (reason != RejectReason::kDoesNotFit) return;
     throw VerdictKnown{fmt::format("a request of {} tokens does not fit into the KV cache of a replica", spec.prompt_tokens + spec.output_tokens), "kv_cache"};
   }
 

@@ -72,6 +72,7 @@ std::string PlanLadder::beyond_limits(const PlanSize& size) const {
   if (limits.usd_per_hour && price.usd_per_hour > *limits.usd_per_hour) {
     return text(fmt::format("cost {:.2f} USD/h, beyond limits.budget of {:.2f}", price.usd_per_hour, *limits.usd_per_hour));
   }
+  if (limits.watts && !(price.load_w > 0)) return text("draw an unknown power, and limits.power is stated");
   if (limits.watts && price.load_w > *limits.watts) {
     return text(fmt::format("draw {:.1f} kW at full load, beyond limits.power of {:.1f}", price.load_w / 1e3, *limits.watts / 1e3));
   }

@@ -77,6 +77,9 @@ PlanBase make_base(const json& document, const json& cost, const JsonDocument& o
   const ClusterSpec& cluster = base.scenario.deployment.cluster;
   try {
     base.scenario.cost = parse_cost(JsonReader(cost, original.file, "/cost"), cluster.gpu, cluster.node, data);
+    if (!base.scenario.cost.rental_usd_per_gpu_hour && !base.scenario.cost.owned) {
+      throw InputError(original.file + ": /cost", "a plan needs a price: state \"rental\" or \"owned\"");
+    }
     if (base.scenario.cost.uses_list()) base.scenario.files.push_back(data.prices());
   } catch (const InputError& error) {
     base.price_problem = error.what();
@@ -189,8 +192,11 @@ std::string inputs_hash(const PlanSpace& space, const JsonDocument& document, co
   std::set<fs::path> files;
   for (const PlanBase& base : space.bases) files.insert(base.scenario.files.begin(), base.scenario.files.end());
   if (!anchors.empty()) files.insert(anchors);
+  // By content: paths are written in many ways.
+  std::set<std::string> digests;
+  for (const fs::path& file : files) digests.insert(sha256_of_file(file));
   std::string all = std::string(MOEPLAN_VERSION) + "\n" + document.root().dump() + "\n";
-  for (const fs::path& file : files) all += sha256_of_file(file) + "\n";
+  for (const std::string& digest : digests) all += digest + "\n";
   return sha256_of(all);
 }
 
@@ -256,8 +262,16 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
       }
     }
   }
-  check_objectives(space.bases.front().scenario, document.file);
-  check_offer(space.bases.front().scenario, document.file);
+  const Scenario& first = space.bases.front().scenario;
+  if (std::none_of(space.bases.begin(), space.bases.end(), [](const PlanBase& b) { return b.price_problem.empty(); })) {
+    throw InputError(space.bases.front().price_problem);
+  }
+  const LoadFactors factors = load_factors(space.search.load, first.workload);
+  if (first.workload.arrivals.process == ArrivalProcess::kBatch && factors.peak != 1) {
+    throw InputError(document.file + ": /search/load", "a batch has no rate that could grow or have a peak");
+  }
+  check_objectives(first, document.file);
+  check_offer(first, document.file);
   for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, kv_stated, scheduler_stated);
   if (space.candidates.empty()) {
     throw InputError(document.file + ": /search", "is empty: no layout divides a model of it on the nodes and GPU counts allowed");
