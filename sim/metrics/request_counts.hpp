@@ -13,6 +13,8 @@ struct RequestCounts {
   std::uint64_t arrived = 0;  ///< issued by the source
   std::uint64_t completed = 0;
   std::array<std::uint64_t, 3> rejected_by{};  ///< by RejectReason
+  std::int64_t rejected_prompt_tokens = 0;
+  std::int64_t rejected_output_tokens = 0;     ///< that they would have generated
   std::uint64_t preempted = 0;                 ///< preemptions; a request preempted twice counts twice
   std::uint64_t in_flight = 0;                 ///< arrived and neither completed nor rejected
 
@@ -21,8 +23,10 @@ struct RequestCounts {
 
 class RequestCounter final : public Observer {
  public:
-  void on_rejected(const RequestSpec& /*spec*/, RejectReason reason, SimTime /*at*/) override {
+  void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime /*at*/) override {
     ++counts_.rejected_by.at(static_cast<std::size_t>(reason));
+    counts_.rejected_prompt_tokens += spec.prompt_tokens;
+    counts_.rejected_output_tokens += spec.output_tokens;
   }
   void on_preempted(std::uint64_t /*id*/, std::int32_t /*replica*/, SimTime /*at*/) override { ++counts_.preempted; }
   void on_finished(const FinishedRequest& /*request*/) override { ++counts_.completed; }

@@ -6,6 +6,21 @@
 
 namespace moeplan {
 
+KvReuseReport& KvReuseReport::operator+=(const KvReuseReport& other) {
+  prompt_tokens += other.prompt_tokens;
+  hit_tokens += other.hit_tokens;
+  requests += other.requests;
+  requests_hit += other.requests_hit;
+  again_tokens += other.again_tokens;
+  again_hit_tokens += other.again_hit_tokens;
+  fetched_host += other.fetched_host;
+  fetched_nvme += other.fetched_nvme;
+  fetch_wait += other.fetch_wait;
+  blocks += other.blocks;
+  for (std::size_t i = 0; i < at_end.size(); ++i) at_end[i] += other.at_end[i];
+  return *this;
+}
+
 KvReuse::KvReuse(const KvReuseConfig& config, KvCache& kv)
     : config_(config),
       kv_(kv),
@@ -81,7 +96,6 @@ KvReuseReport KvReuse::report() const {
   KvReuseReport report = report_;
   report.blocks = cache_.counts();
   report.at_end = {cache_.idle(0) + cache_.locked(), cache_.idle(1), cache_.idle(2)};
-  report.idle_tokens = cache_.idle(0) * block_tokens();
   return report;
 }
 

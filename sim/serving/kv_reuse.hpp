@@ -36,11 +36,11 @@ struct KvReuseReport {
   std::int64_t requests_hit = 0;
   std::int64_t again_tokens = 0;      ///< to compute of preempted requests
   std::int64_t again_hit_tokens = 0;  ///< of them found
-  std::int64_t idle_tokens = 0;       ///< on the GPU at the end
   Bytes fetched_host{0}, fetched_nvme{0};
   Seconds fetch_wait{0};  ///< by which steps ended later
   PrefixCache::Counts blocks;
   TierBlocks at_end{};  ///< blocks per tier
+  KvReuseReport& operator+=(const KvReuseReport& other);
 };
 
 class KvReuse {

@@ -254,6 +254,18 @@ void PrefixCache::move_down(Node node, int tier) {
   counts_.moved_down[t] += at(node).length;
 }
 
+PrefixCache::Counts& PrefixCache::Counts::operator+=(const Counts& other) {
+  inserted += other.inserted;
+  fetched_host += other.fetched_host;
+  fetched_nvme += other.fetched_nvme;
+  recomputed += other.recomputed;
+  for (std::size_t i = 0; i < dropped.size(); ++i) {
+    moved_down[i] += other.moved_down[i];
+    dropped[i] += other.dropped[i];
+  }
+  return *this;
+}
+
 TierBlocks PrefixCache::census() const {
   std::vector<bool> used(entries_.size(), true);
   for (const Node node : free_) used[static_cast<std::size_t>(node)] = false;

@@ -42,6 +42,7 @@ class PrefixCache {
     std::int64_t fetched_nvme = 0;  ///< from NVMe to the GPU
     std::int64_t recomputed = 0;    ///< found below but computed anew
     TierBlocks dropped{};           ///< lost from the tier
+    Counts& operator+=(const Counts& other);
   };
 
   /// `lower_capacity`: blocks in host memory and NVMe ([0] is unused; 0: no such tier). REQUIRES: block_tokens > 0.

@@ -125,7 +125,31 @@ Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
 Deployment::Deployment(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode)
     : config_(config), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, shared, mode)) {}
 
-ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const { return cluster_config(config_, memory_.plan, replicas, routing); }
+bool caches_prefixes(const KvLayout& layout) {
+  return layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
+}
+
+KvReuseConfig Deployment::kv_reuse() const {
+  KvReuseConfig reuse;
+  reuse.enabled = config_.features.prefix_cache && caches_prefixes(memory_.plan.kv_layout);
+  if (!reuse.enabled || !config_.features.kv_tiers) return reuse;
+  static constexpr std::int32_t kLongPrompt = 8192;
+  const KvTiersConfig& tiers = *config_.features.kv_tiers;
+  // Every GPU keeps and fetches its own part of a block.
+  reuse.host = tiers.host_memory * config_.layout.attention_data;
+  reuse.nvme = tiers.nvme * config_.layout.attention_data;
+  reuse.host_rate = tiers.host_bandwidth;
+  reuse.nvme_rate = tiers.nvme_bandwidth;
+  reuse.reload = tiers.reload;
+  reuse.compute_per_token = Seconds(cost_->lone_prefill(kLongPrompt, 0) / kLongPrompt);
+  return reuse;
+}
+
+ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
+  ClusterConfig cluster = cluster_config(config_, memory_.plan, replicas, routing);
+  cluster.replica.kv_reuse = kv_reuse();
+  return cluster;
+}
 
 ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& memory, int replicas, RequestRouting routing) {
   MOEPLAN_CHECK(memory.fits);

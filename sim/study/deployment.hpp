@@ -28,6 +28,9 @@ struct StudyLibraries {
   RoutingLibrary routing;
 };
 
+/// Whether prompts can share KV blocks of this layout: windowed and constant-state layers keep no block that another prompt could use.
+bool caches_prefixes(const KvLayout& layout);
+
 /// Memory alone: no step cost is built.
 MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 
@@ -50,6 +53,7 @@ class Deployment {
   [[nodiscard]] ClusterConfig cluster(int replicas, RequestRouting routing) const;
 
  private:
+  [[nodiscard]] KvReuseConfig kv_reuse() const;
   DeploymentConfig config_;
   std::unique_ptr<StudyLibraries> own_;  ///< null when shared
   MemorySummary memory_;

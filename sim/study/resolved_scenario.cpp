@@ -129,14 +129,14 @@ json scheduler_json(const Scenario& scenario) {
   return {{"max_batch_requests", s.max_batch_requests},
           {"max_batch_tokens", s.max_batch_tokens},
           {"chunked_prefill", s.chunked_prefill},
-          {"prefill_mode", s.prefill_mode == PrefillMode::kMixed ? "mixed" : "separate"},
+          {"prefill_mode", to_string(s.prefill_mode)},
           {"kv_block_tokens", s.kv_block_tokens},
           {"memory_fraction", s.memory_fraction},
           {"admission_output_reserve", s.admission_output_reserve},
           {"prefix_caching", s.prefix_caching},
           {"max_context", s.max_context > 0 ? s.max_context : scenario.deployment.model.max_context},
           {"runtime_reserve", fmt::format("{} B", scenario.deployment.engine.runtime_reserve.value())},
-          {"router", scenario.router == RequestRouting::kRoundRobin ? "round_robin" : "least_outstanding_tokens"}};
+          {"router", to_string(scenario.router)}};
 }
 
 json uncertainty_json(const UncertaintySpec& spec) {
@@ -209,6 +209,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
                              {"kv_cache", to_string(d.precision.kv_cache)},
                              {"embeddings", to_string(d.precision.embeddings)}};
   deployment["scheduler"] = scheduler_json(scenario);
+  resolve_serving_features(d.features, d.scheduler, deployment);
   deployment["cost_profile"] = d.cost_profile.empty() ? "datasheet" : data.display(d.cost_profile);
   if (d.layout.attention_data > 1) {
     deployment["expert_communication"] = to_string(d.engine.expert_comm);

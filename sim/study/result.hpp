@@ -50,6 +50,19 @@ struct ExpertSummary {
 
 struct RequestSummary {
   std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0, in_flight = 0;
+  std::array<std::uint64_t, 3> rejected_by{};                                  ///< by RejectReason
+  std::int64_t rejected_prompt_tokens = 0, rejected_output_tokens = 0;         ///< that the clients did not get
+};
+
+/// Over the whole run and all replicas.
+struct PrefixCacheSummary {
+  KvReuseReport total;
+  int block_tokens = 16;
+  double lowest_hit_rate = 0, highest_hit_rate = 0;  ///< of a replica
+  bool tiers = false;                                ///< there is room below the GPU
+  [[nodiscard]] double hit_rate() const {
+    return total.prompt_tokens > 0 ? static_cast<double>(total.hit_tokens) / static_cast<double>(total.prompt_tokens) : 0.0;
+  }
 };
 
 struct ObjectiveResult {
@@ -65,6 +78,7 @@ struct Result {
   StepSummary decode_step, prefill_step;
   std::optional<ExpertSummary> experts;   ///< MoE models
   RequestSummary requests;
+  std::optional<PrefixCacheSummary> prefix_cache;
   std::vector<ObjectiveResult> objectives;
   std::optional<CostSummary> cost;
   std::optional<NetworkSummary> network;  ///< replicas of several GPUs

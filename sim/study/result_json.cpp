@@ -9,6 +9,7 @@
 #include "study/load_curve_report.hpp"
 #include "study/resolved_scenario.hpp"
 #include "study/result.hpp"
+#include "study/serving_sections.hpp"
 
 namespace moeplan {
 
@@ -228,6 +229,13 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
                      {"rejected", result.requests.rejected},
                      {"preempted", result.requests.preempted},
                      {"in_flight", result.requests.in_flight}};
+  if (result.requests.rejected > 0) {
+    const auto& by = result.requests.rejected_by;
+    out["requests"]["rejected_by"] = {{"too_long", by[0]}, {"does_not_fit", by[1]}, {"queue_full", by[2]}};
+    out["requests"]["rejected_prompt_tokens"] = result.requests.rejected_prompt_tokens;
+    out["requests"]["rejected_output_tokens"] = result.requests.rejected_output_tokens;
+  }
+  add_serving_sections(result, out);
   out["utilisation"] = {{"gpu_busy", result.utilisation},
                         {"kv_cache", result.kv_utilisation},
                         {"mean_batch", result.mean_batch},

@@ -5,6 +5,7 @@
 
 #include "study/load_curve_report.hpp"
 #include "study/result.hpp"
+#include "study/serving_sections.hpp"
 
 namespace moeplan {
 
@@ -196,6 +197,7 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
                       r.preempted, seconds_text(result.duration_s));
   text += latency_text(result) + "\n" + throughput_text(result);
   text += "\nmean step\n" + step_text("decode", result.decode_step) + step_text("prefill", result.prefill_step) + origin_text(result);
+  text += serving_text(result);
   if (result.experts) {
     const ExpertSummary& e = *result.experts;
     text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n  routing: {}\n", e.distinct_experts_mean,

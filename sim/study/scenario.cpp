@@ -134,6 +134,7 @@ DeploymentPrecision parse_precision(const JsonReader& deployment, const ModelSpe
 
 void apply_scheduler(const JsonReader& reader, Scenario& scenario) {
   SchedulerConfig& s = scenario.deployment.scheduler;
+  parse_scheduling(reader, scenario.deployment.features, s);
   s.max_batch_requests = static_cast<int>(reader.integer("max_batch_requests", s.max_batch_requests));
   s.max_batch_tokens = static_cast<int>(reader.integer("max_batch_tokens", s.max_batch_tokens));
   s.chunked_prefill = reader.boolean("chunked_prefill", s.chunked_prefill);
@@ -144,9 +145,10 @@ void apply_scheduler(const JsonReader& reader, Scenario& scenario) {
   s.max_context = static_cast<int>(reader.integer("max_context", s.max_context));
   if (reader.has("runtime_reserve")) scenario.deployment.engine.runtime_reserve = reader.bytes("runtime_reserve");
   if (reader.has("prefill_mode")) {
-    s.prefill_mode = reader.string("prefill_mode") == "separate" ? PrefillMode::kSeparate : PrefillMode::kMixed;
+    const std::string mode = reader.string("prefill_mode");
+    s.prefill_mode = mode == "static" ? PrefillMode::kStatic : mode == "separate" ? PrefillMode::kSeparate : PrefillMode::kMixed;
   }
-  if (reader.string("router", "round_robin") == "least_outstanding_tokens") scenario.router = RequestRouting::kLeastOutstandingTokens;
+  scenario.router = request_routing(reader.string("router", "round_robin")).value_or(RequestRouting::kRoundRobin);
 }
 
 std::optional<LoraSpec> parse_lora(const JsonReader& deployment) {
@@ -184,6 +186,7 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   }
   deployment.engine = deployment.engine.for_gpu(deployment.cluster.gpu);
   deployment.scheduler = deployment.engine.scheduler;
+  deployment.features = parse_serving_features(reader, deployment.cluster.node);
   if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), scenario);
   apply_communication(reader, deployment.engine);
   deployment.layout = parse_layout(reader);

@@ -18,6 +18,7 @@
 #include "study/cost_spec.hpp"
 #include "study/data_root.hpp"
 #include "study/objective.hpp"
+#include "study/serving_features.hpp"
 #include "study/uncertainty_spec.hpp"
 #include "workload/workload_config.hpp"
 
@@ -35,6 +36,7 @@ struct DeploymentConfig {
   DeploymentPrecision precision;
   SchedulerConfig scheduler;
   std::optional<LoraSpec> lora;
+  ServingFeatures features;
   RoutingConfig routing;
   PlacementConfig placement;
   std::optional<OffloadConfig> offload;  ///< experts in host memory; nothing: all on the GPUs

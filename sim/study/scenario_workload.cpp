@@ -88,6 +88,8 @@ void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, c
   } else {
     scenario.workload = parse_workload(entry, folder);
   }
+  // Only a prefix cache asks what prompts have in common.
+  scenario.workload.arrivals.prompt_blocks = scenario.deployment.features.prefix_cache;
   note_files(scenario);
   check_context(root, entry, scenario);
 }

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "metrics/goodput_metrics.hpp"
+#include "metrics/kv_reuse_metrics.hpp"
 #include "metrics/latency_metrics.hpp"
 #include "metrics/network_metrics.hpp"
 #include "metrics/observer_list.hpp"
@@ -62,6 +63,7 @@ struct Observers {
     list.add(steps, ObserverList::kSteps);
     list.add(counter, ObserverList::kRequests);
     list.add(goodput, ObserverList::kRequests);
+    list.add(kv_reuse, 0);
   }
   LatencyMetrics latency;
   ThroughputMetrics throughput;
@@ -69,6 +71,7 @@ struct Observers {
   RequestCounter counter;
   GoodputMetrics goodput;
   NetworkMetrics network;
+  KvReuseMetrics kv_reuse;
   ObserverList list;
 };
 
@@ -101,6 +104,17 @@ ThroughputSummary summarise(const Throughput& t, int gpus) {
   s.output_tokens_per_s_per_gpu = t.output_tokens_per_s / gpus;
   s.offered_per_s = t.offered_per_s;
   s.saturated = t.saturated();
+  return s;
+}
+
+std::optional<PrefixCacheSummary> summarise(const KvReuseMetrics& seen, const Deployment& deployment) {
+  if (!seen.any()) return std::nullopt;
+  PrefixCacheSummary s;
+  s.total = seen.total();
+  s.block_tokens = deployment.memory().plan.kv_layout.block_tokens;
+  s.lowest_hit_rate = seen.lowest();
+  s.highest_hit_rate = seen.highest();
+  s.tiers = deployment.config().features.kv_tiers.has_value();
   return s;
 }
 
@@ -147,6 +161,11 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     std::replace(sign.begin(), sign.end(), '_', ' ');
     result.warnings.push_back(fmt::format("saturated ({}): more load is offered than served", sign));
   }
+  if (scenario.deployment.features.prefix_cache && !caches_prefixes(result.memory.plan.kv_layout)) {
+    result.warnings.push_back("the prefix cache is off: this model has windowed or constant-state layers, whose blocks no other prompt can use");
+  }
+  const auto full = result.requests.rejected_by[static_cast<std::size_t>(RejectReason::kQueueFull)];
+  if (full > 0) result.warnings.push_back(fmt::format("{} requests were rejected because the queue was full; latencies are of those served", full));
   if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
@@ -174,7 +193,10 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
                                    routing_text(scenario.deployment.routing)};
   }
   const RequestCounts counts = seen.counter.counts(source.issued());
-  result.requests = {counts.arrived, counts.completed, counts.rejected(), counts.preempted, counts.in_flight};
+  result.requests = {counts.arrived,   counts.completed,   counts.rejected(),
+                     counts.preempted, counts.in_flight,   counts.rejected_by,
+                     counts.rejected_prompt_tokens, counts.rejected_output_tokens};
+  result.prefix_cache = summarise(seen.kv_reuse, deployment);
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
   result.cost = price(scenario, deployment, seen.steps, *result.throughput);
   result.network = summarise_network(scenario, links, seen.network);

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <charconv>
 #include <optional>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "input/csv.hpp"
@@ -16,7 +19,8 @@ class OwnCsv final : public TraceFormat {
         output_(csv_.column("output_tokens")),
         class_(csv_.find_column("class")),
         prefix_id_(csv_.find_column("prefix_id")),
-        prefix_tokens_(csv_.find_column("prefix_tokens")) {}
+        prefix_tokens_(csv_.find_column("prefix_tokens")),
+        blocks_(csv_.find_column("prefix_blocks")) {}
 
   bool next(TraceRow& row) override {
     if (!csv_.next()) return false;
@@ -29,11 +33,38 @@ class OwnCsv final : public TraceFormat {
       if (row.class_name.empty()) csv_.fail("class is empty; accepted: a name in every row, or no class column");
     }
     read_prefix(row);
+    row.blocks.clear();
+    row.largest_block = 0;
+    if (blocks_) read_blocks(csv_.text(*blocks_), row);
     return true;
   }
   [[nodiscard]] std::string where() const override { return csv_.where(); }
+  void keep_blocks() override { keep_blocks_ = true; }
 
  private:
+  // "0 14-27": single blocks and runs of them.
+  void read_blocks(std::string_view text, TraceRow& row) const {
+    while (!text.empty()) {
+      const std::string_view run = text.substr(0, text.find(' '));
+      text.remove_prefix(std::min(text.size(), run.size() + 1));
+      const std::size_t dash = run.find('-');
+      const std::uint32_t first = block(run.substr(0, dash));
+      const std::uint32_t last = dash == std::string_view::npos ? first : block(run.substr(dash + 1));
+      if (last < first) csv_.fail("prefix_blocks has the run '" + std::string(run) + "'; accepted: numbers and rising runs, such as 0 14-27");
+      row.largest_block = std::max(row.largest_block, last);
+      for (std::uint32_t b = first; keep_blocks_ && b <= last; ++b) row.blocks.push_back(b);
+    }
+  }
+  [[nodiscard]] std::uint32_t block(std::string_view text) const {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    constexpr std::uint32_t kMost = 1U << 31;
+    if (error != std::errc() || end != text.data() + text.size() || value > kMost) {
+      csv_.fail("prefix_blocks has '" + std::string(text) + "'; accepted: numbers from 0 to 2147483648 and rising runs of them, such as 0 14-27");
+    }
+    return value;
+  }
+
   // The place of an error is only spelled out when there is one: building it for every row would cost more than reading the row.
   static SimTime checked_arrival(double seconds, const CsvReader& csv) {
     if (seconds >= 0 && seconds <= 3e9) return moeplan::checked_arrival(seconds, {});
@@ -64,6 +95,8 @@ class OwnCsv final : public TraceFormat {
   std::optional<std::size_t> class_;
   std::optional<std::size_t> prefix_id_;
   std::optional<std::size_t> prefix_tokens_;
+  std::optional<std::size_t> blocks_;
+  bool keep_blocks_ = false;
 };
 
 class AzureCsv final : public TraceFormat {
@@ -103,7 +136,7 @@ std::unique_ptr<TraceFormat> open_csv_trace(const std::filesystem::path& file) {
   if (csv.find_column("TIMESTAMP")) return std::make_unique<AzureCsv>(std::move(csv));
   if (csv.find_column("arrival_s")) return std::make_unique<OwnCsv>(std::move(csv));
   throw InputError(file.string() + ":1",
-                   "not a request trace; accepted: a header arrival_s,prompt_tokens,output_tokens[,class,prefix_id,prefix_tokens] or "
+                   "not a request trace; accepted: a header arrival_s,prompt_tokens,output_tokens[,class,prefix_id,prefix_tokens,prefix_blocks] or "
                    "TIMESTAMP,ContextTokens,GeneratedTokens, or JSON lines with timestamp, input_length, output_length");
 }
 

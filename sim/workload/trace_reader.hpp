@@ -1,5 +1,5 @@
 // Request traces, one row in memory at a time. Three formats, told apart by their first line: our own CSV
-// (arrival_s,prompt_tokens,output_tokens[,class,prefix_id,prefix_tokens]), Azure's CSV (TIMESTAMP,ContextTokens,GeneratedTokens) and
+// (arrival_s,prompt_tokens,output_tokens[,class,prefix_id,prefix_tokens,prefix_blocks]), Azure's CSV (TIMESTAMP,ContextTokens,GeneratedTokens) and
 // Mooncake's JSONL (timestamp in ms, input_length, output_length, hash_ids).
 //
 // Refused with file and line: malformed rows, arrivals out of order, token counts below 1. Azure's time zero is its first row.
@@ -27,7 +27,7 @@ struct TraceRow {
   std::int64_t prefix_id = -1;     ///< -1: shares no prefix; equal ids mean the same first `prefix_tokens` tokens
   std::int32_t prefix_tokens = 0;  ///< at most prompt_tokens
   std::uint32_t largest_block = 0;
-  std::vector<std::uint32_t> blocks{};  ///< hash_ids of Mooncake, after keep_blocks(): one per kMooncakeBlockTokens prompt tokens, the last of them may be fewer
+  std::vector<std::uint32_t> blocks{};  ///< hash_ids of Mooncake (prefix_blocks of our CSV), after keep_blocks(): one per kMooncakeBlockTokens prompt tokens, the last of them may be fewer
 };
 
 class TraceFormat;

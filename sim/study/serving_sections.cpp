@@ -1,0 +1,92 @@
+#include "study/serving_sections.hpp"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "study/result.hpp"
+
+namespace moeplan {
+
+using nlohmann::json;
+
+namespace {
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0.0; }
+
+json prefix_cache_json(const PrefixCacheSummary& c) {
+  const KvReuseReport& t = c.total;
+  return {{"hit_rate", c.hit_rate()},
+          {"prompt_tokens", t.prompt_tokens},
+          {"hit_tokens", t.hit_tokens},
+          {"requests", t.requests},
+          {"requests_hit", t.requests_hit},
+          {"preempted_tokens", t.again_tokens},
+          {"preempted_hit_tokens", t.again_hit_tokens},
+          {"inserted_tokens", t.blocks.inserted * c.block_tokens},
+          {"overwritten_tokens", t.blocks.dropped[0] * c.block_tokens},
+          {"cached_tokens_at_end", t.at_end[0] * c.block_tokens},
+          {"hit_rate_by_replica", {{"lowest", c.lowest_hit_rate}, {"highest", c.highest_hit_rate}}}};
+}
+
+json kv_tiers_json(const PrefixCacheSummary& c) {
+  const KvReuseReport& t = c.total;
+  const auto tokens = [&](std::int64_t blocks) { return blocks * c.block_tokens; };
+  return {{"gpu", {{"tokens_at_end", tokens(t.at_end[0])}}},
+          {"host",
+           {{"moved_in_tokens", tokens(t.blocks.moved_down[1])},
+            {"fetched_tokens", tokens(t.blocks.fetched_host)},
+            {"dropped_tokens", tokens(t.blocks.dropped[1])},
+            {"tokens_at_end", tokens(t.at_end[1])},
+            {"fetched_bytes", t.fetched_host.value()}}},
+          {"nvme",
+           {{"moved_in_tokens", tokens(t.blocks.moved_down[2])},
+            {"fetched_tokens", tokens(t.blocks.fetched_nvme)},
+            {"dropped_tokens", tokens(t.blocks.dropped[2])},
+            {"tokens_at_end", tokens(t.at_end[2])},
+            {"fetched_bytes", t.fetched_nvme.value()}}},
+          {"recomputed_tokens", tokens(t.blocks.recomputed)},
+          {"fetch_wait_s", t.fetch_wait.value()}};
+}
+
+std::string tokens_text(double n) {
+  if (n >= 1e9) return fmt::format("{:.2f}B", n / 1e9);
+  if (n >= 1e6) return fmt::format("{:.1f}M", n / 1e6);
+  if (n >= 1e3) return fmt::format("{:.1f}k", n / 1e3);
+  return fmt::format("{:.0f}", n);
+}
+
+std::string prefix_cache_text(const PrefixCacheSummary& c) {
+  const KvReuseReport& t = c.total;
+  return fmt::format("\nprefix cache\n  {:.1f} % of {} prompt tokens found, {:.0f} % of requests found some; {} tokens overwritten\n", c.hit_rate() * 100,
+                     tokens_text(static_cast<double>(t.prompt_tokens)), share(static_cast<double>(t.requests_hit), static_cast<double>(t.requests)) * 100,
+                     tokens_text(static_cast<double>(t.blocks.dropped[0] * c.block_tokens)));
+}
+
+std::string kv_tiers_text(const PrefixCacheSummary& c) {
+  const KvReuseReport& t = c.total;
+  const auto tokens = [&](std::int64_t blocks) { return tokens_text(static_cast<double>(blocks * c.block_tokens)); };
+  return fmt::format("  moved to host memory {}, to NVMe {}; fetched {} and {} tokens, {} computed anew; steps waited {:.2f} s for fetches\n",
+                     tokens(t.blocks.moved_down[1]), tokens(t.blocks.moved_down[2]), tokens(t.blocks.fetched_host), tokens(t.blocks.fetched_nvme),
+                     tokens(t.blocks.recomputed), t.fetch_wait.value());
+}
+
+}  // namespace
+
+void add_serving_sections(const Result& result, json& out) {
+  if (result.prefix_cache) {
+    out["prefix_cache"] = prefix_cache_json(*result.prefix_cache);
+    if (result.prefix_cache->tiers) out["kv_tiers"] = kv_tiers_json(*result.prefix_cache);
+  }
+}
+
+std::string serving_text(const Result& result) {
+  std::string text;
+  if (result.prefix_cache) {
+    text += prefix_cache_text(*result.prefix_cache);
+    if (result.prefix_cache->tiers) text += kv_tiers_text(*result.prefix_cache);
+  }
+  return text;
+}
+
+}  // namespace moeplan
