@@ -44,6 +44,9 @@ class ObserverList final : public Observer {
   void on_token_gaps(SimTime at, SimTime gap, std::int64_t tokens) override {
     for (Observer* o : tokens_) o->on_token_gaps(at, gap, tokens);
   }
+  void on_kv_transfer(const KvTransferRecord& record) override {
+    for (Observer* o : requests_) o->on_kv_transfer(record);
+  }
   void on_replica_end(const ReplicaReport& report) override {
     for (Observer* o : all_) o->on_replica_end(report);
   }

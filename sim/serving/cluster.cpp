@@ -32,7 +32,7 @@ class Cluster {
       MOEPLAN_CHECK(!replica.has_work());
       last = std::max(last, replica.last_seen());
     }
-    for (std::size_t i = 0; i < replicas_.size(); ++i) report_end(i);
+    for (const Replica& replica : replicas_) report_end(replica, observer_);
     observer_.on_end(last);
   }
 
@@ -40,7 +40,6 @@ class Cluster {
   Replica* route(const RequestSpec& spec);
   void enqueue(Replica& replica, const RequestSpec& spec);
   void reject(const RequestSpec& spec, RejectReason reason);
-  void report_end(std::size_t index);
   void run_alone(Replica& replica, SimTime limit);
   void instant(SimTime now);
   void complete_steps(SimTime now);
@@ -92,17 +91,6 @@ void Cluster::reject(const RequestSpec& spec, RejectReason reason) {
   last_rejection_ = spec.arrival;
   source_.on_finished(spec.id, spec.arrival);
   arrivals_.refresh();
-}
-
-void Cluster::report_end(std::size_t index) {
-  ReplicaReport report;
-  report.replica = static_cast<std::int32_t>(index);
-  KvReuseReport reuse;
-  if (const KvReuse* kv = replicas_[index].kv_reuse()) {
-    reuse = kv->report();
-    report.kv_reuse = &reuse;
-  }
-  observer_.on_replica_end(report);
 }
 
 void Cluster::run_open() {

@@ -22,6 +22,17 @@ struct FinishedRequest {
   std::int32_t cached_tokens = 0;  ///< of its prompt, found in the prefix cache
 };
 
+/// The KV cache of a prompt on its way from the replica that computed it to the one that decodes.
+struct KvTransferRecord {
+  std::uint64_t id = 0;
+  std::int32_t from = 0, to = 0;  ///< replicas
+  SimTime ready{0};               ///< the prefill ended
+  SimTime start{0};               ///< a decode replica had room
+  SimTime end{0};
+  Bytes bytes{0};
+  Bytes hidden{0};  ///< sent beside the prefill, before `ready`
+};
+
 /// What one replica did, at the end of a run.
 struct ReplicaReport {
   std::int32_t replica = 0;
@@ -54,6 +65,7 @@ class Observer {
   virtual void on_step(const StepRecord&) {}
   /// `tokens` output tokens each came `gap` after the previous token of its request (inter-token latency).
   virtual void on_token_gaps(SimTime /*at*/, SimTime /*gap*/, std::int64_t /*tokens*/) {}
+  virtual void on_kv_transfer(const KvTransferRecord&) {}
   /// Once per replica, before on_end.
   virtual void on_replica_end(const ReplicaReport&) {}
   /// The run has ended at `now`, nothing in flight.

@@ -16,6 +16,8 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       // Windows and constant states free blocks in another order; their sequences recompute all.
       finds_blocks_again_(config.scheduler.prefix_caching && config.kv_layout.window_blocks == KvLayout::kNoWindow &&
                           config.kv_layout.sequence_state.value() == 0 && config.kv_layout.block.value() > 0),
+      hands_over_(config.hands_over),
+      in_pool_(config.hands_over || config.takes_over),
       routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
       kv_(config.kv_layout, config.kv_capacity),
       stream_(config.stream_interval, observer),
@@ -37,12 +39,12 @@ std::optional<RejectReason> Replica::refuses(const RequestSpec& spec) const {
 void Replica::enqueue(const RequestSpec& spec, SimTime now) {
   MOEPLAN_CHECK(spec.prompt_tokens > 0 && spec.output_tokens > 0);
   if (step_end_ == kNever && clock_ < now) {
-    MOEPLAN_CHECK(!has_work());
+    MOEPLAN_CHECK(!has_work() || in_pool_);
     clock_ = now;
   }
   waiting_.push_back(spec);
   queued_tokens_ += spec.prompt_tokens;
-  outstanding_tokens_ += std::int64_t{spec.prompt_tokens} + spec.output_tokens;
+  outstanding_tokens_ += std::int64_t{spec.prompt_tokens} + (hands_over_ ? 1 : spec.output_tokens);
 }
 
 void Replica::advance_to(SimTime horizon) {
@@ -57,13 +59,14 @@ void Replica::advance_to(SimTime horizon) {
 
 bool Replica::start_step() {
   MOEPLAN_CHECK(step_end_ == kNever);
-  if (!has_work()) return false;
-  compose();
+  if (!has_work() || !compose()) return false;
   time_step();
   return true;
 }
 
-void Replica::compose() {
+// False when nothing can run: all KV is held for requests under way from or to another pool.
+bool Replica::compose() {
+  if (!arrived_.empty()) join_arrived();
   chunks_.clear();
   chunk_slots_.clear();
   decodes_ride_ = false;
@@ -87,18 +90,22 @@ void Replica::compose() {
       if (reuse_ && decodes_ride_) reuse_->make_room();
     }
   }
-  MOEPLAN_CHECK(decodes_ride_ || !chunks_.empty());
+  if (!decodes_ride_ && chunks_.empty()) {
+    MOEPLAN_CHECK(in_pool_);
+    return false;
+  }
   if (decodes_ride_) {
     decode_context_ += decoding_;
     held_tokens_ += decoding_;
   }
+  return true;
 }
 
 // Preempts the latest arrivals until the next decode step has its blocks; true when nobody had to go.
 bool Replica::make_room() {
   if (kv_.can_grow()) return true;
   while (!kv_.can_grow()) {
-    MOEPLAN_CHECK(running_.size() > 1);
+    MOEPLAN_CHECK(running_.size() > (incoming_ > 0 ? 0 : 1));
     preempt(policy_.by_priority() ? running_.least(table_) : running_.last());
   }
   return false;
@@ -369,13 +376,77 @@ void Replica::complete_chunk(std::size_t index) {
   const std::int64_t held = s.prefill_tokens();
   ++s.produced;
   --outstanding_tokens_;
-  stream_.prefill_token(s, clock_);
+  // The client has its first token from the replica that goes on.
+  const bool leaves = hands_over_ && s.produced < s.spec.output_tokens;
+  if (!leaves) stream_.prefill_token(s, clock_);
   if (s.produced == s.spec.output_tokens) {
     stream_.finish(s, decode_steps_, clock_);
     finish(slot, held);
+  } else if (hands_over_) {
+    hand_over(slot);
   } else {
     start_decode(slot);
   }
+}
+
+void Replica::hand_over(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  running_.remove(table_, slot);
+  hand_offs_.push_back({s.spec, slot, s.scheduled, clock_, s.cached});
+}
+
+void Replica::sent(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  leave_kv(s, s.spec.prompt_tokens, s.spec.prompt_tokens);
+  held_tokens_ -= s.spec.prompt_tokens;
+  table_.give_back(slot);
+}
+
+bool Replica::has_room(const RequestSpec& spec) const {
+  const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
+  return running_.size() + incoming_ < policy_.max_requests() && kv_.admits(spec.prompt_tokens, final_tokens, policy_.reserve());
+}
+
+SlotIndex Replica::take_over(const HandOff& hand_off, SimTime now) {
+  const SlotIndex slot = table_.take(hand_off.spec);
+  Sequence& s = table_[slot];
+  s.scheduled = hand_off.spec_scheduled;
+  s.cached = hand_off.cached;
+  kv_.admit(s.spec.prompt_tokens, s.final_tokens());
+  if (reuse_) reuse_->make_room();
+  outstanding_tokens_ += s.spec.output_tokens - 1;
+  ++incoming_;
+  if (step_end_ == kNever) wake(now);
+  return slot;
+}
+
+void Replica::arrive(SlotIndex slot, SimTime now) {
+  Sequence& s = table_[slot];
+  s.prefill_done = s.prefill_tokens();
+  ++s.produced;
+  held_tokens_ += s.spec.prompt_tokens;
+  stream_.prefill_token(s, now);
+  arrived_.push_back(slot);
+}
+
+void Replica::join_arrived() {
+  for (const SlotIndex slot : arrived_) {
+    running_.append(table_, slot);
+    start_decode(slot);
+    --incoming_;
+  }
+  arrived_.clear();
+}
+
+void report_end(const Replica& replica, Observer& observer) {
+  ReplicaReport report;
+  report.replica = replica.index();
+  KvReuseReport reuse;
+  if (const KvReuse* kv = replica.kv_reuse()) {
+    reuse = kv->report();
+    report.kv_reuse = &reuse;
+  }
+  observer.on_replica_end(report);
 }
 
 void Replica::start_decode(SlotIndex slot) {

@@ -5,6 +5,7 @@
 // requests still find their own blocks again where the engine caches blocks. Left out: speculative decoding.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -31,7 +32,18 @@ struct ReplicaConfig {
   /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
   Seconds request_latency{0};
   int stream_interval = 1;        ///< clients see tokens in groups of this many
+  bool hands_over = false;        ///< a prefill pool: requests leave after their first token
+  bool takes_over = false;        ///< a decode pool: requests come with their prompt computed
   bool keep_completions = false;  ///< somebody outside waits for completions and clears them
+};
+
+/// A request whose prompt a prefill replica has computed; its KV stays there until sent().
+struct HandOff {
+  RequestSpec spec;
+  SlotIndex slot = kNoSlot;
+  SimTime spec_scheduled{0};  ///< start of its first step
+  SimTime ready{0};           ///< end of its last
+  std::int32_t cached = 0;
 };
 
 class Replica {
@@ -56,6 +68,20 @@ class Replica {
   /// A request arrives. REQUIRES: advance_to(now) was called; refuses() nothing.
   void enqueue(const RequestSpec& spec, SimTime now);
 
+  // Prefill and decode pools.
+  /// With hands_over: requests that have made their first token and are to go on elsewhere, since it was last cleared.
+  [[nodiscard]] std::vector<HandOff>& hand_offs() { return hand_offs_; }
+  /// The KV of such a request has left.
+  void sent(SlotIndex slot);
+  /// With takes_over: whether such a request finds a place and the blocks of its prompt.
+  [[nodiscard]] bool has_room(const RequestSpec& spec) const;
+  /// Reserves both. REQUIRES: has_room.
+  SlotIndex take_over(const HandOff& hand_off, SimTime now);
+  /// Its KV is here at `now`: it joins the next step.
+  void arrive(SlotIndex slot, SimTime now);
+  /// An idle replica's clock moves on to `now`.
+  void wake(SimTime now) { clock_ = std::max(clock_, now); }
+
   /// Runs inline: completes the steps that end at `horizon` or before, starts those that begin before it.
   void advance_to(SimTime horizon);
 
@@ -68,7 +94,7 @@ class Replica {
   [[nodiscard]] SimTime step_end() const { return step_end_; }
   [[nodiscard]] SimTime clock() const { return clock_; }
   /// Requests run or wait.
-  [[nodiscard]] bool has_work() const { return running_.size() > 0 || has_waiting(); }
+  [[nodiscard]] bool has_work() const { return running_.size() > 0 || has_waiting() || !arrived_.empty(); }
 
   /// Prompt tokens to compute and output tokens to make, over all requests here, at clock().
   [[nodiscard]] std::int64_t outstanding_tokens() const { return outstanding_tokens_; }
@@ -88,13 +114,15 @@ class Replica {
   [[nodiscard]] const KvCache& kv_cache() const { return kv_; }
   /// The prefix cache, null without one.
   [[nodiscard]] const KvReuse* kv_reuse() const { return reuse_.get(); }
+  [[nodiscard]] std::int32_t index() const { return index_; }
 
  private:
   [[nodiscard]] bool has_waiting() const { return !preempted_.empty() || !waiting_.empty(); }
   [[nodiscard]] std::int32_t waiting_size() const { return static_cast<std::int32_t>(preempted_.size() + waiting_.size()); }
 
   // deciding a step
-  void compose();
+  bool compose();
+  void join_arrived();
   bool make_room();
   void make_way();
   void preempt(SlotIndex slot);
@@ -119,6 +147,7 @@ class Replica {
   void schedule_milestone(SlotIndex slot);
   void finish_decoding(SlotIndex slot);
   void finish(SlotIndex slot, std::int64_t held_tokens);
+  void hand_over(SlotIndex slot);
 
   const std::int32_t index_;
   const StepCost& cost_;
@@ -127,6 +156,8 @@ class Replica {
   const SimTime request_latency_;
   const bool keep_completions_;
   const bool finds_blocks_again_;
+  const bool hands_over_;
+  const bool in_pool_;
   RandomStream routing_;
 
   SimTime clock_{0};
@@ -165,6 +196,14 @@ class Replica {
   StepOutcome outcome_;
   StepRecord record_;
   std::vector<Completion> completions_;
+
+  // pools
+  std::vector<HandOff> hand_offs_;
+  std::vector<SlotIndex> arrived_;  ///< join the next step
+  std::int32_t incoming_ = 0;       ///< reserved for, KV under way or arrived_
 };
+
+/// Tells `observer` what `replica` did in all.
+void report_end(const Replica& replica, Observer& observer);
 
 }  // namespace moeplan
