@@ -152,6 +152,40 @@ json uncertainty_json(const UncertaintySpec& spec) {
   return out;
 }
 
+json parallel_json(const ParallelLayout& layout) {
+  return {{"tensor", layout.tensor}, {"pipeline", layout.pipeline}, {"expert", layout.expert}, {"attention_data", layout.attention_data}};
+}
+
+json cluster_json(const ClusterSpec& c) {
+  return {{"node", c.node.id}, {"gpu", c.gpu.id}, {"nodes", c.nodes}, {"gpus", c.gpus}, {"peer_to_peer", c.node.peer_to_peer}};
+}
+
+/// The decode pool is the scenario's deployment; `replicas` moves into the pools.
+void resolve_pools(const Scenario& scenario, json& deployment) {
+  const DisaggregationSpec& spec = *scenario.disaggregation;
+  const auto pool = [&](const DeploymentConfig& d, int replicas) {
+    const SchedulerConfig& s = d.scheduler;
+    json out = {{"replicas", replicas},
+                {"parallel", parallel_json(d.layout)},
+                {"scheduler",
+                 {{"max_batch_requests", s.max_batch_requests},
+                  {"max_batch_tokens", s.max_batch_tokens},
+                  {"chunked_prefill", s.chunked_prefill},
+                  {"prefill_mode", to_string(s.prefill_mode)},
+                  {"kv_block_tokens", s.kv_block_tokens},
+                  {"memory_fraction", s.memory_fraction},
+                  {"admission_output_reserve", s.admission_output_reserve}}}};
+    if (spec.own_cluster) out["cluster"] = cluster_json(d.cluster);
+    return out;
+  };
+  deployment.erase("replicas");
+  deployment["disaggregation"] = {{"prefill", pool(spec.prefill, spec.prefill_replicas)},
+                                  {"decode", pool(scenario.deployment, scenario.replicas)},
+                                  {"overlap", spec.layerwise ? "layerwise" : "after"},
+                                  {"latency", fmt::format("{} ms", spec.latency.value() * 1e3)},
+                                  {"stay_below_tokens", spec.stay_below_tokens}};
+}
+
 json objectives_json(const Scenario& scenario) {
   json out = json::object();
   for (const Objective& o : scenario.objectives) {
@@ -216,6 +250,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
     deployment["overlap"] = {{"two_batch", d.engine.overlap.two_batch}, {"shared_expert", d.engine.overlap.shared_expert}};
   }
   if (d.offload) deployment["offload"] = offload_json(*d.offload);
+  if (scenario.disaggregation) resolve_pools(scenario, deployment);
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario.workload, data);

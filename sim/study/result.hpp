@@ -18,6 +18,7 @@
 #include "study/load_curve.hpp"
 #include "study/network_summary.hpp"
 #include "study/objective.hpp"
+#include "study/pools.hpp"
 #include "study/scenario.hpp"
 #include "study/uncertainty.hpp"
 
@@ -79,6 +80,7 @@ struct Result {
   std::optional<ExpertSummary> experts;   ///< MoE models
   RequestSummary requests;
   std::optional<PrefixCacheSummary> prefix_cache;
+  std::optional<PoolsSummary> pools;
   std::vector<ObjectiveResult> objectives;
   std::optional<CostSummary> cost;
   std::optional<NetworkSummary> network;  ///< replicas of several GPUs

@@ -25,7 +25,7 @@ json or_null(const std::optional<T>& value) {
 /// What would stand in the rack: the accelerators in use, by name.
 json hardware_json(const Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
-  const int gpus = scenario.replicas * d.layout.gpus();
+  const int gpus = scenario.gpus();
   return {{"gpus", gpus},
           {"gpu", d.cluster.gpu.name},
           {"gpus_per_replica", d.layout.gpus()},

@@ -35,6 +35,10 @@ std::string count_text(double n) {
 }
 
 std::string layout_text(const Scenario& s) {
+  if (s.disaggregation) {
+    return fmt::format("prefill {} x {} GPUs, decode {} x {} GPUs", s.disaggregation->prefill_replicas, s.disaggregation->prefill.layout.gpus(), s.replicas,
+                       s.deployment.layout.gpus());
+  }
   const ParallelLayout& l = s.deployment.layout;
   std::string text = fmt::format("{} x (tensor {}", s.replicas, l.tensor);
   if (l.pipeline > 1) text += fmt::format(", pipeline {}", l.pipeline);
@@ -48,7 +52,7 @@ std::string heading(const Scenario& s, const MemorySummary& memory) {
   std::string text = s.name + "\n";
   text += fmt::format("  model       {}, {} parameters, {} active per token\n", d.model.name, count_text(memory.parameters.total()),
                       count_text(memory.parameters.active()));
-  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.replicas * d.layout.gpus(), d.cluster.gpus, d.cluster.gpu.name,
+  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.gpus(), d.cluster.gpus, d.cluster.gpu.name,
                       d.engine.id, d.engine.version);
   text += fmt::format("  precision   weights {}{}, KV cache {}\n", to_string(d.precision.weights),
                       d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "", to_string(d.precision.kv_cache));

@@ -215,6 +215,64 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   }
 }
 
+/// A pool: the deployment so far with what `reader` changes of it.
+Scenario resolve_pool(Context& context, const JsonReader& reader, const EngineProfile& engine) {
+  Scenario pool = context.scenario;
+  DeploymentConfig& d = pool.deployment;
+  if (reader.has("cluster")) {
+    Context own{context.data, context.folder, pool};
+    d.cluster = resolve_cluster(own, reader.at("cluster"));
+    const SchedulerConfig stated = d.scheduler;
+    d.engine = engine.for_gpu(d.cluster.gpu);
+    d.scheduler = stated;
+    d.cost_profile = d.cost_profile.empty() ? fs::path() : default_cost_profile(context.data, d.cluster.gpu.id);
+    if (!d.cost_profile.empty()) pool.files.push_back(d.cost_profile);
+  }
+  if (reader.has("parallel")) d.layout = parse_layout(reader);
+  if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), pool);
+  pool.replicas = static_cast<int>(reader.integer("replicas", 1));
+  check_layout(d.model, d.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where());
+  const std::int64_t needed = static_cast<std::int64_t>(d.layout.gpus()) * pool.replicas;
+  if (needed > d.cluster.gpus) {
+    reader.fail(fmt::format("{} replicas x {} GPUs need {} GPUs, but the cluster offers {}", pool.replicas, d.layout.gpus(), needed, d.cluster.gpus));
+  }
+  return pool;
+}
+
+/// "disaggregation": { "prefill": {...}, "decode": {...}, "overlap": "layerwise", "latency": "1 ms", "stay_below_tokens": 512 }
+void resolve_disaggregation(Context& context, const JsonReader& root) {
+  if (!root.has("deployment") || !root.at("deployment").has("disaggregation")) return;
+  const JsonReader deployment = root.at("deployment");
+  const JsonReader reader = deployment.at("disaggregation");
+  if (deployment.has("replicas")) deployment.at("replicas").fail("with disaggregation, state the replicas of prefill and of decode");
+  Scenario& scenario = context.scenario;
+  const EngineProfile& engine = scenario.deployment.engine;
+  Scenario prefill = resolve_pool(context, reader.at("prefill"), engine);
+  Scenario decode = resolve_pool(context, reader.at("decode"), engine);
+  DisaggregationSpec spec;
+  spec.prefill = prefill.deployment;
+  spec.prefill_replicas = prefill.replicas;
+  spec.own_cluster = reader.at("prefill").has("cluster") || reader.at("decode").has("cluster");
+  spec.layerwise = reader.string("overlap", "layerwise") == "layerwise";
+  spec.latency = reader.has("latency") ? reader.duration("latency") : Seconds(1e-3);
+  spec.stay_below_tokens = static_cast<std::int32_t>(reader.integer("stay_below_tokens", 0));
+  const auto known = static_cast<std::ptrdiff_t>(scenario.files.size());
+  scenario.files.insert(scenario.files.end(), prefill.files.begin() + known, prefill.files.end());
+  scenario.files.insert(scenario.files.end(), decode.files.begin() + known, decode.files.end());
+  scenario.deployment = decode.deployment;
+  scenario.replicas = decode.replicas;
+  scenario.disaggregation = spec;
+  if (!spec.own_cluster && scenario.gpus() > scenario.deployment.cluster.gpus) {
+    reader.fail(fmt::format("{} prefill x {} and {} decode x {} GPUs need {} GPUs, but the cluster offers {}", prefill.replicas,
+                            prefill.deployment.layout.gpus(), decode.replicas, decode.deployment.layout.gpus(), scenario.gpus(),
+                            scenario.deployment.cluster.gpus));
+  }
+  if (spec.own_cluster && spec.prefill.cluster.gpu.id != scenario.deployment.cluster.gpu.id) {
+    scenario.warnings.push_back(fmt::format("cost and power count every GPU as '{}'; those of the prefill pool are '{}'", scenario.deployment.cluster.gpu.id,
+                                            spec.prefill.cluster.gpu.id));
+  }
+}
+
 /// What the engine refuses is wrong input; what it runs with reservations is a warning of the result.
 void check_engine(const JsonReader& root, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
@@ -287,8 +345,11 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
       [](const JsonReader& entry) { return parse_model(entry); });
   scenario.deployment.cluster = resolve_cluster(context, root.at("cluster"));
   resolve_deployment(context, root);
-  if (!starting_point) check_engine(root, scenario);
   resolve_routing(root, folder, scenario);
+  if (!starting_point) {
+    resolve_disaggregation(context, root);
+    check_engine(root, scenario);
+  }
   resolve_scenario_workload(root, folder, data, scenario);
   if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);

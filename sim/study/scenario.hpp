@@ -49,12 +49,27 @@ struct Quality {
   std::string benchmark, source;
 };
 
+/// Prefill on replicas of its own; the scenario's deployment and replicas are then the decode pool.
+struct DisaggregationSpec {
+  DeploymentConfig prefill;
+  int prefill_replicas = 1;
+  bool own_cluster = false;  ///< the prefill pool has nodes of its own, on the same network
+  bool layerwise = true;     ///< KV is sent layer by layer beside the prefill
+  Seconds latency{0};        ///< of starting a transfer
+  std::int32_t stay_below_tokens = 0;
+};
+
 struct Scenario {
   std::string name;
   std::string file;  ///< as given
   DeploymentConfig deployment;
   int replicas = 1;
   int spare_gpus = 0;  ///< of a plan: paid for beside the replicas, idle
+  std::optional<DisaggregationSpec> disaggregation;
+  /// GPUs in use, of all pools.
+  [[nodiscard]] int gpus() const {
+    return replicas * deployment.layout.gpus() + (disaggregation ? disaggregation->prefill_replicas * disaggregation->prefill.layout.gpus() : 0);
+  }
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;

@@ -71,6 +71,41 @@ std::string kv_tiers_text(const PrefixCacheSummary& c) {
                      tokens(t.blocks.recomputed), t.fetch_wait.value());
 }
 
+json pool_json(const PoolSummary& p) {
+  return {{"gpu", p.gpu},
+          {"replicas", p.replicas},
+          {"gpus_per_replica", p.gpus_per_replica},
+          {"requests", p.requests},
+          {"gpu_busy", p.busy},
+          {"kv_cache", p.kv_cache},
+          {"mean_batch", p.mean_batch},
+          {"steps", p.steps},
+          {"step_mean_s", p.step_mean_s}};
+}
+
+json pools_json(const PoolsSummary& s) {
+  return {{"prefill", pool_json(s.prefill)},
+          {"decode", pool_json(s.decode)},
+          {"transfer",
+           {{"requests", s.transfers},
+            {"stayed", s.stayed},
+            {"bytes", s.bytes},
+            {"hidden_bytes", s.hidden_bytes},
+            {"wait_s", {{"mean", s.wait_mean_s}, {"p99", s.wait_p99_s}}},
+            {"send_s", {{"mean", s.send_mean_s}, {"p50", s.send_p50_s}, {"p99", s.send_p99_s}}}}}};
+}
+
+std::string pools_text(const PoolsSummary& s) {
+  const auto pool = [](const char* name, const PoolSummary& p) {
+    return fmt::format("  {:<8} {} x {} GPUs ({}), busy {:.0f} %, KV cache {:.0f} % full, mean batch {:.1f}, {} requests\n", name, p.replicas,
+                       p.gpus_per_replica, p.gpu, p.busy * 100, p.kv_cache * 100, p.mean_batch, p.requests);
+  };
+  return "\npools\n" + pool("prefill", s.prefill) + pool("decode", s.decode) +
+         fmt::format("  transfer {} prompts, {:.1f} GB, {:.0f} % hidden beside the prefill; waited {:.1f} ms for room (p99 {:.1f}), sent in {:.1f} ms (p99 {:.1f}); {} stayed\n",
+                     s.transfers, s.bytes / 1e9, share(s.hidden_bytes, s.bytes) * 100, s.wait_mean_s * 1e3, s.wait_p99_s * 1e3, s.send_mean_s * 1e3,
+                     s.send_p99_s * 1e3, s.stayed);
+}
+
 }  // namespace
 
 void add_serving_sections(const Result& result, json& out) {
@@ -78,6 +113,7 @@ void add_serving_sections(const Result& result, json& out) {
     out["prefix_cache"] = prefix_cache_json(*result.prefix_cache);
     if (result.prefix_cache->tiers) out["kv_tiers"] = kv_tiers_json(*result.prefix_cache);
   }
+  if (result.pools) out["pools"] = pools_json(*result.pools);
 }
 
 std::string serving_text(const Result& result) {
@@ -86,6 +122,7 @@ std::string serving_text(const Result& result) {
     text += prefix_cache_text(*result.prefix_cache);
     if (result.prefix_cache->tiers) text += kv_tiers_text(*result.prefix_cache);
   }
+  if (result.pools) text += pools_text(*result.pools);
   return text;
 }
 

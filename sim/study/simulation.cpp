@@ -21,6 +21,7 @@
 #include "metrics/timeline.hpp"
 #include "study/deployment.hpp"
 #include "study/network_summary.hpp"
+#include "study/pools.hpp"
 #include "study/routing_text.hpp"
 #include "study/shared_links.hpp"
 #include "workload/request_sources.hpp"
@@ -55,9 +56,10 @@ std::vector<LatencyLimit> latency_limits(const std::vector<Objective>& objective
 /// Everything that watches one run.
 struct Observers {
   Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured, const SharedLinks& links)
-      : latency(measured), throughput(measured), steps(scenario.replicas, deployment.memory().plan.kv_capacity_tokens),
+      : latency(measured), throughput(measured),
+        steps(scenario.replicas + (scenario.disaggregation ? scenario.disaggregation->prefill_replicas : 0), deployment.memory().plan.kv_capacity_tokens),
         goodput(measured, latency_limits(scenario.objectives)), network(links.groups()) {
-    list.add(network, ObserverList::kSteps);
+    if (!scenario.disaggregation) list.add(network, ObserverList::kSteps);
     list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
     list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
     list.add(steps, ObserverList::kSteps);
@@ -149,7 +151,7 @@ double prompt_time_share(const Deployment& deployment, const StepMetrics& steps)
 }
 
 std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t) {
-  const CostDemand demand{scenario.replicas * scenario.deployment.layout.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
+  const CostDemand demand{scenario.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
   const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
   return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
 }
@@ -183,7 +185,7 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   for (const LatencyMetric metric : kLatencyMetrics) {
     (*result.latency)[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
   }
-  result.throughput = summarise(seen.throughput.result(), scenario.replicas * scenario.deployment.layout.gpus());
+  result.throughput = summarise(seen.throughput.result(), scenario.gpus());
   result.decode_step = summarise(seen.steps.decode());
   result.prefill_step = summarise(seen.steps.prefill());
   result.origin_share = seen.steps.origin_shares();
@@ -199,8 +201,8 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   result.prefix_cache = summarise(seen.kv_reuse, deployment);
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
   result.cost = price(scenario, deployment, seen.steps, *result.throughput);
-  result.network = summarise_network(scenario, links, seen.network);
-  result.offload = summarise_offload(scenario, seen.network);
+  if (!scenario.disaggregation) result.network = summarise_network(scenario, links, seen.network);
+  if (!scenario.disaggregation) result.offload = summarise_offload(scenario, seen.network);
   result.mean_batch = seen.steps.mean_running();
   result.utilisation = seen.steps.mean_utilisation();
   result.kv_utilisation = seen.steps.mean_kv_utilisation();
@@ -225,7 +227,8 @@ std::vector<std::string> class_names(const WorkloadConfig& workload) {
   return names;
 }
 
-Result run_once(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const RunOptions& options, std::uint64_t seed, bool first) {
+/// `prefill`: the other pool, null without one.
+Result run_once(const Scenario& scenario, const Deployment& deployment, const Deployment* prefill, const SharedLinks& links, const RunOptions& options, std::uint64_t seed, bool first) {
   const auto inner = make_request_source(scenario.workload, seed);
   CountingSource source(*inner);
   const MeasuredRequests measured{.total = source.total(),
@@ -250,11 +253,20 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const Sh
     progress.emplace(source.total(), options.progress);
     seen.list.add(*progress, ObserverList::kRequests);
   }
-  const std::unique_ptr<FlowNetwork> network = links.make_network();
-  ClusterConfig cluster = deployment.cluster(scenario.replicas, scenario.router);
-  cluster.network = network.get();
-  simulate(cluster, deployment.cost(), source, seen.list, seed);
+  std::optional<PoolMetrics> pools;
+  if (prefill != nullptr) {
+    pools.emplace(pool_metrics(scenario, *prefill, deployment));
+    seen.list.add(*pools, ObserverList::kRequests | ObserverList::kSteps);
+    const ScenarioPools placed(scenario, *prefill, deployment);
+    simulate(placed.config(), prefill->cost(), deployment.cost(), source, seen.list, seed);
+  } else {
+    const std::unique_ptr<FlowNetwork> network = links.make_network();
+    ClusterConfig cluster = deployment.cluster(scenario.replicas, scenario.router);
+    cluster.network = network.get();
+    simulate(cluster, deployment.cost(), source, seen.list, seed);
+  }
   Result result = collect(scenario, deployment, links, seen, source);
+  if (pools) result.pools = summarise_pools(scenario, *pools, result.requests.completed);
   result.duration_s = end.seconds();
   return result;
 }
@@ -316,6 +328,13 @@ Result memory_only(const Scenario& scenario) {
   Result result;
   result.memory = plan_deployment_memory(scenario.deployment);
   result.warnings = scenario.warnings;
+  if (scenario.disaggregation && result.memory.plan.fits) {
+    const MemorySummary prefill = plan_deployment_memory(scenario.disaggregation->prefill);
+    if (!prefill.plan.fits) {
+      result.memory = prefill;
+      result.warnings.push_back("it is the prefill pool whose memory is shown");
+    }
+  }
   if (!result.memory.plan.fits) {
     result.warnings.push_back(fmt::format("does not fit: {:.1f} GB missing per GPU", result.memory.plan.missing.as_double() / 1e9));
     DeploymentConfig smaller = scenario.deployment;
@@ -338,18 +357,28 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
   }
   std::optional<StudyLibraries> own;
   StudyLibraries& shared = options.shared != nullptr ? *options.shared : own.emplace();
-  return run_on(scenario, Deployment(scenario.deployment, shared, options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated), options);
+  const RoutingMode mode = options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated;
+  RunOptions sharing = options;
+  sharing.shared = &shared;
+  return run_on(scenario, Deployment(scenario.deployment, shared, mode), sharing);
 }
 
 Result run_on(const Scenario& scenario, const Deployment& deployment, const RunOptions& options) {
   const SharedLinks links(scenario);
-  if (options.replications == 1) return run_once(scenario, deployment, links, options, scenario.seed, true);
+  std::optional<Deployment> prefill;
+  if (scenario.disaggregation) {
+    const RoutingMode mode = options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated;
+    const DeploymentConfig& config = scenario.disaggregation->prefill;
+    options.shared != nullptr ? prefill.emplace(config, *options.shared, mode) : prefill.emplace(config, mode);
+  }
+  const Deployment* other = prefill ? &*prefill : nullptr;
+  if (options.replications == 1) return run_once(scenario, deployment, other, links, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
   std::vector<Result> results(static_cast<std::size_t>(options.replications));
   std::atomic<int> done{0};
   tbb::parallel_for(0, options.replications, [&](int i) {
-    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, links, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
+    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, other, links, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
     if (options.progress) options.progress(static_cast<double>(++done) / options.replications);
   });
   return combine(std::move(results));

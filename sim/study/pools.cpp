@@ -1,0 +1,115 @@
+#include "study/pools.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace moeplan {
+
+namespace {
+
+/// First GPU of each replica from `next` on; a replica that fits a node does not straddle two when the cluster has the room.
+std::vector<int> place(int replicas, int gpus, int per_node, bool align, int& next) {
+  std::vector<int> first;
+  for (int i = 0; i < replicas; ++i) {
+    if (align && gpus <= per_node && next % per_node + gpus > per_node) next = (next / per_node + 1) * per_node;
+    first.push_back(next);
+    next += gpus;
+  }
+  return first;
+}
+
+ServingPool make_pool(const Deployment& deployment, int replicas, RequestRouting routing) {
+  ServingPool pool;
+  pool.replicas = replicas;
+  pool.replica = deployment.cluster(replicas, routing).replica;
+  pool.routing = routing;
+  pool.gpus = deployment.config().layout.gpus();
+  return pool;
+}
+
+/// Bytes that a token's KV has once, in all layers: what different GPUs hold of it, not their copies.
+double kv_bytes(const DeploymentConfig& config) {
+  double bytes = 0;
+  for (const LayerGroup& group : config.model.layers) bytes += kv_bytes_per_token(group.attention, config.precision.kv_cache, 1) * group.count;
+  return bytes;
+}
+
+}  // namespace
+
+ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {
+  const DisaggregationSpec& spec = *scenario.disaggregation;
+  const RequestRouting routing = scenario.router == RequestRouting::kRoundRobin ? RequestRouting::kLeastOutstandingTokens : scenario.router;
+  config_.prefill = make_pool(prefill, spec.prefill_replicas, routing);
+  config_.decode = make_pool(decode, scenario.replicas, routing);
+  // One cluster, or two of like nodes beside each other on one network.
+  ClusterSpec cluster = scenario.deployment.cluster;
+  if (spec.own_cluster) {
+    cluster = spec.prefill.cluster;
+    cluster.nodes += scenario.deployment.cluster.nodes;
+  }
+  const int per_node = cluster.node.gpus;
+  const int all = cluster.nodes * per_node;
+  for (const bool align : {true, false}) {
+    int next = 0;
+    config_.prefill.first_gpu = place(config_.prefill.replicas, config_.prefill.gpus, per_node, align, next);
+    if (spec.own_cluster) next = spec.prefill.cluster.nodes * per_node;
+    config_.decode.first_gpu = place(config_.decode.replicas, config_.decode.gpus, per_node, align, next);
+    if (next <= all) break;
+  }
+  cluster.gpus = all;
+  topology_.emplace(cluster);
+  config_.topology = &*topology_;
+  KvTransferConfig& transfer = config_.transfer;
+  transfer.bytes_per_token = kv_bytes(scenario.deployment);
+  transfer.state_per_sequence = Bytes(static_cast<std::int64_t>(state_bytes_per_sequence(scenario.deployment.model, 1)));
+  transfer.layers = scenario.deployment.model.layer_count();
+  transfer.layerwise = spec.layerwise;
+  transfer.latency = spec.latency;
+  transfer.stay_below = spec.stay_below_tokens;
+  if (spec.own_cluster) {
+    const double port = scenario.deployment.cluster.node.scale_out_bandwidth.value();
+    transfer.limit = port * std::min(config_.prefill.gpus, config_.decode.gpus);
+  }
+}
+
+PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {
+  return PoolMetrics({scenario.disaggregation->prefill_replicas, scenario.replicas},
+                     {prefill.memory().plan.kv_capacity_tokens, decode.memory().plan.kv_capacity_tokens});
+}
+
+PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, std::uint64_t completed) {
+  const auto one = [](const DeploymentConfig& d, int replicas, const StepMetrics& steps) {
+    PoolSummary pool;
+    pool.gpu = d.cluster.gpu.id;
+    pool.replicas = replicas;
+    pool.gpus_per_replica = d.layout.gpus();
+    pool.busy = steps.mean_utilisation();
+    pool.kv_cache = steps.mean_kv_utilisation();
+    pool.mean_batch = steps.mean_running();
+    pool.steps = steps.steps();
+    const double seconds = steps.decode().seconds + steps.prefill().seconds;
+    pool.step_mean_s = pool.steps > 0 ? seconds / static_cast<double>(pool.steps) : 0.0;
+    return pool;
+  };
+  PoolsSummary s;
+  s.prefill = one(scenario.disaggregation->prefill, scenario.disaggregation->prefill_replicas, seen.prefill());
+  s.decode = one(scenario.deployment, scenario.replicas, seen.decode());
+  s.transfers = seen.wait().count();
+  s.stayed = seen.ended()[1] - s.transfers;
+  s.prefill.requests = seen.ended()[0] + s.transfers;
+  s.decode.requests = seen.ended()[1];
+  MOEPLAN_CHECK(seen.ended()[0] + seen.ended()[1] == completed);
+  s.bytes = seen.bytes().as_double();
+  s.hidden_bytes = seen.hidden().as_double();
+  if (s.transfers > 0) {
+    s.wait_mean_s = seen.wait().mean();
+    s.wait_p99_s = seen.wait().quantile(0.99);
+    s.send_mean_s = seen.send().mean();
+    s.send_p50_s = seen.send().quantile(0.5);
+    s.send_p99_s = seen.send().quantile(0.99);
+  }
+  return s;
+}
+
+}  // namespace moeplan

@@ -1,0 +1,49 @@
+// Prefill and decode pools of a scenario, placed on its cluster and ready to simulate.
+#pragma once
+
+#include <optional>
+
+#include "hardware/topology.hpp"
+#include "metrics/pool_metrics.hpp"
+#include "serving/disaggregation.hpp"
+#include "study/deployment.hpp"
+#include "study/scenario.hpp"
+
+namespace moeplan {
+
+/// One pool in a result.
+struct PoolSummary {
+  std::string gpu;
+  int replicas = 0, gpus_per_replica = 0;
+  double busy = 0, kv_cache = 0, mean_batch = 0;
+  std::uint64_t steps = 0;
+  double step_mean_s = 0;
+  std::uint64_t requests = 0;  ///< computed there
+};
+
+struct PoolsSummary {
+  PoolSummary prefill, decode;
+  std::uint64_t transfers = 0, stayed = 0;
+  double bytes = 0, hidden_bytes = 0;
+  double wait_mean_s = 0, wait_p99_s = 0;          ///< for room in the decode pool
+  double send_mean_s = 0, send_p50_s = 0, send_p99_s = 0;
+};
+
+class ScenarioPools {
+ public:
+  /// REQUIRES: scenario.disaggregation; all outlive it.
+  ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode);
+  ScenarioPools(const ScenarioPools&) = delete;
+  ScenarioPools& operator=(const ScenarioPools&) = delete;
+
+  [[nodiscard]] const DisaggregatedConfig& config() const { return config_; }
+
+ private:
+  std::optional<Topology> topology_;
+  DisaggregatedConfig config_;
+};
+
+PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode);
+PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, std::uint64_t completed);
+
+}  // namespace moeplan
