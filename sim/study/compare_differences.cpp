@@ -50,7 +50,7 @@ std::map<std::string, std::set<std::string>> changed_inputs(const json& from, co
     inputs[into].merge(inputs[what]);
     inputs.erase(what);
   };
-  if (from.at("cluster").at("gpu") != to.at("cluster").at("gpu")) join("hardware", "kernel profile");
+  if (from.at("cluster").at("gpu") != to.at("cluster").at("gpu")) join("hardware", "driver and kernel profile");
   if (from.contains("routing") != to.contains("routing")) join("checkpoint", "routing");
   return inputs;
 }
@@ -211,8 +211,8 @@ std::string input_of(const std::string& path) {
                                                                            {"file hardware_profiles/nodes/", "hardware"},
                                                                            {"/deployment/engine", "engine"},
                                                                            {"file hardware_profiles/engines/", "engine"},
-                                                                           {"/deployment/cost_profile", "kernel profile"},
-                                                                           {"file hardware_profiles/fitted/", "kernel profile"},
+                                                                           {"/deployment/cost_profile", "driver and kernel profile"},
+                                                                           {"file hardware_profiles/fitted/", "driver and kernel profile"},
                                                                            {"/deployment/parallel", "layout"},
                                                                            {"/deployment/replicas", "layout"},
                                                                            {"file hardware_profiles/prices.csv", "cost"},

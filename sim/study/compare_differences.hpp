@@ -14,7 +14,7 @@ struct StudyLibraries;
 /// of scenarios are left out.
 std::vector<Difference> find_differences(const std::vector<CompareInput>& inputs);
 
-/// The input that a path belongs to: "checkpoint", "hardware", "engine", "kernel profile", "layout", "precision", "scheduler", "workload", ...
+/// The input that a path belongs to: "checkpoint", "hardware", "engine", "driver and kernel profile", "layout", "precision", "scheduler", "workload", ...
 std::string input_of(const std::string& path);
 
 /// Effects between two inputs: the first's scenario is run with one input at a time taken from the second, relative to itself. Where stored

@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 
 namespace moeplan {
 
@@ -38,17 +38,22 @@ std::string deployments(const ComparedRow& row) {
   return fmt::format("{} {}{}", gpus, row.gpu, needed > 1 ? fmt::format(" in {} deployments", needed) : "");
 }
 
+/// A sentence names so many others at most; the table has all.
+constexpr std::size_t kMostNamed = 5;
+constexpr std::size_t kMostFlips = 12;
+
 std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order) {
   const ComparedRow& best = c.rows[order[0]];
   std::string text = fmt::format("{} is the cheapest that carries {} within its objectives: {}, {:.2f} USD/h, {:.2f} USD per million output tokens", best.name,
                                  c.load_per_s ? fmt::format("{:.3g} requests/s", *c.load_per_s) : "its load", deployments(best), *best.usd_per_hour_needed,
                                  *best.usd_per_million_needed);
-  for (std::size_t k = 1; k < order.size(); ++k) {
+  for (std::size_t k = 1; k < std::min(order.size(), kMostNamed); ++k) {
     const ComparedRow& other = c.rows[order[k]];
     const double times = *other.usd_per_million_needed / *best.usd_per_million_needed;
     const std::string how = times < 1.005 ? "the same" : times < 1.95 ? fmt::format("{:.0f} % more", (times - 1) * 100) : fmt::format("{:.1f} times as much", times);
     text += fmt::format("{} {} costs {} ({})", k == 1 ? ";" : ",", other.name, how, deployments(other));
   }
+  if (order.size() > kMostNamed) text += fmt::format(", {} others more", order.size() - kMostNamed);
   return text + ". ";
 }
 
@@ -71,9 +76,31 @@ std::string sparse_text(const Rows& rows, std::size_t dense, std::size_t sparse)
   return text + ". ";
 }
 
+/// Each sparse model beside the first dense one on the same GPU, else the first dense one; of two scenarios of one model the first.
+void add_sparse_texts(const Rows& rows, std::string& text) {
+  const auto dense_on = [&](const std::string& gpu) {
+    return std::find_if(rows.begin(), rows.end(), [&](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0 && (gpu.empty() || r.gpu == gpu); });
+  };
+  std::set<std::string> told;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].moe || !(rows[i].weights_bytes > 0)) continue;
+    auto dense = dense_on(rows[i].gpu);
+    if (dense == rows.end()) dense = dense_on("");
+    if (dense != rows.end() && told.insert(rows[i].model).second) text += sparse_text(rows, static_cast<std::size_t>(dense - rows.begin()), i);
+  }
+}
+
+/// Crossings that the cheapest takes part in: those of money first, then those with scenarios on the same GPU, then the rest.
 void add_crossing_flips(const Comparison& c, std::size_t best, std::vector<std::string>& flips) {
-  for (const Crossing& crossing : c.crossings) {
-    if (crossing.a == best || crossing.b == best) flips.push_back(crossing.text);
+  const auto rank = [&](const Crossing& crossing) {
+    if (crossing.metric.starts_with("usd")) return 0;
+    return c.rows[crossing.a].gpu == c.rows[crossing.b].gpu ? 1 : 2;
+  };
+  for (int wanted = 0; wanted < 3; ++wanted) {
+    for (const Crossing& crossing : c.crossings) {
+      if (crossing.a != best && crossing.b != best) continue;
+      if (rank(crossing) == wanted && flips.size() < kMostFlips) flips.push_back(crossing.text);
+    }
   }
 }
 
@@ -120,10 +147,7 @@ void write_verdict(Comparison& c) {
   if (frugal) text += fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
   const auto worth = least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
   if (worth) text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ", rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
-  const auto dense = std::find_if(rows.begin(), rows.end(), [](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0; });
-  for (std::size_t i = 0; dense != rows.end() && i < rows.size(); ++i) {
-    if (rows[i].moe && rows[i].weights_bytes > 0) text += sparse_text(rows, static_cast<std::size_t>(dense - rows.begin()), i);
-  }
+  add_sparse_texts(rows, text);
   while (!text.empty() && text.back() == ' ') text.pop_back();
   c.verdict = text;
   if (order.empty()) return;

@@ -183,7 +183,7 @@ TEST_CASE("a file that changed since the result was stored is named, with what i
   const Comparison c = compared({stored(folder, result), input(scenario())});
   REQUIRE(difference(c, "file hardware_profiles/fitted/h100-sxm.json") != nullptr);
   CHECK(difference(c, "file hardware_profiles/fitted/h100-sxm.json")->values[0] == "000000000000");
-  const Effect* kernels = effect(c, "kernel profile");
+  const Effect* kernels = effect(c, "driver and kernel profile");
   REQUIRE(kernels != nullptr);
   CHECK(kernels->paths == std::vector<std::string>{"file hardware_profiles/fitted/h100-sxm.json"});
   CHECK(kernels->change.at("tpot_p99") == Approx(0.25));
@@ -225,7 +225,7 @@ TEST_CASE("with the old catalogues at hand, each changed file has its own effect
   REQUIRE(effect(c, "engine") != nullptr);
   CHECK(effect(c, "engine")->change.at("tpot_p99") < -0.3);
   CHECK(effect(c, "program") == nullptr);
-  CHECK(effect(c, "kernel profile") == nullptr);
+  CHECK(effect(c, "driver and kernel profile") == nullptr);
   CHECK(effect(c, "engine")->change.at("tpot_p99") == Approx(effect(c, "all of it")->change.at("tpot_p99")));
   // The price is a value of the stored scenario, so it shows as the changed input "cost".
   REQUIRE(effect(c, "cost") != nullptr);
@@ -255,7 +255,7 @@ TEST_CASE("a model that does not fit is a column without latencies") {
 
 TEST_CASE("paths tell which input they belong to") {
   CHECK(input_of("/deployment/precision/weights") == "precision");
-  CHECK(input_of("/deployment/cost_profile") == "kernel profile");
+  CHECK(input_of("/deployment/cost_profile") == "driver and kernel profile");
   CHECK(input_of("file hardware_profiles/engines/vllm.json") == "engine");
   CHECK(input_of("/workload/arrivals/rate") == "workload");
   CHECK(input_of("/model") == "checkpoint");
