@@ -1,4 +1,4 @@
-// What is not the same between compared inputs, and what each changed input does alone.
+// What is not the same between compared inputs.
 #pragma once
 
 #include <string>
@@ -8,20 +8,19 @@
 
 namespace moeplan {
 
-struct StudyLibraries;
-
-/// Every value of the resolved scenarios, every catalogue file by its hash, and the program's version (of stored results) that differs. Names
-/// of scenarios are left out.
+/// Every value of the resolved scenarios, every catalogue file by its hash, and the program's version (of stored results) that differs.
+/// Names of scenarios are left out.
 std::vector<Difference> find_differences(const std::vector<CompareInput>& inputs);
 
-/// The input that a path belongs to: "checkpoint", "hardware", "engine", "driver and kernel profile", "layout", "precision", "scheduler", "workload", ...
+/// The input that a path belongs to: "checkpoint", "hardware", "engine", "driver and kernel profile", "layout", "precision", "scheduler",
+/// "workload", ...
 std::string input_of(const std::string& path);
 
-/// Effects between two inputs: the first's scenario is run with one input at a time taken from the second, relative to itself. Where stored
-/// results are not what today's files and program give, that is an effect of its own: of each file alone where `old_data` holds the
-/// catalogues that the first was made with, else of all together. Metrics: ttft_p99, tpot_p99, output_tokens_per_s,
-/// usd_per_million_output_tokens. The effects of "all of it" come last.
-/// REQUIRES: two inputs.
-std::vector<Effect> find_effects(const std::vector<CompareInput>& inputs, const DataRoot& data, const DataRoot* old_data, StudyLibraries& shared);
+/// The part of a scenario that is taken over as one: "/deployment/precision" for "/deployment/precision/weights", "/workload" for what is
+/// in it.
+std::string root_of(const std::string& path);
+
+/// The program that made a stored result; this one for a scenario.
+std::string version_of(const CompareInput& input);
 
 }  // namespace moeplan

@@ -18,13 +18,15 @@ constexpr const char* kResultSchema = "moeplan result 1";
 
 /// Whether a file listed by a result lies in the catalogues; else it is the scenario's own file, whose content is compared value by value.
 bool in_catalogue(const std::string& file) {
-  static const std::vector<std::string> kFolders = {"hardware_profiles/", "scenarios/models/", "scenarios/workloads/", "scenarios/routing/", "scenarios/traces/"};
+  static const std::vector<std::string> kFolders = {"hardware_profiles/", "scenarios/models/", "scenarios/workloads/", "scenarios/routing/",
+                                                    "scenarios/traces/"};
   return std::any_of(kFolders.begin(), kFolders.end(), [&](const std::string& folder) { return file.starts_with(folder); });
 }
 
 CompareInput from_result(const JsonDocument& document, const std::string& file, const DataRoot& data) {
   const JsonReader root(document);
-  if (root.string("schema") != kResultSchema) root.at("schema").fail("accepted: \"" + std::string(kResultSchema) + "\", a result of simulate, plan or compare");
+  if (root.string("schema") != kResultSchema)
+    root.at("schema").fail("accepted: \"" + std::string(kResultSchema) + "\", a result of simulate, plan or compare");
   if (!root.has("scenario") || !root.at("scenario").value().is_object()) root.fail("a stored result holds its \"scenario\"");
   CompareInput input;
   input.file = file;

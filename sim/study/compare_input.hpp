@@ -13,13 +13,14 @@
 namespace moeplan {
 
 struct CompareInput {
-  std::string name;                       ///< of the scenario; its file's name where another input has the same
-  std::string file;                       ///< as given
-  nlohmann::json resolved;                ///< the scenario with every default
-  std::optional<Scenario> scenario;       ///< nothing where a stored result's scenario cannot be resolved with today's catalogues
-  std::string why_not;                    ///< then: the reason
-  std::optional<nlohmann::json> stored;   ///< the stored result; nothing for a scenario
-  std::map<std::string, std::string> files;  ///< catalogue file -> SHA-256, as of the stored result or of today; the scenario's own left out
+  std::string name;                      ///< of the scenario; its file's name where another input has the same
+  std::string file;                      ///< as given
+  nlohmann::json resolved;               ///< the scenario with every default
+  std::optional<Scenario> scenario;      ///< nothing where a stored result's scenario cannot be resolved with today's catalogues
+  std::string why_not;                   ///< then: the reason
+  std::optional<nlohmann::json> stored;  ///< the stored result; nothing for a scenario
+  std::map<std::string, std::string>
+      files;  ///< catalogue file -> SHA-256, as of the stored result or of today; the scenario's own left out
 };
 
 /// Reads a scenario or a stored result (told by its key `schema`). Throws InputError for anything else.

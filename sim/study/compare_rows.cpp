@@ -27,10 +27,12 @@ void add_listed_price(Scenario& scenario, const DataRoot& data, std::vector<std:
   try {
     const DeploymentConfig& d = scenario.deployment;
     cost = cost_on(cost, d.cluster.gpu, d.cluster.node, data, scenario.name);
-    notes.push_back(fmt::format("{} states no cost; compared at {} USD per GPU-hour: {}", scenario.name, *cost.rental_usd_per_gpu_hour, cost.rental_source));
+    notes.push_back(fmt::format("{} states no cost; compared at {} USD per GPU-hour: {}", scenario.name, *cost.rental_usd_per_gpu_hour,
+                                cost.rental_source));
   } catch (const InputError&) {
     cost.rental = {};
-    notes.push_back(fmt::format("{} states no cost, and no rental price of {} is listed", scenario.name, scenario.deployment.cluster.gpu.id));
+    notes.push_back(
+        fmt::format("{} states no cost, and no rental price of {} is listed", scenario.name, scenario.deployment.cluster.gpu.id));
   }
 }
 
@@ -58,7 +60,9 @@ void judge_objectives(const Result& result, ComparedRow& row) {
     if (o.met) continue;
     row.objectives_met = false;
     const bool seconds = o.objective.kind == ObjectiveKind::kLatency;
-    row.missed.push_back(o.value ? fmt::format("{} {:.3g} {} (asked {:.3g})", o.objective.key, *o.value, seconds ? "s" : "/s", o.objective.bound) : o.objective.key);
+    row.missed.push_back(
+        o.value ? fmt::format("{} {:.3g} {} (asked {:.3g})", o.objective.key, *o.value, seconds ? "s" : "/s", o.objective.bound)
+                : o.objective.key);
   }
 }
 
@@ -112,7 +116,8 @@ void describe_stored(const json& stored, ComparedRow& row) {
   row.engine = text("/scenario/deployment/engine");
   row.fits = stored.value("/memory/fits"_json_pointer, false);
   double gpus = 1;
-  for (const char* key : {"tensor", "pipeline", "attention_data"}) gpus *= number_at(stored, std::string("/scenario/deployment/parallel/") + key).value_or(1);
+  for (const char* key : {"tensor", "pipeline", "attention_data"})
+    gpus *= number_at(stored, std::string("/scenario/deployment/parallel/") + key).value_or(1);
   row.replicas = static_cast<int>(number_at(stored, "/scenario/deployment/replicas").value_or(1));
   row.gpus = row.replicas * static_cast<int>(gpus);
   row.weights_bytes_per_gpu = number_at(stored, "/memory/per_gpu/weights_bytes").value_or(0);
@@ -146,9 +151,11 @@ void price_capacity(ComparedRun& run) {
   const LoadCurve& curve = *run.curve;
   if (!(curve.capacity_per_s > 0)) return;
   double busy = 1;
-  for (auto point = curve.points.rbegin(); point != curve.points.rend() && point->offered_per_s >= curve.capacity_per_s; ++point) busy = point->busy;
+  for (auto point = curve.points.rbegin(); point != curve.points.rend() && point->offered_per_s >= curve.capacity_per_s; ++point)
+    busy = point->busy;
   const Scenario& s = *run.scenario;
-  const ServedLoad load{curve.capacity_per_s, curve.capacity_per_s * run.lengths.prompt_tokens, curve.capacity_per_s * output_tokens_per_request(run), 0};
+  const ServedLoad load{curve.capacity_per_s, curve.capacity_per_s * run.lengths.prompt_tokens,
+                        curve.capacity_per_s * output_tokens_per_request(run), 0};
   const auto cost = summarise_cost(s.cost, s.deployment.cluster, {run.row.gpus, 0, busy}, load, run.result->memory.parameters);
   if (!cost) return;
   run.row.usd_per_million_at_capacity = cost->usd_per_million_output_tokens;
@@ -165,7 +172,8 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
   run.result = memory_only(scenario);
   describe(scenario, run.result->memory, run.row);
   if (!run.result->memory.plan.fits) {
-    run.notes.push_back(fmt::format("{} does not fit: {:.1f} GB missing per GPU", input.name, run.result->memory.plan.missing.as_double() / 1e9));
+    run.notes.push_back(
+        fmt::format("{} does not fit: {:.1f} GB missing per GPU", input.name, run.result->memory.plan.missing.as_double() / 1e9));
     return;
   }
   run.deployment = std::make_unique<Deployment>(scenario.deployment, shared);

@@ -28,7 +28,8 @@ double mean_context(const ComparedRun& run) { return run.lengths.prompt_tokens +
 bool holds(const ComparedRun& run, int batch, double context) {
   const DeploymentConfig& d = run.deployment->config();
   const int slots = d.scheduler.max_batch_requests * d.layout.attention_data;
-  return batch <= slots && context <= d.model.max_context && batch * context <= static_cast<double>(run.deployment->memory().plan.kv_capacity_tokens);
+  return batch <= slots && context <= d.model.max_context &&
+         batch * context <= static_cast<double>(run.deployment->memory().plan.kv_capacity_tokens);
 }
 
 std::optional<double> tpot(const ComparedRun& run, int batch, double context) {
@@ -45,7 +46,8 @@ std::optional<double> decode_cost(const ComparedRun& run, int batch) {
 
 /// `value(run, x)` of every run at every value.
 template <class Values, class Value>
-Sensitivity sample(std::string parameter, std::string metric, std::string text, const Values& values, const std::vector<ComparedRun>& runs, Value value) {
+Sensitivity sample(std::string parameter, std::string metric, std::string text, const Values& values, const std::vector<ComparedRun>& runs,
+                   Value value) {
   Sensitivity s{std::move(parameter), std::move(metric), std::move(text), {values.begin(), values.end()}, {}};
   s.by_scenario.assign(runs.size(), Line(values.size()));
   tbb::parallel_for(std::size_t{0}, runs.size() * values.size(), [&](std::size_t i) {
@@ -59,7 +61,9 @@ Sensitivity sample(std::string parameter, std::string metric, std::string text, 
 /// The largest batch up to kSkewBatch that every deployment holds at its mean context.
 int common_batch(const std::vector<ComparedRun>& runs) {
   int batch = kSkewBatch;
-  while (batch > 1 && std::any_of(runs.begin(), runs.end(), [&](const ComparedRun& run) { return run.deployment && !holds(run, batch, mean_context(run)); })) batch /= 2;
+  while (batch > 1 && std::any_of(runs.begin(), runs.end(),
+                                  [&](const ComparedRun& run) { return run.deployment && !holds(run, batch, mean_context(run)); }))
+    batch /= 2;
   return batch;
 }
 
@@ -75,11 +79,10 @@ std::optional<double> skewed_tpot(const ComparedRun& run, double sigma, int batc
   return Deployment(config, shared).cost().steady_decode(batch, mean_context(run));
 }
 
-std::string number(double value) {
-  return value >= 100 ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value);
-}
+std::string number(double value) { return value >= 100 ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value); }
 
-Crossing make_crossing(const Sensitivity& s, std::size_t a, std::size_t b, const LineCrossing& found, const std::vector<ComparedRun>& runs) {
+Crossing make_crossing(const Sensitivity& s, std::size_t a, std::size_t b, const LineCrossing& found,
+                       const std::vector<ComparedRun>& runs) {
   Crossing c;
   c.what = s.parameter;
   c.metric = s.metric;
@@ -130,8 +133,8 @@ void add_load_crossings(const std::vector<ComparedRun>& runs, std::size_t a, std
     const std::size_t winner = found.second_lower_above ? b : a;
     const std::size_t loser = found.second_lower_above ? a : b;
     out.push_back({"load", "tpot_p50_s", a, b, found.at, "requests/s", winner,
-                   fmt::format("above {} requests/s on one deployment each {} has the shorter median time per output token; below, {}", number(found.at),
-                               runs[winner].row.name, runs[loser].row.name)});
+                   fmt::format("above {} requests/s on one deployment each {} has the shorter median time per output token; below, {}",
+                               number(found.at), runs[winner].row.name, runs[loser].row.name)});
   }
 }
 
@@ -144,8 +147,8 @@ void add_cost_crossing(const std::vector<ComparedRun>& runs, std::size_t a, std:
   const ComparedRow& winner = found->second_lower_above ? second : first;
   const ComparedRow& loser = found->second_lower_above ? first : second;
   out.push_back({"load", "usd_per_hour", a, b, found->at, "requests/s", found->second_lower_above ? b : a,
-                 fmt::format("above {} requests/s {} never costs more than {}; below, there are loads at which {} is cheaper", number(found->at), winner.name,
-                             loser.name, loser.name)});
+                 fmt::format("above {} requests/s {} never costs more than {}; below, there are loads at which {} is cheaper",
+                             number(found->at), winner.name, loser.name, loser.name)});
 }
 
 }  // namespace
@@ -156,10 +159,10 @@ std::vector<Sensitivity> sensitivities(const std::vector<ComparedRun>& runs, Stu
                  [](const ComparedRun& run, int b) { return tpot(run, b, mean_context(run)); }),
           sample("batch", "usd_per_million_output_tokens", "decoding alone, on one replica", kBatches, runs,
                  [](const ComparedRun& run, int b) { return decode_cost(run, b); }),
-          sample("context", "tpot_s", fmt::format("tokens of context of each of {} sequences decoded together", kContextBatch), kContexts, runs,
-                 [](const ComparedRun& run, int context) { return tpot(run, kContextBatch, context); }),
-          sample("routing_skew", "tpot_s", fmt::format("sigma of log-normal expert popularity, {} sequences decoded together", batch), kSkews, runs,
-                 [&](const ComparedRun& run, double sigma) { return skewed_tpot(run, sigma, batch, shared); })};
+          sample("context", "tpot_s", fmt::format("tokens of context of each of {} sequences decoded together", kContextBatch), kContexts,
+                 runs, [](const ComparedRun& run, int context) { return tpot(run, kContextBatch, context); }),
+          sample("routing_skew", "tpot_s", fmt::format("sigma of log-normal expert popularity, {} sequences decoded together", batch),
+                 kSkews, runs, [&](const ComparedRun& run, double sigma) { return skewed_tpot(run, sigma, batch, shared); })};
 }
 
 std::vector<Crossing> crossings(const std::vector<ComparedRun>& runs, const std::vector<Sensitivity>& sensitivity) {

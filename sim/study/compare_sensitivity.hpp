@@ -1,4 +1,5 @@
-// How decode speed and its cost change with batch, context and routing skew, from the step cost alone; and where the lines of two scenarios cross.
+// How decode speed and its cost change with batch, context and routing skew, from the step cost alone; and where the lines of two scenarios
+// cross.
 #pragma once
 
 #include <vector>
@@ -11,8 +12,8 @@ namespace moeplan {
 /// experts' popularity (log-normal; dense models are flat). Scenarios that do not fit have no points.
 std::vector<Sensitivity> sensitivities(const std::vector<ComparedRun>& runs, StudyLibraries& shared);
 
-/// Crossings of every pair of scenarios along each sensitivity, along the load (time per output token, and the cost of as many deployments as
-/// the load needs).
+/// Crossings of every pair of scenarios along each sensitivity, along the load (time per output token, and the cost of as many deployments
+/// as the load needs).
 std::vector<Crossing> crossings(const std::vector<ComparedRun>& runs, const std::vector<Sensitivity>& sensitivity);
 
 }  // namespace moeplan

@@ -18,7 +18,9 @@ std::vector<std::size_t> by_cost(const Rows& rows) {
     if (rows[i].usd_per_million_needed) order.push_back(i);
   }
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return *rows[a].usd_per_million_needed != *rows[b].usd_per_million_needed ? *rows[a].usd_per_million_needed < *rows[b].usd_per_million_needed : a < b;
+    return *rows[a].usd_per_million_needed != *rows[b].usd_per_million_needed
+               ? *rows[a].usd_per_million_needed < *rows[b].usd_per_million_needed
+               : a < b;
   });
   return order;
 }
@@ -44,13 +46,16 @@ constexpr std::size_t kMostFlips = 12;
 
 std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order) {
   const ComparedRow& best = c.rows[order[0]];
-  std::string text = fmt::format("{} is the cheapest that carries {} within its objectives: {}, {:.2f} USD/h, {:.2f} USD per million output tokens", best.name,
-                                 c.load_per_s ? fmt::format("{:.3g} requests/s", *c.load_per_s) : "its load", deployments(best), *best.usd_per_hour_needed,
-                                 *best.usd_per_million_needed);
+  std::string text =
+      fmt::format("{} is the cheapest that carries {} within its objectives: {}, {:.2f} USD/h, {:.2f} USD per million output tokens",
+                  best.name, c.load_per_s ? fmt::format("{:.3g} requests/s", *c.load_per_s) : "its load", deployments(best),
+                  *best.usd_per_hour_needed, *best.usd_per_million_needed);
   for (std::size_t k = 1; k < std::min(order.size(), kMostNamed); ++k) {
     const ComparedRow& other = c.rows[order[k]];
     const double times = *other.usd_per_million_needed / *best.usd_per_million_needed;
-    const std::string how = times < 1.005 ? "the same" : times < 1.95 ? fmt::format("{:.0f} % more", (times - 1) * 100) : fmt::format("{:.1f} times as much", times);
+    const std::string how = times < 1.005  ? "the same"
+                            : times < 1.95 ? fmt::format("{:.0f} % more", (times - 1) * 100)
+                                           : fmt::format("{:.1f} times as much", times);
     text += fmt::format("{} {} costs {} ({})", k == 1 ? ";" : ",", other.name, how, deployments(other));
   }
   if (order.size() > kMostNamed) text += fmt::format(", {} others more", order.size() - kMostNamed);
@@ -71,22 +76,26 @@ std::string sparse_text(const Rows& rows, std::size_t dense, std::size_t sparse)
   const ComparedRow& s = rows[sparse];
   const double memory = s.weights_bytes / d.weights_bytes;
   std::string text = fmt::format("Against dense {}, {} takes {:.2g} times the VRAM for weights", d.name, s.name, memory);
-  if (s.flops_per_token && d.flops_per_token) text += fmt::format(" and {:.2g} times the arithmetic per token", *s.flops_per_token / *d.flops_per_token);
-  if (s.batch1_tpot_s && d.batch1_tpot_s) text += fmt::format("; alone it gives a token every {:.1f} ms against {:.1f} ms", *s.batch1_tpot_s * 1e3, *d.batch1_tpot_s * 1e3);
+  if (s.flops_per_token && d.flops_per_token)
+    text += fmt::format(" and {:.2g} times the arithmetic per token", *s.flops_per_token / *d.flops_per_token);
+  if (s.batch1_tpot_s && d.batch1_tpot_s)
+    text += fmt::format("; alone it gives a token every {:.1f} ms against {:.1f} ms", *s.batch1_tpot_s * 1e3, *d.batch1_tpot_s * 1e3);
   return text + ". ";
 }
 
 /// Each sparse model beside the first dense one on the same GPU, else the first dense one; of two scenarios of one model the first.
 void add_sparse_texts(const Rows& rows, std::string& text) {
   const auto dense_on = [&](const std::string& gpu) {
-    return std::find_if(rows.begin(), rows.end(), [&](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0 && (gpu.empty() || r.gpu == gpu); });
+    return std::find_if(rows.begin(), rows.end(),
+                        [&](const ComparedRow& r) { return !r.moe && r.weights_bytes > 0 && (gpu.empty() || r.gpu == gpu); });
   };
   std::set<std::string> told;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i].moe || !(rows[i].weights_bytes > 0)) continue;
     auto dense = dense_on(rows[i].gpu);
     if (dense == rows.end()) dense = dense_on("");
-    if (dense != rows.end() && told.insert(rows[i].model).second) text += sparse_text(rows, static_cast<std::size_t>(dense - rows.begin()), i);
+    if (dense != rows.end() && told.insert(rows[i].model).second)
+      text += sparse_text(rows, static_cast<std::size_t>(dense - rows.begin()), i);
   }
 }
 
@@ -111,23 +120,26 @@ void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, 
   if (order.size() > 1) {
     const ComparedRow& next = c.rows[order[1]];
     const double gpus = *next.deployments_needed * next.gpus;
-    flips.push_back(fmt::format("{} becomes the cheapest when its GPU-hour costs less than {:.2f} USD (now {:.2f}), the others' prices staying", next.name,
-                                *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
+    flips.push_back(
+        fmt::format("{} becomes the cheapest when its GPU-hour costs less than {:.2f} USD (now {:.2f}), the others' prices staying",
+                    next.name, *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
   }
   for (const ComparedRow& row : c.rows) {
     if (row.usd_per_million_needed || !row.usd_per_million_output_tokens || row.missed.empty() || row.saturated) continue;
     if (*row.usd_per_million_output_tokens >= *best.usd_per_million_needed) continue;
     std::string missed;
     for (const std::string& m : row.missed) missed += (missed.empty() ? "" : ", ") + m;
-    flips.push_back(fmt::format("{} would cost {:.2f} USD per million output tokens if objectives were relaxed: {}", row.name, *row.usd_per_million_output_tokens, missed));
+    flips.push_back(fmt::format("{} would cost {:.2f} USD per million output tokens if objectives were relaxed: {}", row.name,
+                                *row.usd_per_million_output_tokens, missed));
   }
 }
 
 void add_volume_flip(const Comparison& c, std::size_t best, std::vector<std::string>& flips) {
   const auto full = least(c.rows, [](const ComparedRow& r) { return r.usd_per_million_at_capacity; });
   if (!full || *full == best || !c.rows[best].usd_per_million_at_capacity) return;
-  flips.push_back(fmt::format("at large volume, with deployments filled to their capacity, {} is the cheapest: {:.2f} USD per million output tokens against {:.2f}",
-                              c.rows[*full].name, *c.rows[*full].usd_per_million_at_capacity, *c.rows[best].usd_per_million_at_capacity));
+  flips.push_back(fmt::format(
+      "at large volume, with deployments filled to their capacity, {} is the cheapest: {:.2f} USD per million output tokens against {:.2f}",
+      c.rows[*full].name, *c.rows[*full].usd_per_million_at_capacity, *c.rows[best].usd_per_million_at_capacity));
 }
 
 }  // namespace
@@ -142,11 +154,17 @@ void write_verdict(Comparison& c) {
     if (!row.usd_per_million_needed) text += fmt::format("{} is out: {}. ", row.name, why_out(row));
   }
   const auto fastest = least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
-  if (fastest) text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name, *rows[*fastest].tpot_p50_s * 1e3);
+  if (fastest)
+    text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name,
+                        *rows[*fastest].tpot_p50_s * 1e3);
   const auto frugal = least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
-  if (frugal) text += fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
+  if (frugal)
+    text +=
+        fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
   const auto worth = least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
-  if (worth) text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ", rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
+  if (worth)
+    text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ",
+                        rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
   add_sparse_texts(rows, text);
   while (!text.empty() && text.back() == ' ') text.pop_back();
   c.verdict = text;

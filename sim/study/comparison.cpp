@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "study/compare_differences.hpp"
+#include "study/compare_effects.hpp"
 #include "study/compare_input.hpp"
 #include "study/compare_rows.hpp"
 #include "study/compare_sensitivity.hpp"

@@ -72,7 +72,8 @@ json sensitivity_json(const Sensitivity& s) {
 }
 
 json crossing_json(const Crossing& c) {
-  return {{"what", c.what}, {"metric", c.metric}, {"between", {c.a, c.b}}, {"at", c.at}, {"unit", c.unit}, {"better_above", c.better_above}, {"text", c.text}};
+  return {{"what", c.what}, {"metric", c.metric}, {"between", {c.a, c.b}}, {"at", c.at}, {"unit", c.unit}, {"better_above", c.better_above},
+          {"text", c.text}};
 }
 
 json effect_json(const Effect& e) {
@@ -120,7 +121,9 @@ std::string table_text(const Comparison& c) {
   add("alone: TTFT, ms", &ComparedRow::batch1_ttft_s, 1e3, "{:.0f}");
   add("alone: TPOT, ms", &ComparedRow::batch1_tpot_s, 1e3, "{:.1f}");
   add("at load: requests/s offered", &ComparedRow::offered_per_s, 1, "{:.3g}");
-  table.line("at load: state", [](const ComparedRow& r) { return r.stored ? "stored" : !r.fits ? "no fit" : r.saturated ? "SATURATED" : r.objectives_met ? "ok" : "MISSES"; });
+  table.line("at load: state", [](const ComparedRow& r) {
+    return r.stored ? "stored" : !r.fits ? "no fit" : r.saturated ? "SATURATED" : r.objectives_met ? "ok" : "MISSES";
+  });
   add("at load: TTFT p50, ms", &ComparedRow::ttft_p50_s, 1e3, "{:.0f}");
   add("at load: TTFT p99, ms", &ComparedRow::ttft_p99_s, 1e3, "{:.0f}");
   add("at load: TPOT p50, ms", &ComparedRow::tpot_p50_s, 1e3, "{:.1f}");
@@ -134,7 +137,8 @@ std::string table_text(const Comparison& c) {
   add("  USD per M output tokens there", &ComparedRow::usd_per_million_at_capacity, 1, "{:.2f}");
   add("  J per output token there", &ComparedRow::joules_at_capacity, 1, "{:.2f}");
   add("USD/h of one deployment", &ComparedRow::usd_per_hour, 1, "{:.2f}");
-  table.line("deployments for the load", [](const ComparedRow& r) { return r.deployments_needed ? std::to_string(*r.deployments_needed) : "-"; });
+  table.line("deployments for the load",
+             [](const ComparedRow& r) { return r.deployments_needed ? std::to_string(*r.deployments_needed) : "-"; });
   add("  USD/h", &ComparedRow::usd_per_hour_needed, 1, "{:.2f}");
   add("  USD per M output tokens", &ComparedRow::usd_per_million_needed, 1, "{:.2f}");
   if (std::any_of(c.rows.begin(), c.rows.end(), [](const ComparedRow& r) { return r.quality.has_value(); })) {
@@ -148,13 +152,15 @@ std::string sensitivity_text(const Comparison& c) {
   std::string text;
   for (const Sensitivity& s : c.sensitivity) {
     const bool seconds = s.metric == "tpot_s";
-    text += fmt::format("\n{} against {} ({})\n", seconds ? "TPOT in ms" : "USD per million output tokens", s.parameter == "routing_skew" ? "routing skew" : s.parameter, s.text);
+    text += fmt::format("\n{} against {} ({})\n", seconds ? "TPOT in ms" : "USD per million output tokens",
+                        s.parameter == "routing_skew" ? "routing skew" : s.parameter, s.text);
     text += fmt::format("  {:<26}", "");
     for (const double value : s.values) text += fmt::format(" {:>8g}", value);
     text += "\n";
     for (std::size_t i = 0; i < s.by_scenario.size(); ++i) {
       text += fmt::format("  {:<26}", c.rows[i].name.substr(0, 26));
-      for (const auto& value : s.by_scenario[i]) text += fmt::format(" {:>8}", scaled(value, seconds ? 1e3 : 1, seconds ? "{:.1f}" : "{:.3g}"));
+      for (const auto& value : s.by_scenario[i])
+        text += fmt::format(" {:>8}", scaled(value, seconds ? 1e3 : 1, seconds ? "{:.1f}" : "{:.3g}"));
       text += "\n";
     }
   }
@@ -196,7 +202,8 @@ std::string effects_text(const Comparison& c) {
 std::string comparison_json(const Comparison& c, const DataRoot& data) {
   json out = json::parse(result_json(c.first_scenario, c.first, data));
   json& comparison = out["comparison"];
-  for (const char* key : {"scenarios", "load_curves", "sensitivity", "crossings", "differences", "effects"}) comparison[key] = json::array();
+  for (const char* key : {"scenarios", "load_curves", "sensitivity", "crossings", "differences", "effects"})
+    comparison[key] = json::array();
   for (const ComparedRow& row : c.rows) comparison["scenarios"].push_back(row_json(row));
   for (const auto& curve : c.load_curves) comparison["load_curves"].push_back(curve ? load_points_json(*curve) : json::array());
   for (const Sensitivity& s : c.sensitivity) comparison["sensitivity"].push_back(sensitivity_json(s));

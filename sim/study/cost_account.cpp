@@ -32,15 +32,19 @@ std::optional<UnitPower> unit_power(const PowerSpec& spec, const GpuSpec& gpu, c
   const double load = spec.gpu_load_w.value_or(gpu.tdp_watts);
   const double idle = std::min(spec.gpu_idle_w.value_or(kIdleShareOfTdp * std::max(gpu.tdp_watts, load)), load);
   const double gpus = node.gpus * std::max(gpu.tdp_watts, load);
-  const double host_load =
-      spec.host_load_w ? *spec.host_load_w : node.max_watts ? std::max(0.0, *node.max_watts - gpus) : kHostOverGpus * gpus;
+  const double host_load = spec.host_load_w ? *spec.host_load_w
+                           : node.max_watts ? std::max(0.0, *node.max_watts - gpus)
+                                            : kHostOverGpus * gpus;
   const double host_idle = std::min(spec.host_idle_w.value_or(kHostIdleOverLoad * host_load), host_load);
   UnitPower unit;
   unit.idle_w = idle + host_idle / node.gpus;
   unit.load_w = load + host_load / node.gpus;
-  unit.source = fmt::format("GPU {:.0f} W busy ({}), {:.0f} W idle ({}); rest of the node {:.0f} W per GPU busy ({}), {:.0f} W idle ({})", load,
-                            spec.gpu_load_w ? "scenario" : "TDP", idle, spec.gpu_idle_w ? "scenario" : "assumption: 12 % of TDP",
-                            host_load / node.gpus, spec.host_load_w ? "scenario" : node.max_watts ? "node maximum less GPUs" : "assumption: half of the GPUs",
+  unit.source = fmt::format("GPU {:.0f} W busy ({}), {:.0f} W idle ({}); rest of the node {:.0f} W per GPU busy ({}), {:.0f} W idle ({})",
+                            load, spec.gpu_load_w ? "scenario" : "TDP", idle, spec.gpu_idle_w ? "scenario" : "assumption: 12 % of TDP",
+                            host_load / node.gpus,
+                            spec.host_load_w ? "scenario"
+                            : node.max_watts ? "node maximum less GPUs"
+                                             : "assumption: half of the GPUs",
                             host_idle / node.gpus, spec.host_idle_w ? "scenario" : "assumption: half of busy");
   return unit;
 }
@@ -58,8 +62,9 @@ PowerDraw power_draw(const UnitPower& unit, double pue, const CostDemand& demand
 void add_owned(const OwnedCost& owned, double nodes, std::vector<CostItem>& items) {
   const double discounted_resale = owned.resale * std::pow(1 + owned.interest, -owned.years);
   const std::string terms = fmt::format("over {:g} years at {:g} % interest", owned.years, owned.interest * 100);
-  items.push_back({"capital", nodes * annuity_per_hour(owned.capex_usd * (1 - discounted_resale), owned.interest, owned.years),
-                   fmt::format("{:.0f} USD per node {}, {:g} % resale; price: {}", owned.capex_usd, terms, owned.resale * 100, owned.capex_source)});
+  items.push_back(
+      {"capital", nodes * annuity_per_hour(owned.capex_usd * (1 - discounted_resale), owned.interest, owned.years),
+       fmt::format("{:.0f} USD per node {}, {:g} % resale; price: {}", owned.capex_usd, terms, owned.resale * 100, owned.capex_source)});
   if (owned.network_usd > 0) {
     items.push_back({"network", nodes * annuity_per_hour(owned.network_usd, owned.interest, owned.years),
                      fmt::format("{:.0f} USD per node {}; price: scenario", owned.network_usd, terms)});
@@ -80,7 +85,8 @@ ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpe
     out.items.push_back({"power", 0, fmt::format("not known: the TDP of {} is not; state power.gpu_load", gpu.name)});
   } else if (cost.power.usd_per_kwh > 0) {
     out.items.push_back({"power", out.power->mean_w / 1000 * cost.power.pue * cost.power.usd_per_kwh,
-                         fmt::format("{:.2f} kW x PUE {:g} x {:g} USD/kWh; {}", out.power->mean_w / 1000, cost.power.pue, cost.power.usd_per_kwh, out.power->source)});
+                         fmt::format("{:.2f} kW x PUE {:g} x {:g} USD/kWh; {}", out.power->mean_w / 1000, cost.power.pue,
+                                     cost.power.usd_per_kwh, out.power->source)});
   }
   double sum = 0;
   for (const CostItem& item : out.items) sum += item.usd_per_hour;

@@ -1,5 +1,5 @@
-// Money and power per hour of a number of GPUs: a pure function of prices, hardware and how busy the GPUs are. Planner, comparison and simulation
-// use it alike.
+// Money and power per hour of a number of GPUs: a pure function of prices, hardware and how busy the GPUs are. Planner, comparison and
+// simulation use it alike.
 //
 // GPUs are charged one by one, also owned ones: four GPUs of an eight-GPU node cost half the node.
 #pragma once
@@ -42,9 +42,9 @@ struct ClusterCost {
 
 /// Never falls when `gpus`, `spare_gpus` or `busy` rises, and is linear in each: at `busy` = 0 it bounds the cost from below.
 /// Capital: annuity of the price less the resale value discounted from the end of the years; an hour is 1/8,766 of a year.
-/// Power where not stated: a GPU draws its TDP in a step and 12 % of it idle; the rest of the node its maximum less the GPUs' TDPs (half of the
-/// GPUs' TDPs where no maximum is known) with busy GPUs and half of that idle. All but the TDP and the maximum are assumptions, and `source`
-/// says so.
+/// Power where not stated: a GPU draws its TDP in a step and 12 % of it idle; the rest of the node its maximum less the GPUs' TDPs (half of
+/// the GPUs' TDPs where no maximum is known) with busy GPUs and half of that idle. All but the TDP and the maximum are assumptions, and
+/// `source` says so.
 ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpec& node, const CostDemand& demand);
 
 }  // namespace moeplan

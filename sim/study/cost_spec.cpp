@@ -71,7 +71,8 @@ PowerSpec parse_power(const JsonReader& cost) {
   const JsonReader reader = cost.at("power");
   if (cost.has("owned")) {
     for (const auto& [here, there] : {std::pair{"price", "power_price"}, std::pair{"pue", "pue"}}) {
-      if (reader.has(here) && cost.at("owned").has(there)) reader.at(here).fail(fmt::format("also stated as owned.{}; state it once", there));
+      if (reader.has(here) && cost.at("owned").has(there))
+        reader.at(here).fail(fmt::format("also stated as owned.{}; state it once", there));
     }
   }
   price_and_pue(reader, "price");
@@ -89,7 +90,8 @@ ApiPrice parse_api(const JsonReader& reader) {
   ApiPrice api;
   api.input_usd_per_million = parse_token_price(reader.string("input"), reader.at("input").where());
   api.output_usd_per_million = parse_token_price(reader.string("output"), reader.at("output").where());
-  if (!(api.input_usd_per_million + api.output_usd_per_million > 0)) reader.fail("a hosted model that costs nothing leaves nothing to compare");
+  if (!(api.input_usd_per_million + api.output_usd_per_million > 0))
+    reader.fail("a hosted model that costs nothing leaves nothing to compare");
   api.source = reader.string("source", "scenario");
   return api;
 }
@@ -116,8 +118,8 @@ void choose_capex(OwnedCost& owned, const GpuSpec& gpu, const NodeSpec& node, co
   if (owned.capex_from_list) {
     const ListPrice price = find_purchase(load_prices(data), gpu.id, where);
     owned.capex_usd = price.value * node.gpus * kServerOverGpus;
-    owned.capex_source = fmt::format("{} x {:.0f} USD, {}; the server around them: {:.0f} % more (assumption)", node.gpus, price.value, price.text(),
-                                     (kServerOverGpus - 1) * 100);
+    owned.capex_source = fmt::format("{} x {:.0f} USD, {}; the server around them: {:.0f} % more (assumption)", node.gpus, price.value,
+                                     price.text(), (kServerOverGpus - 1) * 100);
     return;
   }
   if (owned.capex_stated.empty()) return;

@@ -1,5 +1,5 @@
-// What the GPUs cost, as a scenario states it: rented by the hour or owned and written off; power, network, rack, staff; and the hosted price
-// that it is compared with. cost_account.hpp turns it into money per hour.
+// What the GPUs cost, as a scenario states it: rented by the hour or owned and written off; power, network, rack, staff; and the hosted
+// price that it is compared with. cost_account.hpp turns it into money per hour.
 //
 // Left out on purpose: taxes, discounts by volume, egress traffic, and what a half-empty rack costs.
 #pragma once
@@ -24,10 +24,10 @@ struct OwnedCost {
   std::map<std::string, double> capex_stated;  ///< per node, by GPU or node id, where several were stated
   std::string capex_source;
   double years = 4;
-  double interest = 0;             ///< per year, on the capital bound
-  double resale = 0;               ///< share of capex left at the end
-  double network_usd = 0;          ///< per node: its share of switches and cables, written off like it, worth nothing at the end
-  double rack_usd_per_hour = 0;    ///< per node: floor, rack, hands
+  double interest = 0;           ///< per year, on the capital bound
+  double resale = 0;             ///< share of capex left at the end
+  double network_usd = 0;        ///< per node: its share of switches and cables, written off like it, worth nothing at the end
+  double rack_usd_per_hour = 0;  ///< per node: floor, rack, hands
 };
 
 /// How the rental price is chosen, so that another GPU's can be found by the same choice.
@@ -65,12 +65,12 @@ struct CostSpec {
   [[nodiscard]] bool uses_list() const { return rental_from_list || (owned && owned->capex_from_list); }
 };
 
-/// Reads the `cost` object and finds the prices of `gpu` and `node`. Throws InputError: both or neither way of paying where one is needed, no
-/// price known (naming the GPUs that have one), a unit that is missing.
+/// Reads the `cost` object and finds the prices of `gpu` and `node`. Throws InputError: both or neither way of paying where one is needed,
+/// no price known (naming the GPUs that have one), a unit that is missing.
 CostSpec parse_cost(const JsonReader& reader, const GpuSpec& gpu, const NodeSpec& node, const DataRoot& data);
 
-/// `spec` with the prices of another GPU and node: listed prices are looked up again, prices stated per GPU are chosen, a single stated price
-/// stays. Throws InputError(where) when none is known.
+/// `spec` with the prices of another GPU and node: listed prices are looked up again, prices stated per GPU are chosen, a single stated
+/// price stays. Throws InputError(where) when none is known.
 CostSpec cost_on(CostSpec spec, const GpuSpec& gpu, const NodeSpec& node, const DataRoot& data, std::string_view where);
 
 }  // namespace moeplan

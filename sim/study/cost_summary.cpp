@@ -22,14 +22,19 @@ std::string pricing_text(const ParameterCount& parameters, double usd_per_millio
   const double total = parameters.total() / 1e9;
   const double active = parameters.active() / 1e9;
   if (total < 1.01 * active) {
-    return fmt::format("dense: all {:.3g} billion parameters work on every token, so prices by total and by active parameters are the same ({:.3f} USD per "
-                       "million output tokens and billion parameters)",
-                       total, usd_per_million_output / total);
+    return fmt::format(
+        "dense: all {:.3g} billion parameters work on every token, so prices by total and by active parameters are the same ({:.3f} USD "
+        "per "
+        "million output tokens and billion parameters)",
+        total, usd_per_million_output / total);
   }
   return fmt::format(
-      "{:.3g} billion parameters in all decide the VRAM, and so how many GPUs; {:.3g} billion per token decide the arithmetic. The hosted output price is "
-      "{:.3f} USD per million tokens and billion total parameters, {:.3f} per billion active ones: priced by active parameters, the model counts as a "
-      "{:.3g}B dense one; by total parameters, as one of {:.3g}B. Small batches read most experts for few tokens, so that own cost follows the total; "
+      "{:.3g} billion parameters in all decide the VRAM, and so how many GPUs; {:.3g} billion per token decide the arithmetic. The hosted "
+      "output price is "
+      "{:.3f} USD per million tokens and billion total parameters, {:.3f} per billion active ones: priced by active parameters, the model "
+      "counts as a "
+      "{:.3g}B dense one; by total parameters, as one of {:.3g}B. Small batches read most experts for few tokens, so that own cost follows "
+      "the total; "
       "large batches share each expert, so that it follows the active count",
       total, active, usd_per_million_output / total, usd_per_million_output / active, active, total);
 }
@@ -37,7 +42,8 @@ std::string pricing_text(const ParameterCount& parameters, double usd_per_millio
 ApiComparison compare_api(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load, const ParameterCount& parameters) {
   ApiComparison api;
   api.price = price;
-  const double per_s = (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
+  const double per_s =
+      (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
   api.usd_per_hour = per_s * 3600;
   api.usd_per_request = per_s / load.requests_per_s;
   api.own_over_api = own_usd_per_hour / api.usd_per_hour;
@@ -45,10 +51,12 @@ ApiComparison compare_api(const ApiPrice& price, double own_usd_per_hour, const 
   const double tokens_per_request = (load.input_tokens_per_s + load.output_tokens_per_s) / load.requests_per_s;
   api.break_even_tokens_per_day = api.break_even_requests_per_s * tokens_per_request * kSecondsPerDay;
   const bool own_is_cheaper = api.own_over_api < 1;
-  api.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {} {:.1f} times cheaper; they are even at {:.3g} requests/s ({} tokens a day){}",
-                         load.requests_per_s, own_usd_per_hour, api.usd_per_hour, own_is_cheaper ? "own GPUs are" : "hosted is",
-                         own_is_cheaper ? 1 / api.own_over_api : api.own_over_api, api.break_even_requests_per_s,
-                         count_text(api.break_even_tokens_per_day), own_is_cheaper ? "" : ", if these GPUs carry as much");
+  api.text = fmt::format(
+      "at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {} {:.1f} times cheaper; they are even at {:.3g} "
+      "requests/s ({} tokens a day){}",
+      load.requests_per_s, own_usd_per_hour, api.usd_per_hour, own_is_cheaper ? "own GPUs are" : "hosted is",
+      own_is_cheaper ? 1 / api.own_over_api : api.own_over_api, api.break_even_requests_per_s, count_text(api.break_even_tokens_per_day),
+      own_is_cheaper ? "" : ", if these GPUs carry as much");
   api.pricing_text = pricing_text(parameters, price.output_usd_per_million);
   return api;
 }
@@ -60,8 +68,8 @@ std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, do
   return power->mean_w * power->pue / output_tokens_per_s;
 }
 
-std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand, const ServedLoad& load,
-                                          const ParameterCount& parameters) {
+std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand,
+                                          const ServedLoad& load, const ParameterCount& parameters) {
   const ClusterCost account = cluster_cost(spec, cluster.gpu, cluster.node, demand);
   if (!account.usd_per_hour) return std::nullopt;
   CostSummary cost;

@@ -19,13 +19,13 @@ struct ServedLoad {
 /// The same load at a hosted price.
 struct ApiComparison {
   ApiPrice price;
-  double usd_per_hour = 0;                ///< at the served load
-  double usd_per_request = 0;             ///< of the served mix of prompts and outputs
-  double own_over_api = 0;                ///< own cost per hour / hosted, at the served load
-  double break_even_requests_per_s = 0;   ///< where the hosted bill equals what these GPUs cost
-  double break_even_tokens_per_day = 0;   ///< prompts and outputs
-  std::string text;                       ///< in words
-  std::string pricing_text;               ///< what prices by total and by active parameters mean for this model
+  double usd_per_hour = 0;               ///< at the served load
+  double usd_per_request = 0;            ///< of the served mix of prompts and outputs
+  double own_over_api = 0;               ///< own cost per hour / hosted, at the served load
+  double break_even_requests_per_s = 0;  ///< where the hosted bill equals what these GPUs cost
+  double break_even_tokens_per_day = 0;  ///< prompts and outputs
+  std::string text;                      ///< in words
+  std::string pricing_text;              ///< what prices by total and by active parameters mean for this model
 };
 
 /// `usd_per_million_*` divide the whole cost by one kind of token. The `split` figures divide the cost between prompts and outputs by the
@@ -43,8 +43,8 @@ struct CostSummary {
 };
 
 /// Nothing where the scenario states no price.
-std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand, const ServedLoad& load,
-                                          const ParameterCount& parameters);
+std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand,
+                                          const ServedLoad& load, const ParameterCount& parameters);
 
 /// Joules that the site draws per output token. Nothing without power or tokens.
 std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s);

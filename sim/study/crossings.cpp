@@ -34,7 +34,8 @@ std::optional<LineCrossing> staircase_crossing(const Staircase& first, const Sta
   const bool second_wins = per_request_second < per_request_first;
   const Staircase& winner = second_wins ? second : first;
   const Staircase& loser = second_wins ? first : second;
-  // winner(load) < load x its price per request + one deployment; loser(load) >= load x its price per request: beyond this load all is said.
+  // winner(load) < load x its price per request + one deployment; loser(load) >= load x its price per request: beyond this load all is
+  // said.
   const double settled = winner.usd_per_hour / std::abs(per_request_first - per_request_second);
   // The winner is dearer just above one of its steps, until the loser steps up: the last such stretch ends at a step of the loser.
   constexpr double kMostSteps = 1e6;

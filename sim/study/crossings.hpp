@@ -12,8 +12,8 @@ struct LineCrossing {
   bool second_lower_above = false;
 };
 
-/// Crossings of two lines sampled at the same rising `x` > 0, values > 0; a point that either lacks is skipped. Between two points the logarithm
-/// of the ratio is linear in log x (`log_x`) or in x. Lines that only touch do not cross.
+/// Crossings of two lines sampled at the same rising `x` > 0, values > 0; a point that either lacks is skipped. Between two points the
+/// logarithm of the ratio is linear in log x (`log_x`) or in x. Lines that only touch do not cross.
 std::vector<LineCrossing> line_crossings(const std::vector<double>& x, const std::vector<std::optional<double>>& first,
                                          const std::vector<std::optional<double>>& second, bool log_x);
 
@@ -27,9 +27,9 @@ struct Staircase {
   [[nodiscard]] double usd_per_hour_at(double load) const { return usd_per_hour * deployments(load); }
 };
 
-/// The load above which the one that is cheaper per request at large volume never costs more than the other, when there is a load below it at
-/// which it does. `second_lower_above`: that one is the second. Nothing when the cheaper one is so at every load, or both cost the same per
-/// request at large volume.
+/// The load above which the one that is cheaper per request at large volume never costs more than the other, when there is a load below it
+/// at which it does. `second_lower_above`: that one is the second. Nothing when the cheaper one is so at every load, or both cost the same
+/// per request at large volume.
 std::optional<LineCrossing> staircase_crossing(const Staircase& first, const Staircase& second);
 
 }  // namespace moeplan

@@ -29,7 +29,8 @@ double trace_rate(const ArrivalConfig& arrivals) {
 double most_in_flight(const Scenario& scenario, const Deployment& deployment, const MeanLengths& lengths) {
   const DeploymentConfig& d = scenario.deployment;
   const double slots = static_cast<double>(d.scheduler.max_batch_requests) * d.layout.attention_data;
-  const double held = static_cast<double>(deployment.memory().plan.kv_capacity_tokens) / (lengths.prompt_tokens + lengths.output_tokens / 2);
+  const double held =
+      static_cast<double>(deployment.memory().plan.kv_capacity_tokens) / (lengths.prompt_tokens + lengths.output_tokens / 2);
   return scenario.replicas * std::clamp(held, 1.0, slots);
 }
 
@@ -77,9 +78,9 @@ LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, doub
   point.busy = result.utilisation;
   // A short run far beyond saturation may end before its queue gives it away.
   point.saturated = result.throughput->saturated || rate >= saturation;
-  point.within_objectives = !point.saturated && std::all_of(result.objectives.begin(), result.objectives.end(), [](const ObjectiveResult& o) {
-    return o.objective.kind != ObjectiveKind::kLatency || o.met;
-  });
+  point.within_objectives =
+      !point.saturated && std::all_of(result.objectives.begin(), result.objectives.end(),
+                                      [](const ObjectiveResult& o) { return o.objective.kind != ObjectiveKind::kLatency || o.met; });
   return point;
 }
 
@@ -142,7 +143,8 @@ MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
 
 LoadCurve load_curve(const Scenario& scenario, const Deployment& deployment) {
   LoadCurve curve;
-  curve.has_objectives = std::any_of(scenario.objectives.begin(), scenario.objectives.end(), [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
+  curve.has_objectives = std::any_of(scenario.objectives.begin(), scenario.objectives.end(),
+                                     [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
   const double in_flight = most_in_flight(scenario, deployment, mean_lengths(scenario.workload, scenario.seed));
   const Result full = run_saturated(scenario, deployment, in_flight);
   curve.saturation_requests_per_s = full.throughput->requests_per_s;
@@ -150,10 +152,12 @@ LoadCurve load_curve(const Scenario& scenario, const Deployment& deployment) {
   if (!(curve.saturation_requests_per_s > 0)) return curve;
   const auto run = [&](double rate) { return run_point(scenario, deployment, rate, curve.saturation_requests_per_s, in_flight); };
   curve.points.resize(kShares.size());
-  tbb::parallel_for(std::size_t{0}, kShares.size(), [&](std::size_t i) { curve.points[i] = run(kShares[i] * curve.saturation_requests_per_s); });
+  tbb::parallel_for(std::size_t{0}, kShares.size(),
+                    [&](std::size_t i) { curve.points[i] = run(kShares[i] * curve.saturation_requests_per_s); });
   const auto power = [](const LoadPoint& p) { return p.saturated || !(p.e2e_mean_s > 0) ? 0.0 : p.requests_per_s / p.e2e_mean_s; };
-  curve.knee_per_s =
-      std::max_element(curve.points.begin(), curve.points.end(), [&](const LoadPoint& a, const LoadPoint& b) { return power(a) < power(b); })->offered_per_s;
+  curve.knee_per_s = std::max_element(curve.points.begin(), curve.points.end(), [&](const LoadPoint& a, const LoadPoint& b) {
+                       return power(a) < power(b);
+                     })->offered_per_s;
   curve.capacity_per_s = find_capacity(curve.points, curve.saturation_requests_per_s, run);
   return curve;
 }

@@ -1,8 +1,8 @@
-// Throughput and latency of a deployment against the load offered to it: where it saturates, where its knee lies, and how much it carries within
-// the scenario's latency objectives.
+// Throughput and latency of a deployment against the load offered to it: where it saturates, where its knee lies, and how much it carries
+// within the scenario's latency objectives.
 //
-// The load is the scenario's own with its rate scaled: a trace is replayed faster or slower, hourly factors are left out, and a closed loop or
-// a batch, which offer no rate, become Poisson arrivals of the same requests. All points use the same random numbers.
+// The load is the scenario's own with its rate scaled: a trace is replayed faster or slower, hourly factors are left out, and a closed loop
+// or a batch, which offer no rate, become Poisson arrivals of the same requests. All points use the same random numbers.
 #pragma once
 
 #include <cstdint>

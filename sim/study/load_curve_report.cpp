@@ -35,17 +35,20 @@ json knee_json(const LoadCurve& curve) {
 }
 
 std::string load_curve_text(const LoadCurve& curve) {
-  std::string text = fmt::format("load curve\n  {:>11} {:>11} {:>10} {:>10} {:>10} {:>10}  {}\n", "requests/s", "out tok/s", "TTFT p50", "TTFT p99",
-                                 "TPOT p50", "TPOT p99", "busy");
+  std::string text = fmt::format("load curve\n  {:>11} {:>11} {:>10} {:>10} {:>10} {:>10}  {}\n", "requests/s", "out tok/s", "TTFT p50",
+                                 "TTFT p99", "TPOT p50", "TPOT p99", "busy");
   const auto ms = [](const std::optional<double>& s) { return s ? fmt::format("{:.1f} ms", *s * 1e3) : std::string("-"); };
   for (const LoadPoint& p : curve.points) {
-    text += fmt::format("  {:>11.3g} {:>11.0f} {:>10} {:>10} {:>10} {:>10}  {:.0f} %{}\n", p.offered_per_s, p.output_tokens_per_s, ms(p.ttft_p50_s),
-                        ms(p.ttft_p99_s), ms(p.tpot_p50_s), ms(p.tpot_p99_s), p.busy * 100,
-                        p.saturated ? "  saturated" : curve.has_objectives && !p.within_objectives ? "  misses objectives" : "");
+    text += fmt::format("  {:>11.3g} {:>11.0f} {:>10} {:>10} {:>10} {:>10}  {:.0f} %{}\n", p.offered_per_s, p.output_tokens_per_s,
+                        ms(p.ttft_p50_s), ms(p.ttft_p99_s), ms(p.tpot_p50_s), ms(p.tpot_p99_s), p.busy * 100,
+                        p.saturated                                    ? "  saturated"
+                        : curve.has_objectives && !p.within_objectives ? "  misses objectives"
+                                                                       : "");
   }
-  text += fmt::format("  saturates at {:.3g} requests/s, {:.0f} output tokens/s; knee at {:.3g} requests/s; ", curve.saturation_requests_per_s,
-                      curve.saturation_output_tokens_per_s, curve.knee_per_s);
-  return text + fmt::format("{} up to {:.3g} requests/s\n", curve.has_objectives ? "meets the latency objectives" : "not saturated", curve.capacity_per_s);
+  text += fmt::format("  saturates at {:.3g} requests/s, {:.0f} output tokens/s; knee at {:.3g} requests/s; ",
+                      curve.saturation_requests_per_s, curve.saturation_output_tokens_per_s, curve.knee_per_s);
+  return text + fmt::format("{} up to {:.3g} requests/s\n", curve.has_objectives ? "meets the latency objectives" : "not saturated",
+                            curve.capacity_per_s);
 }
 
 }  // namespace moeplan

@@ -24,7 +24,9 @@ std::string joined(const std::set<std::string>& words) {
 }
 
 bool starts_with_any_case(std::string_view text, std::string_view start) {
-  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b)); };
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  };
   return text.size() >= start.size() && std::equal(start.begin(), start.end(), text.begin(), same);
 }
 
@@ -34,9 +36,8 @@ bool is_kind(const ListPrice& price, std::string_view kind) { return price.kind 
 std::vector<ListPrice> of_kind(const std::vector<ListPrice>& candidates, std::string_view kind) {
   std::vector<ListPrice> found;
   std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(found), [&](const ListPrice& p) { return is_kind(p, kind); });
-  std::sort(found.begin(), found.end(), [](const ListPrice& a, const ListPrice& b) {
-    return a.value != b.value ? a.value < b.value : a.text() < b.text();
-  });
+  std::sort(found.begin(), found.end(),
+            [](const ListPrice& a, const ListPrice& b) { return a.value != b.value ? a.value < b.value : a.text() < b.text(); });
   return found;
 }
 
@@ -49,7 +50,8 @@ std::vector<ListPrice> rentals_of(const std::vector<ListPrice>& prices, std::str
     if (p.item == gpu) found.push_back(p);
   }
   if (found.empty()) {
-    throw InputError(where, fmt::format("no rental price of '{}' is known; state one, e.g. \"2.50 USD/h\"; listed: {}", gpu, joined(priced)));
+    throw InputError(where,
+                     fmt::format("no rental price of '{}' is known; state one, e.g. \"2.50 USD/h\"; listed: {}", gpu, joined(priced)));
   }
   return found;
 }
@@ -77,7 +79,8 @@ ListPrice find_rental(const std::vector<ListPrice>& prices, std::string_view gpu
     std::set<std::string> known;
     for (const ListPrice& p : found) known.insert(p.provider);
     std::erase_if(found, [&](const ListPrice& p) { return !starts_with_any_case(p.provider, provider); });
-    if (found.empty()) throw InputError(where, fmt::format("no price of '{}' by provider '{}' is known; listed: {}", gpu, provider, joined(known)));
+    if (found.empty())
+      throw InputError(where, fmt::format("no price of '{}' by provider '{}' is known; listed: {}", gpu, provider, joined(known)));
   }
   const std::vector<std::string_view> order =
       kind.empty() ? std::vector<std::string_view>{"rental_on_demand", "rental_3_years", "owner_cost_neocloud", "owner_cost_hyperscaler"}
@@ -99,7 +102,8 @@ ListPrice find_purchase(const std::vector<ListPrice>& prices, std::string_view g
     if (p.item == gpu) return p;
     priced.insert(p.item);
   }
-  throw InputError(where, fmt::format("no purchase price of '{}' is known; state one, e.g. \"250000 USD\" per node; listed: {}", gpu, joined(priced)));
+  throw InputError(
+      where, fmt::format("no purchase price of '{}' is known; state one, e.g. \"250000 USD\" per node; listed: {}", gpu, joined(priced)));
 }
 
 }  // namespace moeplan

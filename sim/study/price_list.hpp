@@ -1,5 +1,5 @@
-// The list of published prices (hardware_profiles/prices.csv): what a GPU-hour is rented for, by provider and date, and what a GPU is bought for.
-// Prices differ by provider, term and month; the list only repeats what its sources say.
+// The list of published prices (hardware_profiles/prices.csv): what a GPU-hour is rented for, by provider and date, and what a GPU is
+// bought for. Prices differ by provider, term and month; the list only repeats what its sources say.
 #pragma once
 
 #include <optional>

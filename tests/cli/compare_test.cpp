@@ -17,7 +17,8 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 std::string base(const Program& program) { return program.write("a.json", small_scenario().dump()); }
 
 std::string quantised(const Program& program) {
-  return program.write("b.json", with(with(small_scenario(), "/name", R"("Mixtral in fp8")"), "/deployment/precision/experts", R"("fp8")").dump());
+  return program.write("b.json",
+                       with(with(small_scenario(), "/name", R"("Mixtral in fp8")"), "/deployment/precision/experts", R"("fp8")").dump());
 }
 
 void check_refusal(const Outcome& outcome, const std::vector<std::string>& parts) {
@@ -38,8 +39,9 @@ TEST_CASE("two scenarios give a table, what differs, what it does, and a verdict
   const Outcome outcome = program.run({"compare", base(program), quantised(program), "--json", "c.json"});
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.err == "");
-  for (const char* part : {"Mixtral in fp8", "VRAM for weights, GB", "saturated: requests/s", "TPOT in ms against batch", "TPOT in ms against context",
-                           "TPOT in ms against routing skew", "/deployment/precision/experts: bf16 | fp8", "what each change does alone", "verdict\n"}) {
+  for (const char* part :
+       {"Mixtral in fp8", "VRAM for weights, GB", "saturated: requests/s", "TPOT in ms against batch", "TPOT in ms against context",
+        "TPOT in ms against routing skew", "/deployment/precision/experts: bf16 | fp8", "what each change does alone", "verdict\n"}) {
     CAPTURE(part);
     CHECK(contains(outcome.out, part));
   }
@@ -82,9 +84,11 @@ TEST_CASE("what cannot be compared is refused in one line") {
   const std::string a = base(program);
   check_refusal(program.run({"compare", a}), {"two scenarios or stored results"});
   check_refusal(program.run({"compare", a, "none.json"}), {"none.json"});
-  check_refusal(program.run({"compare", a, program.write("v.json", R"({"schema": "moeplan validation 1"})")}), {"v.json: /schema", "moeplan result 1"});
+  check_refusal(program.run({"compare", a, program.write("v.json", R"({"schema": "moeplan validation 1"})")}),
+                {"v.json: /schema", "moeplan result 1"});
   check_refusal(program.run({"compare", a, program.write("r.json", R"({"schema": "moeplan result 1"})")}), {"r.json", "\"scenario\""});
-  check_refusal(program.run({"compare", a, program.write("w.json", with(small_scenario(), "/model", R"("mixtral-8x7c")").dump())}), {"/model: unknown model", "'mixtral-8x7b'"});
+  check_refusal(program.run({"compare", a, program.write("w.json", with(small_scenario(), "/model", R"("mixtral-8x7c")").dump())}),
+                {"/model: unknown model", "'mixtral-8x7b'"});
   check_refusal(program.run({"compare", a, program.write("q.json", with(small_scenario(), "/quality", "-1").dump())}), {"/quality"});
   check_refusal(program.run({"compare", a, a, "--old-data", "."}), {"--old-data", "stored result"});
   check_refusal(program.run({"compare", a, a, "--json", "no/such/c.json"}), {"cannot be written"});

@@ -42,20 +42,39 @@ MOEPLAN_CLONES void add_rows(int rows, int width, const std::uint16_t* from, std
   }
 }
 
-void rotate_head(std::uint16_t* head, int half, const float* cosines, const float* sines) {
-  for (int i = 0; i < half; ++i) {
+MOEPLAN_CLONES void rotate_head(std::uint16_t* head, int half, const float* cosines, const float* sines) {
+  int i = 0;
+  for (; i + kLanes <= half; i += kLanes) {
+    Floats a, b, cosine, sine;
+    load(head + i, a);
+    load(head + i + half, b);
+    load(cosines + i, cosine);
+    load(sines + i, sine);
+    const Floats first = a * cosine - b * sine, second = a * sine + b * cosine;
+    store(head + i, first);
+    store(head + i + half, second);
+  }
+  for (; i < half; ++i) {
     const float a = bench::from_bf16(head[i]), b = bench::from_bf16(head[i + half]);
     head[i] = bench::to_bf16(a * cosines[i] - b * sines[i]);
     head[i + half] = bench::to_bf16(a * sines[i] + b * cosines[i]);
   }
 }
 
-std::int32_t largest(const std::uint16_t* values, int count) {
-  std::int32_t best = 0;
-  for (std::int32_t i = 1; i < count; ++i) {
-    if (bench::from_bf16(values[i]) > bench::from_bf16(values[best])) best = i;
+MOEPLAN_CLONES std::int32_t largest(const std::uint16_t* values, int count) {
+  Floats top;
+  load(values, top);
+  for (int i = kLanes; i < count; i += kLanes) {
+    Floats v;
+    load(values + i, v);
+    top = v > top ? v : top;
   }
-  return best;
+  float best = top[0];
+  for (int i = 1; i < kLanes; ++i) best = top[i] > best ? top[i] : best;
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (bench::from_bf16(values[i]) == best) return i;
+  }
+  return 0;
 }
 
 }  // namespace moeplan::reference

@@ -38,7 +38,9 @@ json scenario() {
   return s;
 }
 
-Scenario resolved(const json& s) { return resolve_scenario(parse_json(s.dump(), "s.json", data().schema("scenario")), kRoot / "scenarios", data()); }
+Scenario resolved(const json& s) {
+  return resolve_scenario(parse_json(s.dump(), "s.json", data().schema("scenario")), kRoot / "scenarios", data());
+}
 
 CompareInput input(const json& s) { return make_compare_input(resolved(s), data()); }
 
@@ -51,7 +53,9 @@ json result_of(const json& s) {
   return json::parse(result_json(r, run_scenario(r, {}), data()));
 }
 
-Comparison compared(const std::vector<CompareInput>& inputs, const DataRoot* old_data = nullptr) { return compare(inputs, data(), old_data, {}); }
+Comparison compared(const std::vector<CompareInput>& inputs, const DataRoot* old_data = nullptr) {
+  return compare(inputs, data(), old_data, {});
+}
 
 const Effect* effect(const Comparison& c, const std::string& name) {
   const auto found = std::find_if(c.effects.begin(), c.effects.end(), [&](const Effect& e) { return e.input == name; });
@@ -208,17 +212,19 @@ TEST_CASE("several changed files and another program are one joint effect") {
 TEST_CASE("with the old catalogues at hand, each changed file has its own effect") {
   // Catalogues as they were: the engine took ten times the host time, and a GPU-hour cost another price.
   const TemporaryFolder then;
-  for (const char* file : {"hardware_profiles/gpus/h100-sxm.json", "hardware_profiles/nodes/hgx-h100.json", "hardware_profiles/fitted/h100-sxm.json",
-                           "scenarios/models/mixtral-8x7b.json"}) {
+  for (const char* file : {"hardware_profiles/gpus/h100-sxm.json", "hardware_profiles/nodes/hgx-h100.json",
+                           "hardware_profiles/fitted/h100-sxm.json", "scenarios/models/mixtral-8x7b.json"}) {
     then.write(file, slurp(kRoot / file));
   }
   fs::copy(kRoot / "scenarios/schema", then.path() / "scenarios/schema", fs::copy_options::recursive);
-  then.write("hardware_profiles/prices.csv", "item,kind,unit,value,provider,date,source,notes\nh100-sxm,rental_on_demand,USD/h per GPU,100,P,D,S,\n");
+  then.write("hardware_profiles/prices.csv",
+             "item,kind,unit,value,provider,date,source,notes\nh100-sxm,rental_on_demand,USD/h per GPU,100,P,D,S,\n");
   json engine = json::parse(slurp(kRoot / "hardware_profiles/engines/vllm.json"), nullptr, true, true);
   engine["host"]["per_step"] = "50 ms";
   then.write("hardware_profiles/engines/vllm.json", engine.dump());
   const DataRoot old_data(then.path());
-  const Scenario old_scenario = resolve_scenario(parse_json(scenario().dump(), "s.json", old_data.schema("scenario")), then.path(), old_data);
+  const Scenario old_scenario =
+      resolve_scenario(parse_json(scenario().dump(), "s.json", old_data.schema("scenario")), then.path(), old_data);
   const TemporaryFolder folder;
   const json result = json::parse(result_json(old_scenario, run_scenario(old_scenario, {}), old_data));
   const Comparison c = compared({stored(folder, result), input(scenario())}, &old_data);
@@ -242,11 +248,14 @@ TEST_CASE("a stored result whose model is not at hand is compared by what it sto
   CHECK(*c.rows[0].tpot_p99_s == result["latency"]["tpot_s"]["p99"].get<double>());
   CHECK_FALSE(c.load_curves[0].has_value());
   CHECK(contains(c.notes.at(0), "cannot be run again"));
-  CHECK(complaint_of([&] { compared({stored(folder, result), stored(folder, result)}); }).find("none of the inputs can be run") != std::string::npos);
+  CHECK(complaint_of([&] {
+          compared({stored(folder, result), stored(folder, result)});
+        }).find("none of the inputs can be run") != std::string::npos);
 }
 
 TEST_CASE("a model that does not fit is a column without latencies") {
-  const Comparison c = compared({input(with(with(scenario(), "/cluster/gpus", "1"), "/deployment/parallel/tensor", "1")), input(scenario())});
+  const Comparison c =
+      compared({input(with(with(scenario(), "/cluster/gpus", "1"), "/deployment/parallel/tensor", "1")), input(scenario())});
   CHECK_FALSE(c.rows[0].fits);
   CHECK_FALSE(c.rows[0].ttft_p99_s.has_value());
   CHECK(contains(c.verdict, "is out: does not fit"));

@@ -98,7 +98,7 @@ TEST_CASE("capital with interest is an annuity, the resale value discounted to t
 
 TEST_CASE("network is written off like the node, the rack is paid by the hour, staff is a share of all") {
   CostSpec cost = owned(87'660, 5, 0, 0.5);
-  cost.owned->network_usd = 43'830;     // over 43,830 h: 1 USD/h, nothing left at the end
+  cost.owned->network_usd = 43'830;  // over 43,830 h: 1 USD/h, nothing left at the end
   cost.owned->rack_usd_per_hour = 0.5;
   cost.staff = 0.2;
   const ClusterCost out = account(cost, {8, 8, 1});
@@ -110,8 +110,9 @@ TEST_CASE("network is written off like the node, the rack is paid by the hour, s
 }
 
 TEST_CASE("power lies between idle and load by how busy the GPUs are, and is paid with the site's overhead") {
-  // A GPU: 120 W idle (12 % of 1,000 W), 1,000 W busy. The rest of the node: 12,000 - 8,000 = 4,000 W busy, 2,000 W idle; 500 and 250 per GPU.
-  // Four in service and one spare: idle 5 x 370 = 1,850 W; load 4 x 1,500 + 370 = 6,370 W; half busy: 1,850 + 0.5 x 4 x 1,130 = 4,110 W.
+  // A GPU: 120 W idle (12 % of 1,000 W), 1,000 W busy. The rest of the node: 12,000 - 8,000 = 4,000 W busy, 2,000 W idle; 500 and 250 per
+  // GPU. Four in service and one spare: idle 5 x 370 = 1,850 W; load 4 x 1,500 + 370 = 6,370 W; half busy: 1,850 + 0.5 x 4 x 1,130 = 4,110
+  // W.
   CostSpec cost = rented(1);
   cost.power.usd_per_kwh = 0.1;
   cost.power.pue = 1.5;
@@ -152,7 +153,8 @@ TEST_CASE("cost never falls with more GPUs or busier ones") {
   CostSpec cost = owned(240'000, 4, 0.06, 0.2);
   cost.power.usd_per_kwh = 0.12;
   double last = 0;
-  for (const CostDemand& demand : {CostDemand{4, 0, 0}, CostDemand{4, 0, 0.5}, CostDemand{4, 0, 1}, CostDemand{4, 4, 1}, CostDemand{8, 4, 1}}) {
+  for (const CostDemand& demand :
+       {CostDemand{4, 0, 0}, CostDemand{4, 0, 0.5}, CostDemand{4, 0, 1}, CostDemand{4, 4, 1}, CostDemand{8, 4, 1}}) {
     const double now = *account(cost, demand).usd_per_hour;
     CHECK(now > last);
     last = now;
@@ -175,8 +177,8 @@ TEST_CASE("a served load is divided among its tokens, and energy among its outpu
 }
 
 TEST_CASE("a hosted price gives its bill for the same load and the volume where both are even") {
-  // Hosted: 1,000 x 1 + 250 x 4 USD per million tokens = 0.002 USD/s = 7.20 USD/h for 2 requests/s; own 36 USD/h is 5 times as much, so both
-  // are even at 10 requests/s = 10 x 625 tokens x 86,400 s = 540 million tokens a day.
+  // Hosted: 1,000 x 1 + 250 x 4 USD per million tokens = 0.002 USD/s = 7.20 USD/h for 2 requests/s; own 36 USD/h is 5 times as much, so
+  // both are even at 10 requests/s = 10 x 625 tokens x 86,400 s = 540 million tokens a day.
   ClusterSpec cluster{twelve_kilowatt_node(), kilowatt_gpu(), 1, 8};
   CostSpec spec = rented(4.5);
   spec.api = ApiPrice{1, 4, "a list"};
@@ -214,7 +216,8 @@ TEST_CASE("another GPU's price is found by the same choice; a single stated pric
   CostSpec chosen;
   chosen.rental.from_list = true;
   chosen.rental.provider = "Lambda";
-  CHECK(*cost_on(chosen, gpu, node, data(), "w").rental_usd_per_gpu_hour == find_rental(load_prices(data()), "b200-sxm", "", "Lambda", "w").value);
+  CHECK(*cost_on(chosen, gpu, node, data(), "w").rental_usd_per_gpu_hour ==
+        find_rental(load_prices(data()), "b200-sxm", "", "Lambda", "w").value);
   CHECK(*cost_on(rented(2.5), gpu, node, data(), "w").rental_usd_per_gpu_hour == 2.5);
   chosen.rental.stated["b200-sxm"] = 4;
   CHECK(*cost_on(chosen, gpu, node, data(), "w").rental_usd_per_gpu_hour == 4);

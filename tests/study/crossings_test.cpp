@@ -41,8 +41,8 @@ TEST_CASE("a load takes whole deployments") {
 }
 
 TEST_CASE("the larger deployment that is cheaper per request wins for good above a load") {
-  // Small: 3 USD for 1 request/s. Large: 10 USD for 5. Up to 3 requests/s small costs 3, 6, 9 and is cheaper; from 4 on 12 against 10. Above 5
-  // large costs 20 up to 10 requests/s, small 18 for the 6th, 21 for the 7th: small is cheaper up to 6. Above 10: 30 against 33.
+  // Small: 3 USD for 1 request/s. Large: 10 USD for 5. Up to 3 requests/s small costs 3, 6, 9 and is cheaper; from 4 on 12 against 10.
+  // Above 5 large costs 20 up to 10 requests/s, small 18 for the 6th, 21 for the 7th: small is cheaper up to 6. Above 10: 30 against 33.
   const auto found = staircase_crossing({3, 1}, {10, 5});
   REQUIRE(found.has_value());
   CHECK(found->at == Approx(6));

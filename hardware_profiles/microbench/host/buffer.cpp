@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstdlib>
 #include <new>
 
 #include "suite/numerics.hpp"
@@ -12,13 +11,17 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 }
 
-void Buffer::Free::operator()(std::byte* p) const { std::free(p); }
+void Buffer::Unmap::operator()(std::byte* p) const { munmap(p, mapped); }
 
+// Mapped, not allocated: the allocator would hand out memory that it has used before in small pages.
 Buffer::Buffer(std::size_t bytes) : size_(bytes) {
-  const std::size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kHugePage, rounded == 0 ? kHugePage : rounded)));
-  if (!data_) throw std::bad_alloc();
-  madvise(data_.get(), rounded, MADV_HUGEPAGE);
+  const std::size_t rounded = (bytes == 0 ? 1 : bytes + kHugePage - 1) / kHugePage * kHugePage + kHugePage;
+  void* memory = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  mapping_ = std::unique_ptr<std::byte, Unmap>(static_cast<std::byte*>(memory), Unmap{rounded});
+  madvise(memory, rounded, MADV_HUGEPAGE);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  data_ = mapping_.get() + ((address + kHugePage - 1) / kHugePage * kHugePage - address);
 }
 
 void fill_random(std::byte* data, std::size_t bytes, std::uint64_t seed) {

@@ -12,16 +12,18 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes);
-  [[nodiscard]] std::byte* data() const { return data_.get(); }
+  [[nodiscard]] std::byte* data() const { return data_; }
   template <class T>
-  [[nodiscard]] T* as() const { return reinterpret_cast<T*>(data_.get()); }
+  [[nodiscard]] T* as() const { return reinterpret_cast<T*>(data_); }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  struct Free {
+  struct Unmap {
+    std::size_t mapped = 0;
     void operator()(std::byte* p) const;
   };
-  std::unique_ptr<std::byte, Free> data_;
+  std::unique_ptr<std::byte, Unmap> mapping_{nullptr, Unmap{}};
+  std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

@@ -85,7 +85,7 @@ MatrixProduct::MatrixProduct(MatrixProduct&&) noexcept = default;
 MatrixProduct& MatrixProduct::operator=(MatrixProduct&&) noexcept = default;
 
 int MatrixProduct::rows(int m) {
-  const int step = m <= 32 ? 4 : m <= 256 ? 16 : 64;
+  const int step = m <= 256 ? 4 : 64;
   return (m + step - 1) / step * step;
 }
 

@@ -20,7 +20,7 @@ class MatrixProduct {
   MatrixProduct(MatrixProduct&&) noexcept;
   MatrixProduct& operator=(MatrixProduct&&) noexcept;
 
-  /// Rows that are really computed for m: the next multiple of 4 (of 16 beyond 32, of 64 beyond 256). One to three rows run no faster than four,
+  /// Rows that are really computed for m: the next multiple of 4 (of 64 beyond 256). One to three rows run no faster than four,
   /// and serving engines pad likewise.
   static int rows(int m);
   [[nodiscard]] std::size_t packed_bytes() const;

@@ -2,7 +2,7 @@
 
 const kMetrics: Record<string, string> = {
   ttft: "TTFT", tpot: "TPOT", itl: "ITL", e2e: "End to end", queue: "Queueing",
-  output_tok_s: "Output tokens/s", output_tokens_per_s: "Output tokens/s", requests_per_s: "Requests/s", goodput: "Goodput",
+  output_tok_s: "Output tokens/s", output_tokens_per_s: "Output tokens/s", requests_per_s: "Requests/s", usd_per_million_output_tokens: "Cost per million output tokens", goodput: "Goodput",
 };
 
 const kMetricHelp: Record<string, string> = {

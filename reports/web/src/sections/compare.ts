@@ -22,18 +22,27 @@ function names(v: Values): string[] {
   return v.doc.children(kRoot).map((path) => v.doc.text(`${path}/name`) ?? "");
 }
 
+/** The verdict: what it says first as the headline, the rest below. */
+function verdict(v: Values): HTMLElement {
+  const text = v.doc.text("/comparison/verdict/text") ?? "Side by side";
+  const first = /^.{20,}?[:.;] /.exec(text)?.[0] ?? text;
+  return el("div", { class: "verdict", "data-path": v.doc.has("/comparison/verdict/text") && "/comparison/verdict/text" },
+    el("h2", { id: "decision-title", class: "headline" }, first), first.length < text.length && el("p", {}, text.slice(first.length)));
+}
+
 export function compareDecision(v: Values): HTMLElement {
   const flips = v.doc.children("/comparison/verdict/flips");
   const scenarios = v.doc.children(kRoot);
   const card = (path: string): HTMLElement => el("div", { class: "card" }, el("h3", {}, v.text(`${path}/name`)),
     el("p", { class: "big" }, v.num(`${path}/gpus`, "count"), " × ", v.text(`${path}/gpu`)),
     el("ul", { class: "plain-list" },
+      v.doc.flag(`${path}/objectives_met`) !== undefined && el("li", {}, v.doc.flag(`${path}/objectives_met`) === true ? el("span", { class: "badge good" }, "meets its objectives") : el("span", { class: "badge bad" }, "misses its objectives")),
       v.doc.number(`${path}/usd_per_hour`) !== undefined && el("li", {}, v.num(`${path}/usd_per_hour`, "usd_per_h")),
       v.doc.number(`${path}/usd_per_million_output_tokens`) !== undefined && el("li", {}, v.num(`${path}/usd_per_million_output_tokens`, "usd"), " per million output tokens"),
       v.doc.number(`${path}/ttft_p99_s`) !== undefined && el("li", {}, "TTFT p99 ", v.num(`${path}/ttft_p99_s`), ", TPOT p99 ", v.num(`${path}/tpot_p99_s`)),
       v.doc.number(`${path}/saturation_tokens_per_s`) !== undefined && el("li", {}, "at most ", v.num(`${path}/saturation_tokens_per_s`))));
   return el("section", { id: "decision", "aria-labelledby": "decision-title" },
-    el("div", { class: "verdict" }, el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, v.doc.has("/comparison/verdict/text") ? v.text("/comparison/verdict/text") : "Side by side")),
+    verdict(v),
     el("div", { class: "cards" }, scenarios.map(card),
       flips.length > 0 && el("div", { class: "card" }, el("h3", {}, "What would turn the verdict"), el("ul", {}, flips.map((path) => el("li", {}, v.text(path)))))));
 }

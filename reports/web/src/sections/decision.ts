@@ -125,7 +125,7 @@ export function decision(v: Values): HTMLElement {
   const { tone, words } = verdict(v);
   const main = mainAssumptions(v);
   return el("section", { id: "decision", "aria-labelledby": "decision-title" },
-    el("div", { class: `verdict ${tone}` }, el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, words)),
+    el("div", { class: `verdict ${tone}` }, el("h2", { id: "decision-title", class: "headline" }, words)),
     el("div", { class: "cards" }, buyCard(v), costCard(v), objectivesCard(v), confidenceCard(v),
       main.lines.length > 0 && el("div", { class: "card" }, el("h3", {}, "Two assumptions that matter most"), el("ol", {}, main.lines.map((line) => el("li", {}, line))), el("p", { class: "soft" }, main.how))));
 }

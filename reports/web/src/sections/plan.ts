@@ -48,7 +48,7 @@ function keys(v: Values, candidate: string): (string | number)[] {
 function paretoChart(v: Values, pareto: string[], best: string | undefined): Child {
   const groups = [{ name: "worth having", paths: pareto }, ...(best !== undefined ? [{ name: "chosen", paths: [best] }] : [])]
     .map(({ name, paths }) => ({ name, paths: paths.filter((path) => v.doc.number(place(v, path, kCost)) !== undefined && v.doc.number(place(v, path, kTpot)) !== undefined) }));
-  if ((groups[0]?.paths.length ?? 0) === 0) return undefined;
+  if ((groups[0]?.paths.length ?? 0) < 2) return undefined;
   return figure({
     id: "pareto", title: "Deployments that nothing beats on all counts", height: 330,
     caption: "Down is faster, left is cheaper: to the right of the chosen one, money buys speed or reserve; nothing lies below and left of the points.",

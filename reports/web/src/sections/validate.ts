@@ -19,7 +19,7 @@ export function validateDecision(v: Values): HTMLElement {
   const metrics = v.doc.children("/metrics");
   const refused = v.doc.keys("/refused").length;
   return el("section", { id: "decision", "aria-labelledby": "decision-title" },
-    el("div", { class: "verdict" }, el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" },
+    el("div", { class: "verdict" }, el("h2", { id: "decision-title", class: "headline" },
       "How right are the predictions? ", v.num("/runs", "count"), " measured runs, ", v.num("/scored", "count"), " scored, ", v.count("/refused"), " refused.")),
     el("div", { class: "cards" }, metrics.map((path) => {
       const metric = path.slice(path.lastIndexOf("/") + 1);
@@ -256,7 +256,7 @@ export function logSections(v: Values): (Section | undefined)[] {
 
 export function logDecision(v: Values): HTMLElement {
   return el("section", { id: "decision", "aria-labelledby": "decision-title" }, el("div", { class: "verdict" },
-    el("h2", { id: "decision-title", class: "headline", style: "border:0;padding:0;margin:0" }, v.num("/requests/logged", "requests"), " of ", v.text("/log"), " replayed on ", v.text("/scenario"), ": ",
+    el("h2", { id: "decision-title", class: "headline" }, v.num("/requests/logged", "requests"), " of ", v.text("/log"), " replayed on ", v.text("/scenario"), ": ",
       v.num("/makespan_s/predicted", "s"), " predicted, ", v.num("/makespan_s/measured", "s"), " measured.")),
     el("div", { class: "cards" }, v.doc.keys("").filter((key) => v.doc.has(`/${key}/p50/error`)).map((key) => el("div", { class: "card" }, el("h3", {}, metricName(key)),
       el("p", { class: "big" }, v.num(`/${key}/p50/error`, "error"), " at p50"),
