@@ -6,6 +6,14 @@
 
 namespace moeplan {
 
+namespace {
+
+/// Experts of a step with prefill over their benchmark alone. Fitted on the published serving runs for all engines and GPUs, cause not known
+/// (hardware_profiles/README.md, choice i).
+constexpr double kExpertsInPrefill = 1.3;
+
+}  // namespace
+
 DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, const EngineProfile& engine)
     : kernels_(kernels),
       gpu_(gpu),
@@ -13,7 +21,6 @@ DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, con
       // Kernels measured in a running engine have its clocks already.
       multiplier_(kernels.in_engine() ? engine.kernel_multiplier / engine.burst_clock_multiplier : engine.kernel_multiplier),
       prefill_multiplier_(engine.prefill_kernel_multiplier),
-      prefill_experts_multiplier_(engine.prefill_experts_multiplier),
       factors_(engine.operations) {
   MOEPLAN_CHECK(bandwidth_ > 0);
 }
@@ -43,7 +50,8 @@ KernelTime DeviceKernels::gemm(const GemmShape& s, KernelPhase phase) const {
 KernelTime DeviceKernels::moe(const MoeShape& s, KernelPhase phase) const {
   const double matrices = s.gated ? 3.0 : 2.0;
   const double expert = matrices * s.hidden * s.inter;
-  return sustained(kernels_.moe(s), factors_.experts * (phase == KernelPhase::kPrefill ? prefill_experts_multiplier_ : 1.0), s.experts * expert * bytes_per_weight(s.weights), 2.0 * s.pairs * expert, peak(s.weights), phase);
+  const double factor = factors_.experts * (phase == KernelPhase::kPrefill ? kExpertsInPrefill : 1.0);
+  return sustained(kernels_.moe(s), factor, s.experts * expert * bytes_per_weight(s.weights), 2.0 * s.pairs * expert, peak(s.weights), phase);
 }
 
 KernelTime DeviceKernels::decode_attention(const DecodeAttentionShape& s) const {

@@ -1,5 +1,5 @@
 // Kernel times as a serving engine sees them: KernelCosts times the engine's sustained-clock multipliers, and never below the roofline of
-// the datasheet (weights and KV cold in HBM, products at dense peak).
+// the datasheet (weights and KV cold in HBM, products at dense peak). Experts in steps with prefill take longer than their benchmark, by one factor.
 #pragma once
 
 #include "calibration/kernel_costs.hpp"
@@ -39,7 +39,6 @@ class DeviceKernels {
   double bandwidth_;
   double multiplier_;
   double prefill_multiplier_;
-  double prefill_experts_multiplier_;
   OperationFactors factors_;
 };
 

@@ -93,7 +93,6 @@ struct EngineProfile {
   Seconds request_latency;             ///< HTTP, tokenizer, detokenizer: added once to the time to first token, off the GPU
   double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
   double burst_clock_multiplier = 1.0;  ///< the part of kernel_multiplier that kernels measured in short bursts need and kernels measured in an engine do not
-  double prefill_experts_multiplier = 1.0;  ///< additionally on experts of steps with prefill, whose kernels were measured alone
   double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
   OperationFactors operations;         ///< on top of the multipliers
   int stream_interval = 1;             ///< the client sees tokens in groups of this many

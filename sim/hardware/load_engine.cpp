@@ -137,7 +137,6 @@ EngineProfile read_engine(const JsonReader& json) {
   out.kernel_multiplier = positive_factor(kernels, "multiplier");
   out.burst_clock_multiplier = out.kernel_multiplier;
   out.prefill_kernel_multiplier = positive_factor(kernels, "prefill_multiplier");
-  if (kernels.has("prefill_experts_multiplier")) out.prefill_experts_multiplier = positive_factor(kernels, "prefill_experts_multiplier");
   out.all_reduce = kernels.string("all_reduce");
   out.kernel_preference = kernels.strings("preference");
   out.expert_comm = expert_comm_of(kernels);
