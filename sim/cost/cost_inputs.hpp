@@ -19,6 +19,22 @@ enum class RoutingMode : std::uint8_t {
   kExact,      ///< every layer of every step is sampled: slow, proves the tables
 };
 
+class DeploymentCost;
+
+/// Drafting and verifying in decode steps. The verification computes all drafted tokens and one more of every sequence at once: more tokens
+/// meet the experts, the KV cache is read once. Left out: the products of the additional queries in attention.
+struct DraftCost {
+  int tokens = 0;                         ///< drafted per sequence and step; 0: no speculation
+  int most_sequences = 0;                 ///< none are drafted when more sequences decode; 0: always
+  double layers = 0;                      ///< of this model that each drafted token passes (an MTP head: one layer and the LM head)
+  const DeploymentCost* model = nullptr;  ///< or the model that drafts, a decode step per token. REQUIRES: outlives the cost
+  double model_context = 0;               ///< context at which its steps are timed
+
+  [[nodiscard]] bool drafts(int sequences) const {
+    return tokens > 0 && sequences > 0 && (most_sequences == 0 || sequences <= most_sequences);
+  }
+};
+
 struct CostInputs {
   ModelSpec model;
   GpuSpec gpu;
@@ -37,6 +53,7 @@ struct CostInputs {
   int max_batch_requests = 256;          ///< of one attention copy; sizes the logits
   RoutingMode routing = RoutingMode::kTabulated;
   std::uint64_t seed = 1;
+  DraftCost draft;
 };
 
 /// Whether tokens travel to their experts' ranks (all-to-all). Otherwise every expert rank sees all tokens: tensor-parallel attention has

@@ -167,6 +167,35 @@ void DeploymentCost::add_overlap(const Tally& tally, int halves, PreparedStep& o
   }
 }
 
+// One pass per drafted token: an average layer, its experts at the mean of the draws, and the head; or a step of the drafting model.
+void DeploymentCost::add_drafts(std::int32_t decode_sequences, double micro_sequences, PreparedStep& out, Tally& to) const {
+  const DraftCost& draft = inputs_.draft;
+  if (draft.model != nullptr) {
+    PreparedStep step;
+    draft.model->prepare(decode_sequences, {}, step);
+    const StepOutcome one = draft.model->expected(step, static_cast<std::int64_t>(draft.model_context * decode_sequences));
+    step.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] = 0;  // the engine schedules once
+    for (std::size_t i = 0; i < to.parts.size(); ++i) to.parts[i] += draft.tokens * step.fixed_parts[i];
+    for (std::size_t i = 0; i < to.origins.size(); ++i) to.origins[i] += draft.tokens * step.fixed_origins[i];
+    to.add(StepPart::kAttention, {one.attention_seconds, one.attention_origin}, draft.tokens);
+    to.add(StepPart::kExperts, {one.experts_seconds, one.experts_origin}, draft.tokens);
+    to.add(StepPart::kAllToAll, {one.all_to_all_seconds, one.experts_origin}, draft.tokens);
+    return;
+  }
+  const double share = draft.tokens * draft.layers / inputs_.model.layer_count();
+  Tally layers;
+  add_layers(micro_sequences, KernelPhase::kDecode, layers);
+  to.add(layers, share);
+  Tally head;
+  add_head(micro_sequences, KernelPhase::kDecode, head);
+  to.add(head, draft.tokens);
+  out.attention[1] = share;
+  if (!experts_) return;
+  const ExpertTables::Point& point = experts_->point(RoutingPhase::kDecode, experts_->find(decode_sequences).index);
+  to.add(StepPart::kExperts, {point.mean.experts_seconds, point.origin}, share);
+  to.add(StepPart::kAllToAll, {point.mean.exchange_seconds, point.origin}, share);
+}
+
 void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const {
   MOEPLAN_CHECK(decode_sequences >= 0);
   out = PreparedStep{};
@@ -180,6 +209,9 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   const int micro_sequences = share(decode_sequences, inputs_.layout.attention_data * stages);
   const int half_sequences = share(micro_sequences, cut.halves);
   const double part_share = 1.0 / cut.prefill_parts;
+  // A verification computes all drafted tokens and one more.
+  const bool drafts = inputs_.draft.drafts(decode_sequences);
+  const int verified = drafts ? inputs_.draft.tokens + 1 : 1;
 
   Tally tally;
   if (prefill_tokens > 0) {
@@ -187,14 +219,14 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   }
   const double micro_prefill = rank.tokens > 0 ? std::max(1.0, rank.tokens * part_share / cut.halves) : 0.0;
   Tally half;
-  add_layers(half_sequences + micro_prefill, phase, half);
-  if (attention_.has_extras()) add_extras(half_sequences, micro_prefill, half);
+  add_layers(half_sequences * verified + micro_prefill, phase, half);
+  if (attention_.has_extras()) add_extras(half_sequences * verified, micro_prefill, half);
   tally.add(half, cut.halves);
-  if (const double rows = micro_sequences + rank.samples * part_share; rows > 0) add_head(rows, phase, tally);
+  if (const double rows = micro_sequences * verified + rank.samples * part_share; rows > 0) add_head(rows, phase, tally);
   if (cut.prefill_parts < stages && rank.tokens > 0) {
     // What the same step would take if its prompts could be spread over all stages; the rest is waiting.
     Tally even;
-    add_layers(half_sequences + std::max(1.0, rank.tokens / stages / cut.halves), phase, even);
+    add_layers(half_sequences * verified + std::max(1.0, rank.tokens / stages / cut.halves), phase, even);
     const double layers_share = half.total() > 0 ? even.total() / half.total() : 1.0;
     double waiting = 0;
     for (const StepPart part : {StepPart::kDenseGemm, StepPart::kAttention, StepPart::kRouter, StepPart::kElementwise}) {
@@ -204,6 +236,7 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
     }
     tally.parts[static_cast<std::size_t>(StepPart::kPipeline)] += waiting;
   }
+  if (drafts) add_drafts(decode_sequences, micro_sequences, out, tally);
 
   out.decode_sequences = decode_sequences;
   out.prefill_tokens = static_cast<std::int32_t>(prefill_tokens);
@@ -227,13 +260,13 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   }
   if (experts_) {
     // One attention copy's stage share of the tokens, all copies together: what enters the experts at once.
-    const double micro_tokens = static_cast<double>(share(share(decode_sequences, stages), cut.halves)) +
+    const double micro_tokens = static_cast<double>(share(share(decode_sequences * verified, stages), cut.halves)) +
                                 (prefill_tokens > 0 ? std::max(1.0, static_cast<double>(prefill_tokens) * part_share / cut.halves) : 0.0);
     const OctaveGrid::Position at = experts_->find(micro_tokens);
     out.table_index[1] = at.index;
     out.table_blend[1] = at.blend;
     out.table_blend[2] =
-        static_cast<double>(prefill_tokens) / static_cast<double>(std::max<std::int64_t>(1, decode_sequences + prefill_tokens));
+        static_cast<double>(prefill_tokens) / static_cast<double>(std::max<std::int64_t>(1, std::int64_t{decode_sequences} * verified + prefill_tokens));
   }
 }
 
@@ -248,7 +281,7 @@ void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t de
   if (const double blend = prepared.table_blend[0]; blend > 0) {
     time = time * (1.0 - blend) + over_context(prepared.table_index[0] + 1) * blend;
   }
-  out.attention_seconds = time.seconds * prepared.passes;
+  out.attention_seconds = time.seconds * prepared.passes * (1.0 + prepared.attention[1]);
   out.attention_origin = time.origin;
 }
 
@@ -294,7 +327,8 @@ StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t 
   add_attention(prepared, decode_context, out);
   if (experts_ && inputs_.routing == RoutingMode::kExact) {
     const int stages = inputs_.layout.pipeline;
-    const ExpertDraw d = experts_->exact(share(prepared.decode_sequences, stages), share(prepared.prefill_tokens, stages), routing);
+    const int verified = inputs_.draft.drafts(prepared.decode_sequences) ? inputs_.draft.tokens + 1 : 1;
+    const ExpertDraw d = experts_->exact(share(prepared.decode_sequences * verified, stages), share(prepared.prefill_tokens, stages), routing);
     set_draw(d, 1.0, out);
   } else if (experts_) {
     add_experts(prepared, static_cast<int>(routing.uniform() * ExpertTables::kDraws), out);

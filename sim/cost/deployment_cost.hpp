@@ -65,6 +65,7 @@ class DeploymentCost final : public StepCost {
   void add_chunk(const PrefillChunk& chunk, RankPrefill& to) const;
   void add_layers(double tokens, KernelPhase phase, Tally& to) const;
   void add_head(double rows, KernelPhase phase, Tally& to) const;
+  void add_drafts(std::int32_t decode_sequences, double micro_sequences, PreparedStep& out, Tally& to) const;
   void add_extras(double sequences, double prefill_tokens, Tally& to) const;
   [[nodiscard]] KernelTime prefill_node(std::uint32_t tokens, std::uint32_t prefix) const;
   [[nodiscard]] KernelTime decode_node(std::uint32_t sequences, std::uint32_t context) const;

@@ -21,7 +21,8 @@ struct PreparedStep {
   double fixed_seconds = 0;                      ///< all parts but decode attention, experts and expert communication
   std::array<double, kStepParts> fixed_parts{};  ///< the same by part
   std::array<double, kOrigins> fixed_origins{};  ///< the same (host excluded) by origin
-  // decode attention: seconds = f(decode_context); coefficients of the implementation (DeploymentCost: [0] = 1 / decode_sequences)
+  // decode attention: seconds = f(decode_context); coefficients of the implementation (DeploymentCost: [0] = 1 / decode_sequences,
+  // [1] = attention of drafted tokens over that of the step)
   std::array<double, 8> attention{};
   // cursors into the implementation's tables (DeploymentCost: [0] sequences of the busiest attention copy, [1] tokens entering the experts)
   // and how far to blend to the next node; blend [2]: share of prefill among the tokens

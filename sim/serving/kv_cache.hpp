@@ -65,6 +65,13 @@ class KvCache {
   /// Gives back a sequence that holds `tokens` and was promised `final_tokens`; not decoding any more. `kept`: bytes of its blocks on
   /// which others stand.
   void release(std::int64_t tokens, std::int64_t final_tokens, Bytes kept = Bytes(0));
+  /// Takes blocks beside those of whole decode steps, or gives them back. REQUIRES: they are free.
+  void draw(Bytes bytes) {
+    used_ += bytes;
+    taken_ += bytes;
+  }
+  void put_back(Bytes bytes) { used_ -= bytes; }
+  [[nodiscard]] Bytes free() const { return capacity_ - used_; }
   /// An admitted sequence uses blocks of others in place of its own: those of `bytes` become free.
   void merge(Bytes bytes) {
     used_ -= bytes;

@@ -6,6 +6,7 @@
 #include "base/units.hpp"
 #include "cost/step_cost.hpp"
 #include "serving/kv_reuse.hpp"
+#include "serving/speculation.hpp"
 #include "workload/request_source.hpp"
 
 namespace moeplan {
@@ -36,7 +37,8 @@ struct KvTransferRecord {
 /// What one replica did, at the end of a run.
 struct ReplicaReport {
   std::int32_t replica = 0;
-  const KvReuseReport* kv_reuse = nullptr;  ///< null without a prefix cache
+  const KvReuseReport* kv_reuse = nullptr;         ///< null without a prefix cache
+  const SpeculationReport* speculation = nullptr;  ///< null without speculative decoding
 };
 
 /// One engine step of one replica.

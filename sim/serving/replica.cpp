@@ -20,9 +20,10 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       in_pool_(config.hands_over || config.takes_over),
       routing_(seed, "routing/replica", static_cast<std::uint64_t>(index)),
       kv_(config.kv_layout, config.kv_capacity),
-      stream_(config.stream_interval, observer),
+      stream_(config.speculation.acceptance.empty() ? config.stream_interval : 1, observer),
       waiting_(policy_.by_priority()) {
   if (config.kv_reuse.enabled) reuse_ = std::make_unique<KvReuse>(config.kv_reuse, kv_);
+  if (!config.speculation.acceptance.empty()) speculation_ = std::make_unique<Speculation>(config.speculation, seed, index);
   epoch_ = cost.epoch_at(SimTime{0});
   record_.replica = index;
   record_.prepared = &prepared_;
@@ -77,8 +78,7 @@ bool Replica::compose() {
     // Running requests come first; a step that had to preempt admits nobody.
     const bool room = make_room();
     decodes_ride_ = decoding_ > 0;
-    if (decodes_ride_) kv_.grow();
-    if (reuse_ && decodes_ride_) reuse_->make_room();
+    if (decodes_ride_) grow_decodes();
     if (room && prefill_due()) fill_prefill(policy_.prefill_budget(decoding_));
   } else {
     if (prefill_due()) fill_prefill(policy_.prefill_budget(decoding_));
@@ -86,8 +86,7 @@ bool Replica::compose() {
       batch_room_ = 0;
       make_room();
       decodes_ride_ = decoding_ > 0;
-      if (decodes_ride_) kv_.grow();
-      if (reuse_ && decodes_ride_) reuse_->make_room();
+      if (decodes_ride_) grow_decodes();
     }
   }
   if (!decodes_ride_ && chunks_.empty()) {
@@ -101,10 +100,34 @@ bool Replica::compose() {
   return true;
 }
 
+// Bytes that the next decode step takes; with drafts, those of every token that may be accepted.
+Bytes Replica::decode_growth() const {
+  if (!speculation_) return kv_.growth();
+  const std::int32_t tokens = 1 + speculation_->draft_tokens();
+  const KvLayout& layout = kv_.layout();
+  Bytes sum{0};
+  for (const SlotIndex slot : speculation_->decoding()) {
+    const Sequence& s = table_[slot];
+    sum += layout.cost(std::min(s.held + tokens, s.final_tokens())) - layout.cost(s.held);
+  }
+  return sum;
+}
+
+void Replica::grow_decodes() {
+  if (speculation_) {
+    drafts_ = speculation_->draft_tokens();
+    drafted_blocks_ = decode_growth();
+    kv_.draw(drafted_blocks_);
+  } else {
+    kv_.grow();
+  }
+  if (reuse_) reuse_->make_room();
+}
+
 // Preempts the latest arrivals until the next decode step has its blocks; true when nobody had to go.
 bool Replica::make_room() {
-  if (kv_.can_grow()) return true;
-  while (!kv_.can_grow()) {
+  if (decode_growth() <= kv_.free()) return true;
+  while (decode_growth() > kv_.free()) {
     MOEPLAN_CHECK(running_.size() > (incoming_ > 0 ? 0 : 1));
     preempt(policy_.by_priority() ? running_.least(table_) : running_.last());
   }
@@ -153,11 +176,15 @@ void Replica::preempt(SlotIndex slot) {
     outstanding_tokens_ += s.prefill_done;
     leave_kv(s, s.prefill_tokens(), held);
   } else {
-    milestones_.remove(table_, slot);
-    s.produced = static_cast<std::int32_t>(s.spec.output_tokens - (s.end_step - decode_steps_));
-    stream_.preempt(s, decode_steps_);
+    if (speculation_) {
+      speculation_->remove(slot);
+    } else {
+      milestones_.remove(table_, slot);
+      s.produced = static_cast<std::int32_t>(s.spec.output_tokens - (s.end_step - decode_steps_));
+      stream_.preempt(s, decode_steps_);
+    }
     held = std::int64_t{s.spec.prompt_tokens} + s.produced - 1;
-    kv_.stop_decode(held);
+    if (!speculation_) kv_.stop_decode(held);
     leave_kv(s, held, held);
     decode_context_ -= held;
     --decoding_;
@@ -338,7 +365,54 @@ void Replica::complete_step() {
   for (std::size_t i = 0; i < chunks_.size(); ++i) complete_chunk(i);
 }
 
+// Every sequence makes one token and those accepted; the blocks of the others are free again.
+void Replica::complete_drafts() {
+  const KvLayout& layout = kv_.layout();
+  kv_.put_back(drafted_blocks_);
+  std::int64_t together = 0;
+  std::int64_t more = 0;
+  std::vector<SlotIndex>& decoding = speculation_->decoding();
+  std::size_t stay = 0;
+  for (std::size_t i = 0; i < decoding.size(); ++i) {
+    const SlotIndex slot = decoding[i];
+    Sequence& s = table_[slot];
+    const std::int32_t made = speculation_->verify(drafts_, s.spec.output_tokens - s.produced);
+    const std::int64_t held = std::min(s.held + made, s.final_tokens());
+    kv_.draw(layout.cost(held) - layout.cost(s.held));
+    // compose() has counted one token for each.
+    decode_context_ += held - s.held - 1;
+    held_tokens_ += held - s.held - 1;
+    s.held = held;
+    s.produced += made;
+    outstanding_tokens_ -= made;
+    more += made - 1;
+    if (s.token_at == last_drafts_) {
+      ++together;
+    } else {
+      observer_.on_token_gaps(clock_, clock_ - s.token_at, 1);
+    }
+    s.token_at = clock_;
+    decoding[stay] = slot;
+    stay += s.produced < s.spec.output_tokens ? 1 : 0;
+    if (s.produced == s.spec.output_tokens) ended_.push_back(slot);
+  }
+  decoding.resize(stay);
+  if (together > 0) observer_.on_token_gaps(clock_, clock_ - last_drafts_, together);
+  if (more > 0) observer_.on_token_gaps(clock_, SimTime{0}, more);
+  last_drafts_ = clock_;
+  for (const SlotIndex slot : ended_) {
+    decode_context_ -= table_[slot].held;
+    --decoding_;
+    finish(slot, table_[slot].held);
+  }
+  ended_.clear();
+}
+
 void Replica::complete_decodes() {
+  if (speculation_) {
+    complete_drafts();
+    return;
+  }
   ++decode_steps_;
   outstanding_tokens_ -= decoding_;
   stream_.decode_step(decode_steps_, clock_, decoding_);
@@ -446,6 +520,7 @@ void report_end(const Replica& replica, Observer& observer) {
     reuse = kv->report();
     report.kv_reuse = &reuse;
   }
+  if (const Speculation* speculation = replica.speculation()) report.speculation = &speculation->report();
   observer.on_replica_end(report);
 }
 
@@ -454,6 +529,11 @@ void Replica::start_decode(SlotIndex slot) {
   const std::int64_t held = std::int64_t{s.spec.prompt_tokens} + s.produced - 1;
   ++decoding_;
   decode_context_ += held;
+  if (speculation_) {
+    s.held = held;
+    speculation_->add(slot);
+    return;
+  }
   kv_.start_decode(held);
   stream_.join(s, decode_steps_);
   s.end_step = decode_steps_ + (s.spec.output_tokens - s.produced);

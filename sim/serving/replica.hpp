@@ -2,7 +2,7 @@
 // recompute. It has its own clock and runs its steps inline up to a horizon, the earliest instant at which something outside can touch it.
 //
 // An instant has an order: steps complete, then requests arrive, then the next step is decided. Without a prefix cache (KvReuse), preempted
-// requests still find their own blocks again where the engine caches blocks. Left out: speculative decoding.
+// requests still find their own blocks again where the engine caches blocks.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include "serving/kv_reuse.hpp"
 #include "serving/observer.hpp"
 #include "serving/sequence.hpp"
+#include "serving/speculation.hpp"
 #include "serving/token_stream.hpp"
 #include "serving/waiting_queue.hpp"
 
@@ -32,6 +33,7 @@ struct ReplicaConfig {
   /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
   Seconds request_latency{0};
   int stream_interval = 1;        ///< clients see tokens in groups of this many
+  SpeculationConfig speculation;  ///< with drafts, stream_interval counts as 1
   bool hands_over = false;        ///< a prefill pool: requests leave after their first token
   bool takes_over = false;        ///< a decode pool: requests come with their prompt computed
   bool keep_completions = false;  ///< somebody outside waits for completions and clears them
@@ -114,6 +116,8 @@ class Replica {
   [[nodiscard]] const KvCache& kv_cache() const { return kv_; }
   /// The prefix cache, null without one.
   [[nodiscard]] const KvReuse* kv_reuse() const { return reuse_.get(); }
+  /// Speculative decoding, null without.
+  [[nodiscard]] const Speculation* speculation() const { return speculation_.get(); }
   [[nodiscard]] std::int32_t index() const { return index_; }
 
  private:
@@ -123,6 +127,8 @@ class Replica {
   // deciding a step
   bool compose();
   void join_arrived();
+  [[nodiscard]] Bytes decode_growth() const;
+  void grow_decodes();
   bool make_room();
   void make_way();
   void preempt(SlotIndex slot);
@@ -141,6 +147,7 @@ class Replica {
 
   // ending a step
   void complete_decodes();
+  void complete_drafts();
   void on_milestones();
   void complete_chunk(std::size_t index);
   void start_decode(SlotIndex slot);
@@ -168,6 +175,10 @@ class Replica {
 
   KvCache kv_;
   std::unique_ptr<KvReuse> reuse_;
+  std::unique_ptr<Speculation> speculation_;
+  Bytes drafted_blocks_{0};      ///< taken for the running step's drafts
+  std::int32_t drafts_ = 0;      ///< tokens drafted per sequence in the running step
+  SimTime last_drafts_{-1};      ///< end of the last decode step
   TokenStream stream_;
   SequenceTable table_;
   RunningList running_;
@@ -199,6 +210,7 @@ class Replica {
 
   // pools
   std::vector<HandOff> hand_offs_;
+  std::vector<SlotIndex> ended_;    ///< speculation: have made their last token in this step
   std::vector<SlotIndex> arrived_;  ///< join the next step
   std::int32_t incoming_ = 0;       ///< reserved for, KV under way or arrived_
 };

@@ -32,6 +32,7 @@ struct Sequence {
   std::int32_t preemptions = 0;
   std::int32_t cached = 0;        ///< prompt tokens found in the prefix cache when it was first admitted
   PrefixCache::Path path{};       ///< blocks that it shares
+  std::int64_t held = 0;          ///< speculation: KV tokens while it decodes
   std::int64_t kept_tokens = 0;   ///< preempted, prefix caching: tokens in the blocks it gave back
   Bytes overwritten_from{0};      ///< KvCache::taken() at which others begin to overwrite those blocks, the last ones first
   bool in_groups = false;              ///< the client sees its tokens in regular groups (TokenStream)

@@ -50,9 +50,44 @@ CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernel
   return inputs;
 }
 
-std::unique_ptr<DeploymentCost> make_cost(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode) {
-  return std::make_unique<DeploymentCost>(
-      cost_inputs(config, &find_kernels(config, shared.kernels), find_draws(config, shared.routing), mode));
+/// The drafting model on one GPU of the replica; null without one.
+std::unique_ptr<DeploymentConfig> draft_config(const DeploymentConfig& config) {
+  const auto& speculation = config.features.speculation;
+  if (!speculation || !speculation->model) return nullptr;
+  auto draft = std::make_unique<DeploymentConfig>(config);
+  draft->model = *speculation->model;
+  draft->layout = ParallelLayout{};
+  draft->features = ServingFeatures{};
+  draft->lora.reset();
+  draft->placement = PlacementConfig{};
+  if (const MoeSpec* moe = draft->model.moe()) draft->routing = default_routing(draft->model.family, *moe);
+  return draft;
+}
+
+std::unique_ptr<DeploymentCost> make_cost(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode, const DeploymentCost* draft = nullptr) {
+  static constexpr double kDraftContext = 2048;
+  CostInputs inputs = cost_inputs(config, &find_kernels(config, shared.kernels), find_draws(config, shared.routing), mode);
+  if (const auto& speculation = config.features.speculation) {
+    inputs.draft = {static_cast<int>(speculation->config.acceptance.size()), speculation->config.most_sequences, speculation->mtp_layers, draft, kDraftContext};
+  }
+  return std::make_unique<DeploymentCost>(std::move(inputs));
+}
+
+/// Weights of the MTP head (an average layer and its input projection of two hidden states) or of the drafting model.
+Bytes draft_weights(const DeploymentConfig& config, const WeightBytes& own) {
+  const auto& speculation = config.features.speculation;
+  if (!speculation) return Bytes(0);
+  if (const auto draft = draft_config(config)) return weight_bytes_per_gpu(draft->model, draft->precision, draft->layout).total();
+  const double layers = (own.total() - own.embedding - own.head).as_double() / config.model.layer_count() * config.layout.pipeline;
+  return Bytes(static_cast<std::int64_t>(layers * speculation->mtp_layers));
+}
+
+/// KV bytes that drafting adds per token of context.
+double draft_kv(const DeploymentConfig& config, double own) {
+  const auto& speculation = config.features.speculation;
+  if (!speculation) return 0;
+  if (speculation->model) return kv_bytes_per_token(*speculation->model, config.precision.kv_cache, 1);
+  return own * speculation->mtp_layers * config.layout.pipeline / config.model.layer_count();
 }
 
 /// Expert weights on the fullest GPU when the others lie in host memory: the resident ones of each layer and the staging buffers.
@@ -94,15 +129,16 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
   memory.parameters = count_parameters(config.model);
   memory.weights = weight_bytes_per_gpu(config.model, config.precision, config.layout);
   if (config.offload) memory.weights.experts = resident_experts(config, memory.weights.experts);
+  memory.draft = draft_weights(config, memory.weights);
   if (config.lora) memory.adapters = lora_bytes_per_gpu(config.model, *config.lora, config.layout);
   const Workspace workspace = workspace_bytes(cost_inputs(config, nullptr, nullptr, RoutingMode::kTabulated));
   std::vector<StageMemory> stages;
   for (const PipelineStage& stage : extreme_stages(config.model, config.layout.pipeline)) {
     const KvDemand kv = kv_demand(config, stage);
     StageMemory demand;
-    demand.weights = memory.weights.total() + memory.adapters;
+    demand.weights = memory.weights.total() + memory.adapters + memory.draft;
     demand.activations = workspace.activations + workspace.communication;
-    demand.kv_bytes_per_token = kv.full;
+    demand.kv_bytes_per_token = kv.full + draft_kv(config, kv.full);
     demand.windowed_kv_bytes_per_token = kv.windowed;
     demand.window_tokens = kv.window;
     demand.state_bytes_per_sequence = state_bytes_per_sequence(config.model, config.layout.tensor) / config.layout.pipeline;
@@ -120,10 +156,12 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
 }
 
 Deployment::Deployment(const DeploymentConfig& config, RoutingMode mode)
-    : config_(config), own_(std::make_unique<StudyLibraries>()), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, *own_, mode)) {}
+    : config_(config), own_(std::make_unique<StudyLibraries>()), memory_(plan_deployment_memory(config_)), draft_config_(draft_config(config_)),
+      draft_cost_(draft_config_ ? make_cost(*draft_config_, *own_, mode) : nullptr), cost_(make_cost(config_, *own_, mode, draft_cost_.get())) {}
 
 Deployment::Deployment(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode)
-    : config_(config), memory_(plan_deployment_memory(config_)), cost_(make_cost(config_, shared, mode)) {}
+    : config_(config), memory_(plan_deployment_memory(config_)), draft_config_(draft_config(config_)),
+      draft_cost_(draft_config_ ? make_cost(*draft_config_, shared, mode) : nullptr), cost_(make_cost(config_, shared, mode, draft_cost_.get())) {}
 
 bool caches_prefixes(const KvLayout& layout) {
   return layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
@@ -166,6 +204,7 @@ ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& m
   if (replica.scheduler.max_context == 0) replica.scheduler.max_context = config.model.max_context;
   replica.kv_layout = memory.kv_layout;
   replica.kv_capacity = memory.kv_pool;
+  if (config.features.speculation) replica.speculation = config.features.speculation->config;
   replica.request_latency = config.engine.request_latency;
   replica.stream_interval = config.engine.stream_interval;
   return cluster;

@@ -19,6 +19,7 @@ struct MemorySummary {
   MemoryPlan plan;
   WeightBytes weights;  ///< by component
   Bytes adapters{0};    ///< resident LoRA adapters
+  Bytes draft{0};       ///< MTP head or drafting model
   ParameterCount parameters;
 };
 
@@ -57,6 +58,8 @@ class Deployment {
   DeploymentConfig config_;
   std::unique_ptr<StudyLibraries> own_;  ///< null when shared
   MemorySummary memory_;
+  std::unique_ptr<DeploymentConfig> draft_config_;  ///< of a drafting model
+  std::unique_ptr<DeploymentCost> draft_cost_;
   std::unique_ptr<DeploymentCost> cost_;
 };
 

@@ -1,5 +1,6 @@
 #include "study/objective.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -48,8 +49,26 @@ Objective parse_one(const JsonReader& objectives, const std::string& key, const 
 
 std::vector<Objective> parse_objectives(const JsonReader& reader) {
   std::vector<Objective> objectives;
-  for (const auto& [key, value] : reader.members()) objectives.push_back(parse_one(reader, key, value));
+  for (const auto& [key, value] : reader.members()) {
+    if (key != "classes") objectives.push_back(parse_one(reader, key, value));
+  }
   return objectives;
+}
+
+std::map<std::string, std::vector<Objective>> parse_class_objectives(const JsonReader& reader, const std::vector<std::string>& names) {
+  std::map<std::string, std::vector<Objective>> classes;
+  if (!reader.has("classes")) return classes;
+  for (const auto& [name, value] : reader.at("classes").members()) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) value.fail("no workload class has this name" + did_you_mean(name, names));
+    for (const auto& [key, bound] : value.members()) {
+      Objective objective = parse_one(value, key, bound);
+      if (objective.kind != ObjectiveKind::kLatency || objective.statistic.metric == LatencyMetric::kItl) {
+        bound.fail("a class has objectives on ttft, tpot, e2e and queue");
+      }
+      classes[name].push_back(std::move(objective));
+    }
+  }
+  return classes;
 }
 
 }  // namespace moeplan

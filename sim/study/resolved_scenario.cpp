@@ -188,6 +188,9 @@ void resolve_pools(const Scenario& scenario, json& deployment) {
 
 json objectives_json(const Scenario& scenario) {
   json out = json::object();
+  for (const auto& [name, objectives] : scenario.class_objectives) {
+    for (const Objective& o : objectives) out["classes"][name][o.key] = fmt::format("{} ms", o.bound * 1e3);
+  }
   for (const Objective& o : scenario.objectives) {
     out[o.key] = o.kind == ObjectiveKind::kLatency ? json(fmt::format("{} ms", o.bound * 1e3)) : json(fmt::format("{} /s", o.bound));
   }
@@ -254,7 +257,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario.workload, data);
-  if (!scenario.objectives.empty()) out["objectives"] = objectives_json(scenario);
+  if (!scenario.objectives.empty() || !scenario.class_objectives.empty()) out["objectives"] = objectives_json(scenario);
   if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
   if (scenario.uncertainty) out["uncertainty"] = uncertainty_json(*scenario.uncertainty);
   if (scenario.quality) {

@@ -53,6 +53,21 @@ struct RequestSummary {
   std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0, in_flight = 0;
   std::array<std::uint64_t, 3> rejected_by{};                                  ///< by RejectReason
   std::int64_t rejected_prompt_tokens = 0, rejected_output_tokens = 0;         ///< that the clients did not get
+  std::optional<double> rejected_usd{};                                        ///< what serving them would have cost at this run's price per token
+};
+
+struct ObjectiveResult {
+  Objective objective;
+  std::optional<double> value;
+  bool met = false;
+};
+
+/// One workload class. Counts over the whole run, latencies after the warm-up; no ITL.
+struct ClassSummary {
+  std::string name;
+  std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0;
+  std::array<LatencySummary, kLatencyMetrics.size()> latency;
+  std::vector<ObjectiveResult> objectives;
 };
 
 /// Over the whole run and all replicas.
@@ -66,12 +81,6 @@ struct PrefixCacheSummary {
   }
 };
 
-struct ObjectiveResult {
-  Objective objective;
-  std::optional<double> value;
-  bool met = false;
-};
-
 struct Result {
   MemorySummary memory;
   std::optional<std::array<LatencySummary, kLatencyMetrics.size()>> latency;  ///< empty when the model does not fit
@@ -81,6 +90,8 @@ struct Result {
   RequestSummary requests;
   std::optional<PrefixCacheSummary> prefix_cache;
   std::optional<PoolsSummary> pools;
+  std::vector<ClassSummary> classes;  ///< of a workload with several
+  std::optional<SpeculationReport> speculation;
   std::vector<ObjectiveResult> objectives;
   std::optional<CostSummary> cost;
   std::optional<NetworkSummary> network;  ///< replicas of several GPUs

@@ -66,6 +66,7 @@ json memory_json(const MemorySummary& m) {
                                  {"router_bytes", m.weights.router.value()},
                                  {"norms_bytes", m.weights.norms.value()},
                                  {"adapters_bytes", m.adapters.value()}};
+  if (m.draft.value() > 0) out["weights_by_component"]["draft_bytes"] = m.draft.value();
   out["kv_capacity_tokens"] = p.kv_capacity_tokens;
   out["parameters"] = {{"total", std::llround(m.parameters.total())},
                        {"active", std::llround(m.parameters.active())},
@@ -234,6 +235,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
     out["requests"]["rejected_by"] = {{"too_long", by[0]}, {"does_not_fit", by[1]}, {"queue_full", by[2]}};
     out["requests"]["rejected_prompt_tokens"] = result.requests.rejected_prompt_tokens;
     out["requests"]["rejected_output_tokens"] = result.requests.rejected_output_tokens;
+    if (result.requests.rejected_usd) out["requests"]["rejected_usd"] = *result.requests.rejected_usd;
   }
   add_serving_sections(result, out);
   out["utilisation"] = {{"gpu_busy", result.utilisation},

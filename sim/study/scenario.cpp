@@ -193,6 +193,15 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   deployment.precision = parse_precision(reader, deployment.model, deployment.engine);
   deployment.lora = parse_lora(reader);
   deployment.offload = parse_offload(reader, deployment);
+  if (reader.has("speculation")) {
+    const JsonReader speculation = reader.at("speculation");
+    deployment.features.speculation = parse_speculation(speculation);
+    if (speculation.has("model")) {
+      deployment.features.speculation->model = load_entry(
+          context, speculation, "model", "model", context.data.models(), context.data.schema("model"),
+          [&](const fs::path& file) { return load_model(file, context.data.schema_folder()); }, [](const JsonReader& entry) { return parse_model(entry); });
+    }
+  }
   scenario.replicas = static_cast<int>(reader.integer("replicas", 1));
   if (reader.has("cost_profile")) {
     const std::string profile = reader.string("cost_profile");
@@ -351,7 +360,12 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
     check_engine(root, scenario);
   }
   resolve_scenario_workload(root, folder, data, scenario);
-  if (root.has("objectives")) scenario.objectives = parse_objectives(root.at("objectives"));
+  if (root.has("objectives")) {
+    std::vector<std::string> classes;
+    for (const WorkloadClass& c : scenario.workload.classes) classes.push_back(c.name);
+    scenario.objectives = parse_objectives(root.at("objectives"));
+    scenario.class_objectives = parse_class_objectives(root.at("objectives"), classes);
+  }
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
   scenario.quality = parse_quality(root);
   if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());

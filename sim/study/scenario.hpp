@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +74,7 @@ struct Scenario {
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;
+  std::map<std::string, std::vector<Objective>> class_objectives;  ///< by name of the workload class
   CostSpec cost;
   std::optional<UncertaintySpec> uncertainty;  ///< ranges of what is to come; present: results get intervals
   std::optional<Quality> quality;

@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "input/json_reader.hpp"
 
@@ -38,10 +40,61 @@ KvTiersConfig parse_kv_tiers(const JsonReader& reader, const NodeSpec& node) {
   return tiers;
 }
 
+/// Chances by position out of how many drafts were accepted to each length: of those that got there, the share that went on.
+std::vector<double> chances_of(const JsonReader& reader, const std::vector<double>& lengths, int drafts) {
+  if (static_cast<int>(lengths.size()) != drafts + 1) reader.fail(fmt::format("the histogram has {} lengths; accepted: 0 to {} accepted tokens", lengths.size(), drafts));
+  double reached = 0;
+  for (const double n : lengths) {
+    if (!(n >= 0)) reader.fail("accepted: numbers from 0 on");
+    reached += n;
+  }
+  if (!(reached > 0)) reader.fail("accepted: a sum above 0");
+  std::vector<double> chances;
+  for (int i = 0; i < drafts; ++i) {
+    const double on = reached - lengths[static_cast<std::size_t>(i)];
+    chances.push_back(reached > 0 ? std::max(0.0, on) / reached : 0.0);
+    reached = on;
+  }
+  return chances;
+}
+
+std::vector<double> numbers(const JsonReader& reader) {
+  std::vector<double> out;
+  for (const JsonReader& item : reader.elements()) out.push_back(item.value().get<double>());
+  return out;
+}
+
 std::string bytes_text(Bytes bytes) { return fmt::format("{} B", bytes.value()); }
 std::string rate_text(BytesPerSecond rate) { return fmt::format("{} B/s", rate.value()); }
 
 }  // namespace
+
+SpeculationSpec parse_speculation(const JsonReader& reader) {
+  SpeculationSpec spec;
+  const auto drafts = static_cast<int>(reader.integer("draft_tokens"));
+  const JsonReader acceptance = reader.at("acceptance");
+  std::vector<double>& chances = spec.config.acceptance;
+  if (acceptance.value().is_number()) {
+    chances.assign(static_cast<std::size_t>(drafts), acceptance.value().get<double>());
+  } else if (acceptance.value().is_object()) {
+    chances = chances_of(acceptance.at("histogram"), numbers(acceptance.at("histogram")), drafts);
+  } else {
+    chances = numbers(acceptance);
+    if (static_cast<int>(chances.size()) != drafts) acceptance.fail(fmt::format("{} chances for {} drafted tokens", chances.size(), drafts));
+  }
+  for (const double p : chances) {
+    if (!(p >= 0 && p <= 1)) acceptance.fail("accepted: chances from 0 to 1");
+  }
+  spec.config.most_sequences = static_cast<std::int32_t>(reader.integer("most_sequences", 0));
+  if (reader.has("crowded")) {
+    spec.config.crowded_above = static_cast<std::int32_t>(reader.at("crowded").integer("above"));
+    spec.config.crowded_factor = reader.at("crowded").number("factor");
+  }
+  const bool model = reader.string("method", "mtp") == "draft_model";
+  if (model != reader.has("model")) reader.fail("method \"draft_model\" names a \"model\", method \"mtp\" does not");
+  spec.mtp_layers = reader.number("mtp_layers", 1.0);
+  return spec;
+}
 
 ServingFeatures parse_serving_features(const JsonReader& deployment, const NodeSpec& node) {
   ServingFeatures features;
@@ -78,6 +131,18 @@ void resolve_serving_features(const ServingFeatures& features, const SchedulerCo
   if (s.max_queued_requests > 0) scheduler["max_queued_requests"] = s.max_queued_requests;
   if (s.max_queued_tokens > 0) scheduler["max_queued_tokens"] = s.max_queued_tokens;
   if (features.prefix_cache) deployment["prefix_cache"] = true;
+  if (const auto& spec = features.speculation) {
+    const SpeculationConfig& c = spec->config;
+    json& out = deployment["speculation"];
+    out = {{"method", spec->model ? "draft_model" : "mtp"}, {"draft_tokens", c.acceptance.size()}, {"acceptance", c.acceptance}};
+    if (spec->model) {
+      out["model"] = spec->model->id;
+    } else {
+      out["mtp_layers"] = spec->mtp_layers;
+    }
+    if (c.most_sequences > 0) out["most_sequences"] = c.most_sequences;
+    if (c.crowded_above > 0) out["crowded"] = {{"above", c.crowded_above}, {"factor", c.crowded_factor}};
+  }
   if (const auto& t = features.kv_tiers) {
     json& tiers = deployment["kv_tiers"];
     tiers = {{"host_memory", bytes_text(t->host_memory)}, {"host_bandwidth", rate_text(t->host_bandwidth)}, {"reload", reload_name(t->reload)}};

@@ -106,6 +106,55 @@ std::string pools_text(const PoolsSummary& s) {
                      s.send_p99_s * 1e3, s.stayed);
 }
 
+json speculation_json(const SpeculationReport& r, Bytes weights) {
+  const auto verified = static_cast<double>(r.verified);
+  json by_position = json::array();
+  // Of the sequences that drafted: verified ones may have run without drafts in a crowded batch.
+  const double drafts = r.accepted_by_position.empty() ? 0.0 : static_cast<double>(r.drafted) / static_cast<double>(r.accepted_by_position.size());
+  for (const std::int64_t n : r.accepted_by_position) by_position.push_back(share(static_cast<double>(n), drafts));
+  return {{"drafted_tokens", r.drafted},
+          {"accepted_tokens", r.accepted},
+          {"rejected_tokens", r.rejected},
+          {"acceptance", share(static_cast<double>(r.accepted), static_cast<double>(r.drafted))},
+          {"accepted_by_position", by_position},
+          {"tokens_per_step", share(static_cast<double>(r.made), verified)},
+          {"draft_weights_bytes", weights.value()}};
+}
+
+std::string speculation_text(const SpeculationReport& r) {
+  return fmt::format("\nspeculation\n  {} tokens drafted, {:.0f} % accepted: {:.2f} tokens per sequence and decode step\n",
+                     tokens_text(static_cast<double>(r.drafted)), share(static_cast<double>(r.accepted), static_cast<double>(r.drafted)) * 100,
+                     share(static_cast<double>(r.made), static_cast<double>(r.verified)));
+}
+
+json class_json(const ClassSummary& c) {
+  json latency = json::object();
+  for (const LatencyMetric metric : kLatencyMetrics) {
+    const LatencySummary& l = c.latency[static_cast<std::size_t>(metric)];
+    if (l.count == 0) continue;
+    latency[std::string(to_string(metric)) + "_s"] = {{"mean", l.mean}, {"p50", l.p50}, {"p90", l.p90}, {"p95", l.p95}, {"p99", l.p99}, {"max", l.max}};
+  }
+  json objectives = json::array();
+  for (const ObjectiveResult& o : c.objectives) {
+    objectives.push_back({{"objective", o.objective.key}, {"unit", "s"}, {"bound", o.objective.bound}, {"value", o.value ? json(*o.value) : json()}, {"met", o.met}});
+  }
+  return {{"name", c.name},           {"arrived", c.arrived},   {"completed", c.completed},  {"rejected", c.rejected},
+          {"preempted", c.preempted}, {"latency", latency}, {"objectives", objectives}};
+}
+
+std::string classes_text(const std::vector<ClassSummary>& classes) {
+  std::string text = fmt::format("\n{:<20} {:>10} {:>10} {:>10} {:>12} {:>12}\n", "classes", "completed", "rejected", "preempted", "TTFT p99", "TPOT p99");
+  for (const ClassSummary& c : classes) {
+    const double ttft = c.latency[static_cast<std::size_t>(LatencyMetric::kTtft)].p99;
+    const double tpot = c.latency[static_cast<std::size_t>(LatencyMetric::kTpot)].p99;
+    text += fmt::format("  {:<18} {:>10} {:>10} {:>10} {:>10.3f} s {:>9.1f} ms\n", c.name, c.completed, c.rejected, c.preempted, ttft, tpot * 1e3);
+    for (const ObjectiveResult& o : c.objectives) {
+      text += fmt::format("    {} <= {:.3f} s: {:.3f} s, {}\n", o.objective.key, o.objective.bound, o.value.value_or(0), o.met ? "met" : "NOT MET");
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 void add_serving_sections(const Result& result, json& out) {
@@ -113,6 +162,8 @@ void add_serving_sections(const Result& result, json& out) {
     out["prefix_cache"] = prefix_cache_json(*result.prefix_cache);
     if (result.prefix_cache->tiers) out["kv_tiers"] = kv_tiers_json(*result.prefix_cache);
   }
+  if (result.speculation) out["speculation"] = speculation_json(*result.speculation, result.memory.draft);
+  for (const ClassSummary& c : result.classes) out["classes"].push_back(class_json(c));
   if (result.pools) out["pools"] = pools_json(*result.pools);
 }
 
@@ -122,6 +173,8 @@ std::string serving_text(const Result& result) {
     text += prefix_cache_text(*result.prefix_cache);
     if (result.prefix_cache->tiers) text += kv_tiers_text(*result.prefix_cache);
   }
+  if (result.speculation) text += speculation_text(*result.speculation);
+  if (!result.classes.empty()) text += classes_text(result.classes);
   if (result.pools) text += pools_text(*result.pools);
   return text;
 }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 
+#include "metrics/class_metrics.hpp"
 #include "metrics/goodput_metrics.hpp"
 #include "metrics/kv_reuse_metrics.hpp"
 #include "metrics/latency_metrics.hpp"
@@ -16,6 +17,7 @@
 #include "metrics/observer_list.hpp"
 #include "metrics/request_counts.hpp"
 #include "metrics/request_log.hpp"
+#include "metrics/speculation_metrics.hpp"
 #include "metrics/step_metrics.hpp"
 #include "metrics/throughput_metrics.hpp"
 #include "metrics/timeline.hpp"
@@ -66,6 +68,7 @@ struct Observers {
     list.add(counter, ObserverList::kRequests);
     list.add(goodput, ObserverList::kRequests);
     list.add(kv_reuse, 0);
+    list.add(speculation, 0);
   }
   LatencyMetrics latency;
   ThroughputMetrics throughput;
@@ -74,6 +77,7 @@ struct Observers {
   GoodputMetrics goodput;
   NetworkMetrics network;
   KvReuseMetrics kv_reuse;
+  SpeculationMetrics speculation;
   ObserverList list;
 };
 
@@ -167,7 +171,8 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     result.warnings.push_back("the prefix cache is off: this model has windowed or constant-state layers, whose blocks no other prompt can use");
   }
   const auto full = result.requests.rejected_by[static_cast<std::size_t>(RejectReason::kQueueFull)];
-  if (full > 0) result.warnings.push_back(fmt::format("{} requests were rejected because the queue was full; latencies are of those served", full));
+  if (full > 0) result.warnings.push_back(fmt::format("{} requests were rejected because the queue was full{}; latencies are of those served", full,
+                                          result.requests.rejected_usd ? fmt::format(" (serving all rejected ones would have cost {:.2f} USD)", *result.requests.rejected_usd) : ""));
   if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
@@ -176,6 +181,33 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
   }
   if (extrapolated > 0.05) result.warnings.push_back(fmt::format("{:.0f} % of the kernel time lies outside the measured shapes", extrapolated * 100));
   if (transferred > 0.05) result.warnings.push_back(fmt::format("{:.0f} % of the kernel time is transferred from other kernels or GPUs", transferred * 100));
+}
+
+std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen) {
+  std::vector<ClassSummary> out;
+  for (std::size_t i = 0; i < seen.classes().size(); ++i) {
+    const ClassMetrics::Class& c = seen.classes()[i];
+    ClassSummary s;
+    s.name = scenario.workload.classes[i].name;
+    s.arrived = c.arrived;
+    s.completed = c.completed;
+    s.rejected = c.rejected;
+    s.preempted = c.preemptions;
+    for (const LatencyMetric metric : kLatencyMetrics) s.latency[static_cast<std::size_t>(metric)] = summarise(c.latency.of(metric));
+    const auto objectives = scenario.class_objectives.find(s.name);
+    if (objectives != scenario.class_objectives.end()) {
+      for (const Objective& o : objectives->second) {
+        ObjectiveResult result{o, std::nullopt, false};
+        if (c.latency.of(o.statistic.metric).count() > 0) {
+          result.value = c.latency.value(o.statistic);
+          result.met = *result.value <= o.bound;
+        }
+        s.objectives.push_back(std::move(result));
+      }
+    }
+    out.push_back(std::move(s));
+  }
+  return out;
 }
 
 Result collect(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const Observers& seen, const CountingSource& source) {
@@ -199,8 +231,13 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
                      counts.preempted, counts.in_flight,   counts.rejected_by,
                      counts.rejected_prompt_tokens, counts.rejected_output_tokens};
   result.prefix_cache = summarise(seen.kv_reuse, deployment);
+  if (seen.speculation.any()) result.speculation = seen.speculation.total();
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
   result.cost = price(scenario, deployment, seen.steps, *result.throughput);
+  if (result.requests.rejected > 0 && result.cost && result.cost->usd_per_million_total_tokens) {
+    const auto tokens = static_cast<double>(result.requests.rejected_prompt_tokens + result.requests.rejected_output_tokens);
+    result.requests.rejected_usd = tokens * *result.cost->usd_per_million_total_tokens / 1e6;
+  }
   if (!scenario.disaggregation) result.network = summarise_network(scenario, links, seen.network);
   if (!scenario.disaggregation) result.offload = summarise_offload(scenario, seen.network);
   result.mean_batch = seen.steps.mean_running();
@@ -253,6 +290,11 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const De
     progress.emplace(source.total(), options.progress);
     seen.list.add(*progress, ObserverList::kRequests);
   }
+  std::optional<ClassMetrics> classes;
+  if (scenario.workload.classes.size() > 1) {
+    classes.emplace(measured, scenario.workload.classes.size());
+    seen.list.add(*classes, ObserverList::kRequests);
+  }
   std::optional<PoolMetrics> pools;
   if (prefill != nullptr) {
     pools.emplace(pool_metrics(scenario, *prefill, deployment));
@@ -266,6 +308,7 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const De
     simulate(cluster, deployment.cost(), source, seen.list, seed);
   }
   Result result = collect(scenario, deployment, links, seen, source);
+  if (classes) result.classes = summarise(scenario, *classes);
   if (pools) result.pools = summarise_pools(scenario, *pools, result.requests.completed);
   result.duration_s = end.seconds();
   return result;

@@ -35,6 +35,26 @@ TEST_CASE("our own trace format is read with its class and prefix columns") {
   CHECK(rows[1].prefix_tokens == 512);
 }
 
+TEST_CASE("our own trace format gives prefix blocks to who asks, runs of them spelled out") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("t.csv", "arrival_s,prompt_tokens,output_tokens,prefix_blocks\n0,2000,10,0 14-16\n1,600,10,\n");
+  TraceReader reader(file);
+  reader.keep_blocks();
+  TraceRow row;
+  REQUIRE(reader.next(row));
+  CHECK(row.blocks == std::vector<std::uint32_t>{0, 14, 15, 16});
+  CHECK(row.largest_block == 16);
+  REQUIRE(reader.next(row));
+  CHECK(row.blocks.empty());
+  CHECK(rows_of(file)[0].blocks.empty());
+  const auto refused = [&](const std::string& text) {
+    const auto bad = folder.write("bad", text);
+    return refusal([&] { scan_trace(bad); });
+  };
+  CHECK(contains(refused("arrival_s,prompt_tokens,output_tokens,prefix_blocks\n1,2,3,7-5\n"), "bad:2: prefix_blocks has the run '7-5'"));
+  CHECK(contains(refused("arrival_s,prompt_tokens,output_tokens,prefix_blocks\n1,2,3,x\n"), "bad:2: prefix_blocks has 'x'"));
+}
+
 TEST_CASE("Azure's trace is read as published, its first row being time zero") {
   const TemporaryFolder folder;
   // Over midnight and the end of a month; Windows line ends.

@@ -1,0 +1,169 @@
+// Production serving in scenarios and results: what is stated comes through, what is off leaves no trace, and sums agree.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "input/json_document.hpp"
+#include "study/data_root.hpp"
+#include "study/result.hpp"
+#include "study/scenario.hpp"
+#include "study/simulation.hpp"
+#include "support/input_error.hpp"
+#include "support/shipped_scenarios.hpp"
+
+using namespace moeplan;
+using namespace moeplan::test;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+const DataRoot& data() {
+  static const DataRoot root(MOEPLAN_SOURCE_DIR);
+  return root;
+}
+
+Scenario resolved(const json& scenario) {
+  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+}
+
+json simulated(const json& scenario) {
+  const Scenario s = resolved(scenario);
+  const std::string text = result_json(s, run_scenario(s, {}), data());
+  CHECK(complaint_of([&] { parse_json(text, "result", fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json"); }) == "");
+  return json::parse(text);
+}
+
+std::string refused(const json& scenario) {
+  return complaint_of([&] { resolved(scenario); });
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// The default scenario on four GPUs with `deployment` keys on top.
+json deployed(const std::string& keys) {
+  json scenario = with(small_scenario(), "/cluster/gpus", "4");
+  scenario["deployment"].erase("replicas");
+  scenario["deployment"].merge_patch(json::parse(keys));
+  return scenario;
+}
+
+constexpr const char* kPools = R"({"disaggregation": {"prefill": {"replicas": 1}, "decode": {"replicas": 1}}})";
+constexpr const char* kMtp = R"({"speculation": {"draft_tokens": 2, "acceptance": 0.9}})";
+
+void check_again(const json& scenario) {
+  const json first = simulated(scenario);
+  json again = first["scenario"];
+  again["deployment"]["cost_profile"] = "h100-sxm";
+  const json second = simulated(again);
+  CHECK(first["latency"] == second["latency"]);
+  CHECK(first["memory"] == second["memory"]);
+  CHECK(first["requests"] == second["requests"]);
+  CHECK(first["scenario"]["deployment"] == second["scenario"]["deployment"]);
+}
+
+}  // namespace
+
+TEST_CASE("a feature that is off leaves no section") {
+  const json result = simulated(small_scenario());
+  for (const char* key : {"prefix_cache", "kv_tiers", "pools", "speculation"}) CHECK_FALSE(result.contains(key));
+  for (const char* key : {"prefix_cache", "kv_tiers", "disaggregation", "speculation"}) CHECK_FALSE(result["scenario"]["deployment"].contains(key));
+}
+
+TEST_CASE("a resolved scenario with features gives the same result again") {
+  check_again(deployed(kPools));
+  check_again(deployed(kMtp));
+  check_again(deployed(R"({"prefix_cache": true, "kv_tiers": {"host_memory": "10 GB", "nvme": "20 GB", "nvme_bandwidth": "5 GB/s"}})"));
+  check_again(deployed(R"({"scheduler": {"policy": "vllm_priority", "max_queued_requests": 3, "router": "power_of_two"}, "replicas": 2})"));
+}
+
+TEST_CASE("requests over the pools add up, and all KV of a prompt is sent") {
+  const json result = simulated(deployed(kPools));
+  const json& pools = result["pools"];
+  CHECK(pools["prefill"]["requests"] == 40);
+  CHECK(pools["decode"]["requests"] == 40);
+  CHECK(pools["transfer"]["requests"] == 40);
+  CHECK(pools["transfer"]["hidden_bytes"] < pools["transfer"]["bytes"]);
+  // Mixtral: 32 layers x 8 heads x 128 x 2 x 2 bytes = 131072 bytes a token, prompts of 819 to 1024.
+  CHECK(pools["transfer"]["bytes"] > 40 * 819 * 131072.0);
+  CHECK(pools["transfer"]["bytes"] < 40 * 1024 * 131072.0);
+  const json shorter = simulated(deployed(R"({"disaggregation": {"prefill": {}, "decode": {}, "stay_below_tokens": 900}})"));
+  const json& transfer = shorter["pools"]["transfer"];
+  CHECK(transfer["stayed"] > 0);
+  CHECK(transfer["requests"].get<int>() + transfer["stayed"].get<int>() == 40);
+}
+
+TEST_CASE("pools may have GPUs of their own") {
+  json scenario = deployed(R"({"disaggregation": {"prefill": {"cluster": {"node": "hgx-h100", "nodes": 1}}, "decode": {"cluster": {"node": "hgx-h200", "nodes": 1}}}})");
+  const json result = simulated(scenario);
+  CHECK(result["pools"]["prefill"]["gpu"] == "h100-sxm");
+  CHECK(result["pools"]["decode"]["gpu"] == "h200-sxm");
+}
+
+TEST_CASE("an MTP head that is right makes tokens faster, touches more experts per step and takes memory") {
+  const json plain = simulated(deployed("{}"));
+  const json mtp = simulated(deployed(kMtp));
+  CHECK(mtp["latency"]["tpot_s"]["mean"] < 0.75 * plain["latency"]["tpot_s"]["mean"].get<double>());
+  CHECK(mtp["step_time"]["decode"]["mean_s"] > plain["step_time"]["decode"]["mean_s"]);
+  CHECK(mtp["memory"]["kv_capacity_tokens"] < plain["memory"]["kv_capacity_tokens"]);
+  CHECK(mtp["memory"]["weights_by_component"]["draft_bytes"] > 1'000'000'000);
+  const json& s = mtp["speculation"];
+  CHECK(s["drafted_tokens"] == s["accepted_tokens"].get<std::int64_t>() + s["rejected_tokens"].get<std::int64_t>());
+  CHECK(s["tokens_per_step"] == doctest::Approx(1 + 0.9 + 0.81).epsilon(0.03));
+  // One that is always wrong only costs.
+  const json wrong = simulated(deployed(R"({"speculation": {"draft_tokens": 2, "acceptance": 0}})"));
+  CHECK(wrong["latency"]["tpot_s"]["mean"] > plain["latency"]["tpot_s"]["mean"]);
+}
+
+TEST_CASE("a histogram of accepted lengths means the chances that give it") {
+  // Of 10 drafts 2 were accepted to length 0, 4 to 1, 4 to 2: 0.8, then 0.5 of those.
+  const Scenario s = resolved(deployed(R"({"speculation": {"draft_tokens": 2, "acceptance": {"histogram": [2, 4, 4]}}})"));
+  const auto& chances = s.deployment.features.speculation->config.acceptance;
+  REQUIRE(chances.size() == 2);
+  CHECK(chances[0] == doctest::Approx(0.8));
+  CHECK(chances[1] == doctest::Approx(0.5));
+}
+
+TEST_CASE("a smaller model can draft") {
+  const json result = simulated(deployed(R"({"speculation": {"method": "draft_model", "model": "mistral-7b-v0.1", "draft_tokens": 2, "acceptance": 0.7}})"));
+  CHECK(result["scenario"]["deployment"]["speculation"]["model"] == "mistral-7b-v0.1");
+  CHECK(result["memory"]["weights_by_component"]["draft_bytes"] > 10'000'000'000);
+}
+
+TEST_CASE("what a full queue rejects is counted with its tokens") {
+  json scenario = deployed(R"({"scheduler": {"max_queued_requests": 1}})");
+  scenario["workload"]["arrivals"] = {{"process", "batch"}};
+  const json requests = simulated(scenario)["requests"];
+  CHECK(requests["rejected_by"]["queue_full"] == requests["rejected"]);
+  CHECK(requests["rejected"] > 0);
+  CHECK(requests["rejected_output_tokens"] == 256 * requests["rejected"].get<std::int64_t>());
+}
+
+TEST_CASE("workload classes are reported and judged apart, the urgent one served first") {
+  json scenario = deployed(R"({"scheduler": {"policy": "vllm_priority", "max_batch_requests": 2}})");
+  scenario["workload"] = json::parse(R"({"arrivals": {"process": "batch"}, "requests": 40, "prompt_tokens": {"distribution": "fixed", "value": 500},
+    "output_tokens": {"distribution": "fixed", "value": 20}, "classes": [{"name": "urgent", "priority": 1}, {"name": "idle"}]})");
+  scenario["objectives"] = json::parse(R"({"classes": {"urgent": {"ttft_p99": "20 s"}, "idle": {"e2e_p50": "1 ms"}}})");
+  const json result = simulated(scenario);
+  const json& classes = result["classes"];
+  REQUIRE(classes.size() == 2);
+  CHECK(classes[0]["completed"].get<int>() + classes[1]["completed"].get<int>() == 40);
+  CHECK(classes[0]["latency"]["ttft_s"]["max"] <= classes[1]["latency"]["ttft_s"]["max"]);
+  CHECK(classes[0]["latency"]["ttft_s"]["mean"] < classes[1]["latency"]["ttft_s"]["mean"]);
+  CHECK(classes[0]["objectives"][0]["met"] == true);
+  CHECK(classes[1]["objectives"][0]["met"] == false);
+  scenario["objectives"] = json::parse(R"({"classes": {"urgnt": {"ttft_p99": "20 s"}}})");
+  CHECK(contains(refused(scenario), "did you mean 'urgent'"));
+}
+
+TEST_CASE("serving that makes no sense is refused with its place") {
+  CHECK(contains(refused(deployed(R"({"replicas": 2, "disaggregation": {"prefill": {}, "decode": {}}})")), "/deployment/replicas"));
+  CHECK(contains(refused(deployed(R"({"disaggregation": {"prefill": {"replicas": 2}, "decode": {}}})")), "need 6 GPUs, but the cluster offers 4"));
+  CHECK(contains(refused(deployed(R"({"kv_tiers": {"host_memory": "10 GB"}, "prefix_cache": false})")), "/deployment/prefix_cache"));
+  CHECK(contains(refused(deployed(R"({"kv_tiers": {"host_memory": "10 GB", "nvme": "1 TB"}})")), "nvme needs nvme_bandwidth"));
+  CHECK(contains(refused(deployed(R"({"speculation": {"draft_tokens": 2, "acceptance": [0.5]}})")), "1 chances for 2 drafted tokens"));
+  CHECK(contains(refused(deployed(R"({"speculation": {"method": "draft_model", "draft_tokens": 2, "acceptance": 0.5}})")), "names a \"model\""));
+  CHECK(contains(refused(deployed(R"({"speculation": {"draft_tokens": 2, "acceptance": {"histogram": [1, 2]}}})")), "the histogram has 2 lengths"));
+  CHECK(contains(refused(deployed(R"({"scheduler": {"preempt_for_priority": true}})")), "needs queue_order"));
+  CHECK(contains(refused(deployed(R"({"scheduler": {"policy": "vlm"}})")), "'vllm'"));
+}
