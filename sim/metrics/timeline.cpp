@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/error.hpp"
@@ -12,6 +11,20 @@
 namespace moeplan {
 
 namespace {
+
+/// `text` as a JSON string.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
 
 constexpr std::size_t kBuffer = 64 * 1024;
 constexpr std::int64_t kRequests = 0;  // process of the requests; replica r is process r + 1
@@ -41,7 +54,7 @@ std::string_view step_name(const PreparedStep& step) {
 Timeline::Timeline(const std::filesystem::path& file, std::int32_t replicas, std::uint64_t limit, const std::vector<std::string>& classes)
     : file_(file), limit_(limit), steps_per_replica_(std::max<std::uint64_t>(1, limit / static_cast<std::uint64_t>(replicas))),
       steps_(static_cast<std::size_t>(replicas)) {
-  for (const std::string& name : classes) classes_.push_back(nlohmann::json(name).dump());
+  for (const std::string& name : classes) classes_.push_back(quoted(name));
   buffer_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[";
   name_track("process_name", kRequests, 0, "requests");
   for (std::int64_t r = 1; r <= replicas; ++r) {

@@ -45,7 +45,7 @@ void describe(const Scenario& scenario, const MemorySummary& memory, ComparedRow
   row.engine = d.engine.id;
   row.moe = d.model.is_moe();
   row.replicas = scenario.replicas;
-  row.gpus = scenario.replicas * d.layout.gpus();
+  row.gpus = scenario.gpus();
   row.fits = memory.plan.fits;
   row.weights_bytes_per_gpu = memory.plan.weights.as_double();
   row.weights_bytes = row.weights_bytes_per_gpu * d.layout.gpus();

@@ -55,11 +55,14 @@ std::vector<LatencyLimit> latency_limits(const std::vector<Objective>& objective
   return limits;
 }
 
+/// Of both pools where there are two.
+int all_replicas(const Scenario& scenario) { return scenario.replicas + (scenario.disaggregation ? scenario.disaggregation->prefill_replicas : 0); }
+
 /// Everything that watches one run.
 struct Observers {
   Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured, const SharedLinks& links)
       : latency(measured), throughput(measured),
-        steps(scenario.replicas + (scenario.disaggregation ? scenario.disaggregation->prefill_replicas : 0), deployment.memory().plan.kv_capacity_tokens),
+        steps(all_replicas(scenario), deployment.memory().plan.kv_capacity_tokens),
         goodput(measured, latency_limits(scenario.objectives)), network(links.groups()) {
     if (!scenario.disaggregation) list.add(network, ObserverList::kSteps);
     list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
@@ -282,7 +285,7 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const De
   }
   std::optional<Timeline> timeline;
   if (first && !options.trace_file.empty()) {
-    timeline.emplace(options.trace_file, scenario.replicas, options.trace_limit, class_names(scenario.workload));
+    timeline.emplace(options.trace_file, all_replicas(scenario), options.trace_limit, class_names(scenario.workload));
     seen.list.add(*timeline, ObserverList::kRequests | ObserverList::kSteps);
   }
   std::optional<ProgressObserver> progress;
