@@ -177,9 +177,9 @@ void DeploymentCost::add_drafts(std::int32_t decode_sequences, double micro_sequ
     step.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] = 0;  // the engine schedules once
     for (std::size_t i = 0; i < to.parts.size(); ++i) to.parts[i] += draft.tokens * step.fixed_parts[i];
     for (std::size_t i = 0; i < to.origins.size(); ++i) to.origins[i] += draft.tokens * step.fixed_origins[i];
-    to.add(StepPart::kAttention, {one.attention_seconds, one.attention_origin}, draft.tokens);
-    to.add(StepPart::kExperts, {one.experts_seconds, one.experts_origin}, draft.tokens);
-    to.add(StepPart::kAllToAll, {one.all_to_all_seconds, one.experts_origin}, draft.tokens);
+    to.add(StepPart::kAttention, KernelTime{one.attention_seconds, one.attention_origin}, draft.tokens);
+    to.add(StepPart::kExperts, KernelTime{one.experts_seconds, one.experts_origin}, draft.tokens);
+    to.add(StepPart::kAllToAll, KernelTime{one.all_to_all_seconds, one.experts_origin}, draft.tokens);
     return;
   }
   const double share = draft.tokens * draft.layers / inputs_.model.layer_count();
@@ -192,8 +192,8 @@ void DeploymentCost::add_drafts(std::int32_t decode_sequences, double micro_sequ
   out.attention[1] = share;
   if (!experts_) return;
   const ExpertTables::Point& point = experts_->point(RoutingPhase::kDecode, experts_->find(decode_sequences).index);
-  to.add(StepPart::kExperts, {point.mean.experts_seconds, point.origin}, share);
-  to.add(StepPart::kAllToAll, {point.mean.exchange_seconds, point.origin}, share);
+  to.add(StepPart::kExperts, KernelTime{point.mean.experts_seconds, point.origin}, share);
+  to.add(StepPart::kAllToAll, KernelTime{point.mean.exchange_seconds, point.origin}, share);
 }
 
 void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const {
