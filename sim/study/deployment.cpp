@@ -167,21 +167,23 @@ bool caches_prefixes(const KvLayout& layout) {
   return layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
 }
 
-KvReuseConfig Deployment::kv_reuse() const {
+KvReuseConfig kv_reuse_config(const DeploymentConfig& config, const MemoryPlan& memory, const DeploymentCost& cost) {
   KvReuseConfig reuse;
-  reuse.enabled = config_.features.prefix_cache && caches_prefixes(memory_.plan.kv_layout);
-  if (!reuse.enabled || !config_.features.kv_tiers) return reuse;
+  reuse.enabled = config.features.prefix_cache && caches_prefixes(memory.kv_layout);
+  if (!reuse.enabled || !config.features.kv_tiers) return reuse;
   static constexpr std::int32_t kLongPrompt = 8192;
-  const KvTiersConfig& tiers = *config_.features.kv_tiers;
+  const KvTiersConfig& tiers = *config.features.kv_tiers;
   // Every GPU keeps and fetches its own part of a block.
-  reuse.host = tiers.host_memory * config_.layout.attention_data;
-  reuse.nvme = tiers.nvme * config_.layout.attention_data;
+  reuse.host = tiers.host_memory * config.layout.attention_data;
+  reuse.nvme = tiers.nvme * config.layout.attention_data;
   reuse.host_rate = tiers.host_bandwidth;
   reuse.nvme_rate = tiers.nvme_bandwidth;
   reuse.reload = tiers.reload;
-  reuse.compute_per_token = Seconds(cost_->lone_prefill(kLongPrompt, 0) / kLongPrompt);
+  reuse.compute_per_token = Seconds(cost.lone_prefill(kLongPrompt, 0) / kLongPrompt);
   return reuse;
 }
+
+KvReuseConfig Deployment::kv_reuse() const { return kv_reuse_config(config_, memory_.plan, *cost_); }
 
 ClusterConfig Deployment::cluster(int replicas, RequestRouting routing) const {
   ClusterConfig cluster = cluster_config(config_, memory_.plan, replicas, routing);

@@ -38,6 +38,9 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config);
 /// What serving needs of `config` with that memory. REQUIRES: memory.fits.
 ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& memory, int replicas, RequestRouting routing);
 
+/// Prefix cache and tiers of such a replica.
+KvReuseConfig kv_reuse_config(const DeploymentConfig& config, const MemoryPlan& memory, const DeploymentCost& cost);
+
 /// Owns its parts; immutable once built, usable from any number of threads.
 class Deployment {
  public:

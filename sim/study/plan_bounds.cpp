@@ -27,8 +27,11 @@ std::vector<int> batch_ladder(int most) {
   return out;
 }
 
+/// Seconds per token: with speculation a step makes its own and all drafted ones at best, and verifying them is not free.
 double decode_seconds(const PlanReplica& replica, int batch, double context) {
-  return kBoundMargin * replica.cost.steady_decode(batch, std::max(1.0, context));
+  const auto& speculation = replica.config.features.speculation;
+  const double most_tokens = 1.0 + (speculation ? static_cast<double>(speculation->config.acceptance.size()) : 0.0);
+  return kBoundMargin * replica.cost.steady_decode(batch, std::max(1.0, context)) / most_tokens;
 }
 
 /// Seconds of a step of `tokens` prompt tokens without their attention, spread evenly over the copies of attention.

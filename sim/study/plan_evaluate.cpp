@@ -193,7 +193,9 @@ PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, int r
   run.replicas = replicas;
   run.requests = source->total();
   try {
-    simulate(cluster_config(replica.config, replica.memory, replicas, question.router), replica.cost, *source, seen.list, question.seed);
+    ClusterConfig cluster = cluster_config(replica.config, replica.memory, replicas, question.router);
+    cluster.replica.kv_reuse = kv_reuse_config(replica.config, replica.memory, replica.cost);
+    simulate(cluster, replica.cost, *source, seen.list, question.seed);
   } catch (const VerdictKnown& verdict) {
     run.problem = verdict.problem;
     run.failing = verdict.failing;

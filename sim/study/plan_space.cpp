@@ -270,6 +270,8 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
   if (first.workload.arrivals.process == ArrivalProcess::kBatch && factors.peak != 1) {
     throw InputError(document.file + ": /search/load", "a batch has no rate that could grow or have a peak");
   }
+  if (first.disaggregation) throw InputError(document.file + ": /deployment/disaggregation", "a plan searches one pool of replicas; leave it out");
+  if (!first.class_objectives.empty()) throw InputError(document.file + ": /workload/classes", "a plan searches by the objectives of all requests together; leave out those of single classes");
   check_objectives(first, document.file);
   check_offer(first, document.file);
   for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, kv_stated, scheduler_stated);
