@@ -82,6 +82,9 @@ struct ParetoPoint {
 /// `objectives` of the plan's scenario; the tightest is the largest value / bound of a latency, the end-to-end median where there is none.
 ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives);
 
+/// Picks the best plan and the front among the plans of `answer.outcomes`; the other plans become rejections.
+void choose_plans(const PlanSpace& space, PlanAnswer& answer);
+
 /// The question that a base's candidates are asked, at `factor` times the workload's load.
 PlanQuestion plan_question(const Scenario& base, double factor);
 

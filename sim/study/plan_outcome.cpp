@@ -1,5 +1,7 @@
 #include "study/plan_outcome.hpp"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -104,6 +106,14 @@ CandidateOutcome CandidateOutcome::from_text(const std::string& text) {
   outcome.key = j.at("key").get<std::string>();
   if (j.contains("plan")) outcome.plan = plan_from_json(j["plan"]);
   return outcome;
+}
+
+CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key) {
+  return {rejection, std::move(reason), std::move(key), std::nullopt};
+}
+
+std::string replicas_text(const PlanSize& size) {
+  return fmt::format("{} {} ({} GPUs)", size.serving, size.serving == 1 ? "replica" : "replicas", size.gpus);
 }
 
 }  // namespace moeplan

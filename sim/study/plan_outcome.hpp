@@ -65,4 +65,9 @@ struct CandidateOutcome {
   static CandidateOutcome from_text(const std::string& text);
 };
 
+CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key = {});
+
+/// "3 replicas (12 GPUs)": those that serve, and all GPUs.
+std::string replicas_text(const PlanSize& size);
+
 }  // namespace moeplan

@@ -1,5 +1,9 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include "study/plan.hpp"
 
@@ -29,6 +33,46 @@ ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& 
   point.minus_throughput = -in_steps(plan.throughput.output_tokens_per_s);
   point.watts = in_steps(plan.price.mean_w);
   return point;
+}
+
+void choose_plans(const PlanSpace& space, PlanAnswer& answer) {
+  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  std::vector<std::size_t> plans;
+  for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
+    if (answer.outcomes[i].plan) plans.push_back(i);
+  }
+  const auto figure = [&](std::size_t i) -> const PlanFigures& { return *answer.outcomes[i].plan; };
+  const auto exact = [&](std::size_t i) {
+    double tightest = 0;
+    for (std::size_t k = 0; k < objectives.size(); ++k) {
+      if (objectives[k].kind == ObjectiveKind::kLatency) tightest = std::max(tightest, figure(i).objectives[k] / objectives[k].bound);
+    }
+    return std::tuple(figure(i).price.usd_per_hour, tightest, i);
+  };
+  std::sort(plans.begin(), plans.end(), [&](std::size_t a, std::size_t b) { return exact(a) < exact(b); });
+  if (plans.empty()) return;
+  answer.best = plans.front();
+  const double most = figure(plans.front()).price.usd_per_hour * space.search.pareto_up_to;
+  std::map<std::size_t, ParetoPoint> points;
+  for (const std::size_t i : plans) points[i] = pareto_point(figure(i), objectives);
+  for (std::size_t k = 0; k < plans.size(); ++k) {
+    CandidateOutcome& outcome = answer.outcomes[plans[k]];
+    const ParetoPoint& point = points[plans[k]];
+    // Of equal ones the first stays; the cheapest plan stays anyway.
+    const auto beats = [&](std::size_t other) { return points[other].dominates(point); };
+    const auto equal = [&](std::size_t other) { return points[other] == point; };
+    auto beaten = std::find_if(plans.begin(), plans.begin() + static_cast<long>(k), equal);
+    if (beaten == plans.begin() + static_cast<long>(k)) beaten = std::find_if(plans.begin(), plans.end(), beats);
+    const bool within = outcome.plan->price.usd_per_hour <= most;
+    if (k == 0 || (beaten == plans.end() && within)) {
+      answer.pareto.push_back(plans[k]);
+      continue;
+    }
+    outcome.rejection = Rejection::kDearer;
+    const std::string needs = fmt::format("does it with {} for {:.2f} USD/h", replicas_text(outcome.plan->size), outcome.plan->price.usd_per_hour);
+    outcome.reason = beaten != plans.end() ? fmt::format("{}, but {} is no worse in cost, latency, throughput and power", needs, space.candidates[*beaten].id)
+                                           : fmt::format("{}, over {:g} x the cheapest plan", needs, space.search.pareto_up_to);
+  }
 }
 
 }  // namespace moeplan

@@ -1,0 +1,20 @@
+// The first stage of a plan search: what can be told of a candidate without simulating it.
+#pragma once
+
+#include <vector>
+
+#include "study/plan_workshop.hpp"
+
+namespace moeplan {
+
+/// A candidate after screening.
+struct Screened {
+  CandidateOutcome outcome;  ///< kNone: to be simulated; kUnfinished: the time ended first
+  int first = 1;             ///< lowest rung of its ladder that may do
+  double least_usd = 0;      ///< cost of that rung, at least
+};
+
+/// Screens all candidates, in their order: layout, engine support, price, memory, limits, bounds.
+std::vector<Screened> screen_plan(PlanWorkshop& workshop, PlanExecutor& executor);
+
+}  // namespace moeplan
