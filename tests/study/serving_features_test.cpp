@@ -133,6 +133,7 @@ TEST_CASE("a smaller model can draft") {
 TEST_CASE("what a full queue rejects is counted with its tokens") {
   json scenario = deployed(R"({"scheduler": {"max_queued_requests": 1}})");
   scenario["workload"]["arrivals"] = {{"process", "batch"}};
+  scenario["workload"]["output_tokens"] = {{"distribution", "fixed"}, {"value", 256}};
   const json requests = simulated(scenario)["requests"];
   CHECK(requests["rejected_by"]["queue_full"] == requests["rejected"]);
   CHECK(requests["rejected"] > 0);
