@@ -145,6 +145,11 @@ PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::
   State& s = *state_;
   s.journal = std::move(journal);
   s.jobs = jobs;
+  // Blocked before any thread starts, those of MPI too, so that none but the watcher takes them.
+  sigemptyset(&s.signals);
+  sigaddset(&s.signals, SIGINT);
+  sigaddset(&s.signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
   const int processes = launched_processes();
 #ifdef MOEPLAN_MPI
   if (processes > 1) {
@@ -159,11 +164,6 @@ PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::
   }
 #endif
   if (!s.executor) s.executor = std::make_unique<ThreadExecutor>(jobs);
-  // Blocked before any thread starts, so that none but the watcher takes them.
-  sigemptyset(&s.signals);
-  sigaddset(&s.signals, SIGINT);
-  sigaddset(&s.signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
   s.watcher = std::thread([&s] { s.watch(); });
 }
 
