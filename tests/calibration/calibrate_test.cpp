@@ -10,6 +10,7 @@
 #include "calibration/round_gpu.hpp"
 #include "hardware/hardware_catalogue.hpp"
 #include "input/csv.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace moeplan;
 
@@ -26,9 +27,10 @@ std::string text_of(const std::filesystem::path& file) {
 
 GpuSpec gpu_of(const std::string& id) { return load_gpu(kProfiles / "gpus" / (id + ".json"), {}); }
 
-/// A folder of its own below the test's working directory.
+/// An empty folder of its own.
 std::filesystem::path fresh_folder(const std::string& name) {
-  const auto folder = std::filesystem::current_path() / ("calibrate_test_" + name);
+  static const test::TemporaryFolder all;
+  const auto folder = all.path() / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
