@@ -16,6 +16,9 @@ function(moeplan_floor name)
   target_link_libraries(moeplan_${name} PUBLIC moeplan_flags ${ARG_DEPENDS})
 endfunction()
 
+# Tests of everything below the studies: what `.ci/run` also runs under the sanitizers. The others parse JSON for minutes there: `./test dev` runs all.
+add_custom_target(engine_tests)
+
 function(moeplan_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
@@ -23,4 +26,8 @@ function(moeplan_test name)
   target_link_libraries(test_${name} PRIVATE moeplan_flags doctest::doctest ${ARG_DEPENDS})
   target_compile_definitions(test_${name} PRIVATE MOEPLAN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND test_${name} --no-version)
+  if(name MATCHES "^(base|input|events|hardware|model|workload|routing|calibration|cost|network|serving|metrics|laws|check_floors)")
+    add_dependencies(engine_tests test_${name})
+    set_tests_properties(${name} PROPERTIES LABELS engine)
+  endif()
 endfunction()
