@@ -19,6 +19,10 @@ PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, con
   const auto sure = [&](int replicas) {
     Scenario scenario = answer.scenario;
     scenario.replicas = replicas;
+    ClusterSpec& cluster = scenario.deployment.cluster;
+    const PlanSize size = size_of(pack_replicas(scenario.deployment.layout.gpus(), cluster.node.gpus), cluster.node.gpus, replicas, 0);
+    cluster.nodes = std::max(cluster.nodes, size.nodes);
+    cluster.gpus = std::max(cluster.gpus, size.gpus);
     return assess(scenario, errors, options).probability_met >= kPlanConfidence;
   };
   int low = plan.size.serving;
