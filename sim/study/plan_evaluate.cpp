@@ -10,6 +10,7 @@
 #include "metrics/latency_metrics.hpp"
 #include "metrics/observer_list.hpp"
 #include "metrics/throughput_metrics.hpp"
+#include "study/latency_summary.hpp"
 #include "workload/request_sources.hpp"
 
 namespace moeplan {
@@ -103,19 +104,6 @@ class BusyTime final : public Observer {
   SimTime busy_{0}, end_{0};
 };
 
-LatencySummary summary_of(const Samples& samples) {
-  LatencySummary s;
-  s.count = samples.count();
-  if (s.count == 0) return s;
-  s.mean = samples.mean();
-  s.p50 = samples.quantile(0.50);
-  s.p90 = samples.quantile(0.90);
-  s.p95 = samples.quantile(0.95);
-  s.p99 = samples.quantile(0.99);
-  s.max = samples.max();
-  return s;
-}
-
 std::vector<LatencyLimit> limits_of(const std::vector<Objective>& objectives) {
   std::vector<LatencyLimit> limits;
   for (const Objective& o : objectives) {
@@ -160,7 +148,7 @@ struct Watch {
 
 void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun& run) {
   const Throughput& t = seen.throughput.result();
-  for (const LatencyMetric metric : kLatencyMetrics) run.latency[static_cast<std::size_t>(metric)] = summary_of(seen.latency.of(metric));
+  for (const LatencyMetric metric : kLatencyMetrics) run.latency[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
   run.throughput = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s / gpus, t.offered_per_s, t.saturated()};
   run.utilisation = seen.busy.utilisation(run.replicas);
   run.short_window = t.short_window;

@@ -22,6 +22,7 @@
 #include "metrics/throughput_metrics.hpp"
 #include "metrics/timeline.hpp"
 #include "study/deployment.hpp"
+#include "study/latency_summary.hpp"
 #include "study/network_summary.hpp"
 #include "study/pools.hpp"
 #include "study/routing_text.hpp"
@@ -83,19 +84,6 @@ struct Observers {
   SpeculationMetrics speculation;
   ObserverList list;
 };
-
-LatencySummary summarise(const Samples& samples) {
-  LatencySummary s;
-  s.count = samples.count();
-  if (s.count == 0) return s;
-  s.mean = samples.mean();
-  s.p50 = samples.quantile(0.50);
-  s.p90 = samples.quantile(0.90);
-  s.p95 = samples.quantile(0.95);
-  s.p99 = samples.quantile(0.99);
-  s.max = samples.max();
-  return s;
-}
 
 StepSummary summarise(const StepKind& kind) {
   StepSummary s;
