@@ -8,6 +8,7 @@
 #include "events/event_queue.hpp"
 #include "serving/arrivals.hpp"
 #include "serving/link_sharing.hpp"
+#include "serving/step_ends.hpp"
 
 namespace moeplan {
 namespace {
@@ -46,8 +47,6 @@ class Cluster {
   void deliver(const RequestSpec& spec);
   void schedule_next_arrival(EventQueue& events);
   void schedule_decision(EventQueue& events, std::size_t replica);
-  [[nodiscard]] std::size_t next_to_end() const;
-  [[nodiscard]] SimTime next_end_beside(std::size_t chosen) const;
 
   RequestSource& source_;
   Observer& observer_;
@@ -108,9 +107,9 @@ void Cluster::run_open() {
 
 void Cluster::run_closed() {
   for (;;) {
-    const std::size_t chosen = next_to_end();
+    const std::size_t chosen = next_to_end(replicas_);
     if (chosen < replicas_.size()) {
-      run_alone(replicas_[chosen], std::min(arrivals_.next_time(), next_end_beside(chosen)));
+      run_alone(replicas_[chosen], std::min(arrivals_.next_time(), next_end_beside(replicas_, chosen)));
       if (!replicas_[chosen].completions().empty()) {
         instant(replicas_[chosen].clock());
         continue;
@@ -193,27 +192,6 @@ void Cluster::schedule_next_arrival(EventQueue& events) {
 void Cluster::schedule_decision(EventQueue& events, std::size_t replica) {
   if (replicas_[replica].step_end() == kNever && replicas_[replica].has_work())
     events.schedule(events.now(), EventPhase::kDecide, 0, replica);
-}
-
-// The replica whose step ends next, the first of them; past the end when none runs a step.
-std::size_t Cluster::next_to_end() const {
-  std::size_t chosen = replicas_.size();
-  SimTime end = kNever;
-  for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (replicas_[i].step_end() < end) {
-      end = replicas_[i].step_end();
-      chosen = i;
-    }
-  }
-  return chosen;
-}
-
-SimTime Cluster::next_end_beside(std::size_t chosen) const {
-  SimTime end = kNever;
-  for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (i != chosen) end = std::min(end, replicas_[i].step_end());
-  }
-  return end;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "network/flow_network.hpp"
 #include "serving/arrivals.hpp"
+#include "serving/step_ends.hpp"
 
 namespace moeplan {
 namespace {
@@ -30,10 +31,10 @@ class Pools {
 
   void run() {
     for (;;) {
-      const std::size_t chosen = next_to_end();
+      const std::size_t chosen = next_to_end(replicas_);
       SimTime next = std::min(arrivals_.next_time(), next_transfer_);
       if (chosen < replicas_.size()) {
-        const SimTime limit = std::min(next, next_end_beside(chosen));
+        const SimTime limit = std::min(next, next_end_beside(replicas_, chosen));
         if (chosen >= prefills_ && pending_.empty() && run_alone(replicas_[chosen], limit)) continue;
         next = std::min(limit, replicas_[chosen].step_end());
         if (!replicas_[chosen].completions().empty()) next = replicas_[chosen].clock();
@@ -69,8 +70,6 @@ class Pools {
   std::span<const LinkUse> path(std::size_t from, std::size_t to);
   [[nodiscard]] double alone(std::span<const LinkUse> links) const;
   void look_ahead();
-  [[nodiscard]] std::size_t next_to_end() const;
-  [[nodiscard]] SimTime next_end_beside(std::size_t chosen) const;
   std::size_t pick(RequestRouter& router, std::size_t first, std::size_t last, const RequestSpec& spec);
 
   const DisaggregatedConfig& config_;
@@ -271,26 +270,6 @@ double Pools::alone(std::span<const LinkUse> links) const {
 void Pools::look_ahead() {
   next_transfer_ = timed_.empty() ? kNever : timed_.begin()->first;
   if (network_ && network_->transfers() > 0) next_transfer_ = std::min(next_transfer_, network_->next_completion());
-}
-
-std::size_t Pools::next_to_end() const {
-  std::size_t chosen = replicas_.size();
-  SimTime end = kNever;
-  for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (replicas_[i].step_end() < end) {
-      end = replicas_[i].step_end();
-      chosen = i;
-    }
-  }
-  return chosen;
-}
-
-SimTime Pools::next_end_beside(std::size_t chosen) const {
-  SimTime end = kNever;
-  for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (i != chosen) end = std::min(end, replicas_[i].step_end());
-  }
-  return end;
 }
 
 void Pools::end() {
