@@ -18,6 +18,7 @@ int run_simulate(const Arguments& arguments) {
       "requests", po::value<std::string>()->value_name("FILE.csv"), "write one line per finished request")(
       "trace", po::value<std::string>()->value_name("FILE.json"), "write a timeline of steps, requests, transfers and evictions for Perfetto")(
       "trace-limit", po::value<std::int64_t>()->value_name("N")->default_value(static_cast<std::int64_t>(kTraceLimit)), "steps and requests kept in it")(
+      "scale", po::value<double>()->value_name("FACTOR"), "so many times the requests in the same time: a measured day projected to next year")(
       "anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points of this deployment that correct host time and kernel speed")(
       "load-curve", "throughput and latency against offered load, with saturation and knee; --html has it always")(
       "exact-routing", "sample every layer of every step instead of tabulated steps (slow)")(
@@ -31,6 +32,7 @@ int run_simulate(const Arguments& arguments) {
   const DataRoot data = data_root(parsed);
   Scenario scenario = load_scenario(parsed.values["scenario"].as<std::vector<std::string>>().at(0), data);
   if (parsed.has("seed")) scenario.seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
+  if (parsed.has("scale")) scale_workload(scenario.workload, parsed.values["scale"].as<double>(), "--scale");
   std::optional<AnchorFit> anchors;
   if (parsed.has("anchors")) anchors = anchor_scenario(scenario, parsed.text("anchors"), data);
   RunOptions run_options;

@@ -17,12 +17,13 @@ std::string arrivals_text(const ArrivalConfig& a) {
   switch (a.process) {
     case ArrivalProcess::kPoisson:
     case ArrivalProcess::kGamma: return process + ", " + rate_text(a.rate);
+    case ArrivalProcess::kMarkovModulated: return "modulated, " + rate_text(mean_rate(a));
     case ArrivalProcess::kClosed: return fmt::format("{}, {} at once", process, a.concurrency);
     case ArrivalProcess::kBatch: return process;
     case ArrivalProcess::kTrace: {
       const double span = to_seconds(a.trace->last - a.trace->first).value();
       if (span <= 0) return process;
-      return process + ", " + rate_text(static_cast<double>(a.trace->rows - 1) / span * a.speedup);
+      return process + ", " + rate_text(mean_rate(a));
     }
   }
   return process;

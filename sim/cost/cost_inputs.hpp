@@ -11,6 +11,7 @@
 #include "model/deployment.hpp"
 #include "model/model_spec.hpp"
 #include "routing/load_draws.hpp"
+#include "routing/routing_epochs.hpp"
 
 namespace moeplan {
 
@@ -49,6 +50,8 @@ struct CostInputs {
   FabricConfig fabric{};                 ///< wiring between nodes
   std::optional<OffloadConfig> offload;  ///< experts in host memory; nothing: all on the GPUs
   RoutingLocality locality{};            ///< of neighbouring tokens, for the expert cache
+  const RoutingEpochs* epochs = nullptr; ///< the routers over time, `draws` being their first epoch; null: they never change. REQUIRES: outlives the cost
+  int redundant_experts = 0;             ///< slots beyond one per expert
   int max_batch_tokens = 8192;           ///< of one attention copy; sizes the workspace
   int max_batch_requests = 256;          ///< of one attention copy; sizes the logits
   RoutingMode routing = RoutingMode::kTabulated;

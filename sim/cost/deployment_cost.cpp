@@ -17,6 +17,7 @@ constexpr int kMeanDraw = -1;
 // A batch is cut in two only when each half still fills the machine: vLLM's defaults for its dual batch overlap, decode and prefill.
 constexpr double kTwoBatchDecode = 32;
 constexpr double kTwoBatchPrefill = 512;
+constexpr std::size_t kMostEpochs = 1 << 14;  ///< states that drift and rebalancing can bring about in eighths of a period
 
 /// Slowest stage over the mean stage: layers are whole.
 double stage_imbalance(const CostInputs& in) {
@@ -49,6 +50,7 @@ DeploymentCost::DeploymentCost(CostInputs inputs)
       comm_(inputs_),
       layers_(inputs_, kernels_, comm_, layer_scale_),
       attention_(inputs_, kernels_, layer_scale_),
+      later_experts_(inputs_.epochs != nullptr && inputs_.epochs->changes() ? kMostEpochs : 0),
       token_grid_(kTokenBits, kLargestTokens),
       context_grid_(kContextBits, kLargestContext),
       prefill_floor_(attention_.prefill(1, 0)),
@@ -270,6 +272,25 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   }
 }
 
+std::unique_ptr<ExpertTables> DeploymentCost::make_tables(std::uint32_t index) const {
+  MOEPLAN_CHECK(index < kMostEpochs);
+  return std::make_unique<ExpertTables>(inputs_, *expert_layer_, layer_scale_, offload_.get(), &inputs_.epochs->draws(index));
+}
+
+RoutingEpoch DeploymentCost::epoch_at(SimTime now) const {
+  if (!experts_ || inputs_.epochs == nullptr || !inputs_.epochs->changes()) return {};
+  const RoutingEpochs::Epoch epoch = inputs_.epochs->at(now);
+  RoutingEpoch out{epoch.index, epoch.begin, epoch.end, 0};
+  if (epoch.experts_received > 0) {
+    const MoeSpec& moe = *inputs_.model.moe();
+    const double matrices = inputs_.model.gated_ffn ? 3.0 : 2.0;
+    const double weights = matrices * moe.input_width(inputs_.model.hidden) * share(moe.expert_inter, inputs_.layout.expert_tensor());
+    const double bytes = epoch.experts_received / inputs_.layout.pipeline * weights * bytes_per_weight(inputs_.precision.experts);
+    out.stall_seconds = comm_.all_to_all(bytes, comm_.group(inputs_.layout.expert, inputs_.layout.expert_tensor()), false).seconds;
+  }
+  return out;
+}
+
 void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t decode_context, StepOutcome& out) const {
   if (prepared.decode_sequences == 0) return;
   const OctaveGrid::Position c = context_grid_.find(static_cast<double>(decode_context) * prepared.attention[0]);
@@ -287,9 +308,13 @@ void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t de
 
 void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOutcome& out) const {
   ExpertDraw sum{0, 0, 0, 0, {}, {}};
+  double even = 0;
+  const ExpertTables& experts = tables(prepared.epoch);
   const auto add = [&](RoutingPhase phase, std::uint32_t node, double weight) {
-    const ExpertTables::Point& point = experts_->point(phase, node);
+    const ExpertTables::Point& point = experts.point(phase, node);
     sum.add(draw == kMeanDraw ? point.mean : point.draws[static_cast<std::size_t>(draw)], weight);
+    even += point.even_seconds * weight;
+    out.degraded_tokens += point.degraded * weight;
     out.experts_origin = point.origin;
   };
   const double blend = prepared.table_blend[1];
@@ -304,6 +329,7 @@ void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOut
     if (blend != 0) add(RoutingPhase::kPrefill, node + 1, prefill * blend);
   }
   set_draw(sum, prepared.passes, out);
+  out.imbalance_seconds = std::max(0.0, (sum.experts_seconds + sum.exchange_seconds - even) * prepared.passes);
 }
 
 void DeploymentCost::finish(const PreparedStep& prepared, StepOutcome& out) const {
@@ -328,8 +354,10 @@ StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t 
   if (experts_ && inputs_.routing == RoutingMode::kExact) {
     const int stages = inputs_.layout.pipeline;
     const int verified = inputs_.draft.drafts(prepared.decode_sequences) ? inputs_.draft.tokens + 1 : 1;
-    const ExpertDraw d = experts_->exact(share(prepared.decode_sequences * verified, stages), share(prepared.prefill_tokens, stages), routing);
-    set_draw(d, 1.0, out);
+    const ExactExperts exact = tables(prepared.epoch).exact(share(prepared.decode_sequences * verified, stages), share(prepared.prefill_tokens, stages), routing);
+    set_draw(exact.draw, 1.0, out);
+    out.imbalance_seconds = std::max(0.0, exact.draw.experts_seconds + exact.draw.exchange_seconds - exact.even_seconds);
+    out.degraded_tokens = exact.degraded;
   } else if (experts_) {
     add_experts(prepared, static_cast<int>(routing.uniform() * ExpertTables::kDraws), out);
   }

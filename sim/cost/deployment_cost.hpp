@@ -34,6 +34,8 @@ class DeploymentCost final : public StepCost {
 
   void prepare(std::int32_t decode_sequences, std::span<const PrefillChunk> prefill, PreparedStep& out) const override;
   StepOutcome evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const override;
+  /// Moving experts takes an all-to-all of what the rank that receives most receives, while nothing else runs.
+  [[nodiscard]] RoutingEpoch epoch_at(SimTime now) const override;
 
   /// The step at the mean of the routing draws.
   [[nodiscard]] StepOutcome expected(const PreparedStep& prepared, std::int64_t decode_context) const;
@@ -70,6 +72,11 @@ class DeploymentCost final : public StepCost {
   [[nodiscard]] KernelTime prefill_node(std::uint32_t tokens, std::uint32_t prefix) const;
   [[nodiscard]] KernelTime decode_node(std::uint32_t sequences, std::uint32_t context) const;
   void add_attention(const PreparedStep& prepared, std::int64_t decode_context, StepOutcome& out) const;
+  /// Of the routing epoch `index`.
+  [[nodiscard]] const ExpertTables& tables(std::uint32_t index) const {
+    return index == 0 ? *experts_ : *later_experts_.at(index, [&] { return make_tables(index); });
+  }
+  [[nodiscard]] std::unique_ptr<ExpertTables> make_tables(std::uint32_t index) const;
   void add_experts(const PreparedStep& prepared, int draw, StepOutcome& out) const;
 
   CostInputs inputs_;
@@ -81,6 +88,7 @@ class DeploymentCost final : public StepCost {
   std::unique_ptr<ExpertLayer> expert_layer_;
   std::unique_ptr<ExpertOffload> offload_;  ///< null: all experts on the GPUs
   std::unique_ptr<ExpertTables> experts_;
+  LazyRows<std::unique_ptr<ExpertTables>> later_experts_;  ///< by routing epoch
 
   OctaveGrid token_grid_;     ///< tokens of a step on one attention copy; also sequences
   OctaveGrid context_grid_;   ///< mean context of a sequence, or prefix of a chunk

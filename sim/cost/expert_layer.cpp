@@ -35,7 +35,7 @@ KernelTime ExpertLayer::experts(double tokens, RankLoad load, KernelPhase phase)
                        .pairs_nonlocal = dispatched_ ? 0.0 : std::max(0.0, all_pairs - load.pairs),
                        .hidden = moe_.input_width(inputs_.model.hidden),
                        .inter = share(moe_.expert_inter, inputs_.layout.expert_tensor()),
-                       .local_experts = share(moe_.experts, inputs_.layout.expert),
+                       .local_experts = share(moe_.experts + inputs_.redundant_experts, inputs_.layout.expert),
                        .top_k = moe_.top_k,
                        .total_experts = moe_.experts,
                        .gated = inputs_.model.gated_ffn,

@@ -14,24 +14,26 @@ constexpr unsigned kGridBits = 2;  ///< four token counts per octave
 constexpr double kLargestTokens = 1 << 20;
 constexpr int kComposed = 512;  ///< steps composed per node, at least
 
-std::unique_ptr<LoadDraws> make_draws(const CostInputs& inputs) {
+/// Null when there are others to use.
+std::unique_ptr<LoadDraws> make_draws(const CostInputs& inputs, const LoadDraws* draws) {
   MOEPLAN_CHECK(inputs.sampler != nullptr);
+  if (draws != nullptr || inputs.draws != nullptr) return nullptr;
   return std::make_unique<LoadDraws>(*inputs.sampler, inputs.model.moe_layer_count(), inputs.seed);
 }
 
 }  // namespace
 
-ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload)
+ExpertTables::ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload, const LoadDraws* draws)
     : inputs_(inputs),
       layer_(layer),
       offload_(offload),
-      own_draws_(inputs.draws == nullptr ? make_draws(inputs) : nullptr),
-      draws_(own_draws_ ? *own_draws_ : *inputs.draws),
+      own_draws_(make_draws(inputs, draws)),
+      draws_(own_draws_ ? *own_draws_ : draws != nullptr ? *draws : *inputs.draws),
       layer_scale_(layer_scale),
       layers_(inputs.model.moe_layer_count()),
       grid_(kGridBits, kLargestTokens),
       points_{LazyRows<Point>(grid_.nodes()), LazyRows<Point>(grid_.nodes())} {
-  MOEPLAN_CHECK(inputs.sampler != nullptr && inputs.sampler == &draws_.sampler() && draws_.layers() == layers_);
+  MOEPLAN_CHECK((draws != nullptr || inputs.sampler == &draws_.sampler()) && draws_.layers() == layers_);
   MOEPLAN_CHECK(inputs.sampler->ranks() == inputs.layout.expert);
 }
 
@@ -53,6 +55,10 @@ ExpertDraw ExpertTables::scaled(ExpertDraw sum) const {
   return sum;
 }
 
+double ExpertTables::even_layer(double tokens, double pairs, double distinct, KernelPhase phase) const {
+  return layer_.experts(tokens, {pairs, distinct}, phase).seconds + layer_.exchange(tokens, pairs, phase).seconds;
+}
+
 ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) const {
   Point point;
   const auto tokens = static_cast<std::int64_t>(grid_.value(node));
@@ -63,7 +69,8 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   const std::vector<LayerDraw>& drawn = layers.draws;
   const unsigned per_layer = layers.per_layer;
 
-  LoadTimer timer(layer_, static_cast<double>(tokens), prefill ? KernelPhase::kPrefill : KernelPhase::kDecode);
+  const KernelPhase kernel_phase = prefill ? KernelPhase::kPrefill : KernelPhase::kDecode;
+  LoadTimer timer(layer_, static_cast<double>(tokens), kernel_phase);
   for (const LayerDraw& d : drawn) {
     timer.cover(d.hottest);
     timer.cover(d.widest);
@@ -84,6 +91,15 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
       timed[i].offload = offload_->time(misses[i % misses.size()], drawn[i].widest.experts, timed[i].experts_seconds, static_cast<double>(tokens), prefill);
     }
   }
+
+  double pairs = 0;
+  double distinct = 0;
+  for (const LayerDraw& d : drawn) {
+    pairs += d.mean_pairs / static_cast<double>(drawn.size());
+    distinct += d.mean_experts / static_cast<double>(drawn.size());
+    point.degraded += d.degraded / static_cast<double>(drawn.size());
+  }
+  point.even_seconds = even_layer(static_cast<double>(tokens), pairs, distinct, kernel_phase) * layers_ * layer_scale_;
 
   // Every draw of a layer is used equally often, in an order of its own.
   const unsigned steps = std::max(static_cast<unsigned>(kComposed), per_layer);
@@ -114,12 +130,12 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   return point;
 }
 
-ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const {
-  ExpertDraw sum{0, 0, 0, 0, {}, {}};
+ExactExperts ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const {
+  ExactExperts sum;
   if (decode_tokens + prefill_tokens <= 0) return sum;
   const double tokens = static_cast<double>(decode_tokens + prefill_tokens);
   const KernelPhase phase = prefill_tokens > 0 ? KernelPhase::kPrefill : KernelPhase::kDecode;
-  const double local = share(layer_.moe().experts, layer_.ranks());
+  const double local = share(layer_.moe().experts + inputs_.redundant_experts, layer_.ranks());
   const LoadSampler& sampler = draws_.sampler();
   LayerLoad load;
   LayerLoad more;
@@ -138,15 +154,21 @@ ExpertDraw ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefill_
       for (std::size_t e = 0; e < load.tokens_per_expert.size(); ++e) distinct += load.tokens_per_expert[e] + more.tokens_per_expert[e] > 0;
       load.distinct_experts = distinct;
     }
-    first.pairs = (decode_tokens + prefill_tokens) * layer_.moe().top_k;
+    if (&first == &load && prefill_tokens > 0) {
+      first.pairs += more.pairs;
+      first.degraded = (load.degraded * static_cast<double>(decode_tokens) + more.degraded * static_cast<double>(prefill_tokens)) / tokens;
+    }
     const LayerDraw drawn(first);
     const double slowest =
         std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
     const CommTime exchange = layer_.exchange(tokens, drawn.hottest.pairs, phase);
     const ExpertDraw one{slowest, exchange.seconds, drawn.hottest.pairs / drawn.mean_pairs, drawn.distinct, exchange.traffic, {}};
-    sum.add(one, 1.0);
+    sum.draw.add(one, 1.0);
+    sum.even_seconds += even_layer(tokens, drawn.mean_pairs, drawn.mean_experts, phase) * layer_scale_;
+    sum.degraded += drawn.degraded / layers_;
   }
-  return scaled(sum);
+  sum.draw = scaled(sum.draw);
+  return sum;
 }
 
 }  // namespace moeplan

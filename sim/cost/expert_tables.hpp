@@ -36,19 +36,29 @@ struct ExpertDraw {
   }
 };
 
+/// One step sampled in full.
+struct ExactExperts {
+  ExpertDraw draw{0, 0, 0, 0};
+  double even_seconds = 0;
+  double degraded = 0;
+};
+
 class ExpertTables {
  public:
   static constexpr int kDraws = 64;
   struct Point {
     std::array<ExpertDraw, kDraws> draws{};  ///< from fastest to slowest
     ExpertDraw mean;
+    double even_seconds = 0;  ///< experts and exchange were every rank loaded like the mean rank
+    double degraded = 0;      ///< share of the tokens that lose an expert to its capacity, mean over layers
     Origin origin = Origin::kDatasheet;
     Origin exchange_origin = Origin::kMeasured;
   };
 
-  /// `layer_scale`: pipeline imbalance. `offload` may be null: all experts on the GPUs. REQUIRES: inputs.sampler is set; the references
-  /// outlive this.
-  ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload = nullptr);
+  /// `layer_scale`: pipeline imbalance. `offload` may be null: all experts on the GPUs. `draws`: of a later routing epoch; null: those of
+  /// `inputs`. REQUIRES: inputs.sampler is set; the references outlive this.
+  ExpertTables(const CostInputs& inputs, const ExpertLayer& layer, double layer_scale, const ExpertOffload* offload = nullptr,
+               const LoadDraws* draws = nullptr);
 
   [[nodiscard]] OctaveGrid::Position find(double tokens) const { return grid_.find(tokens); }
   /// Built on first use, from streams of its own: no order of visits shows in it.
@@ -56,11 +66,13 @@ class ExpertTables {
 
   /// One step drawn layer by layer. Decode and prefill tokens meet in the same kernels: loads add up, and distinct experts of the two are
   /// taken as independent.
-  [[nodiscard]] ExpertDraw exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const;
+  [[nodiscard]] ExactExperts exact(std::int64_t decode_tokens, std::int64_t prefill_tokens, RandomStream& random) const;
 
  private:
   [[nodiscard]] Point build(RoutingPhase phase, std::uint32_t node) const;
   [[nodiscard]] ExpertDraw scaled(ExpertDraw sum) const;
+  /// Experts and exchange of one layer whose ranks are all loaded alike.
+  [[nodiscard]] double even_layer(double tokens, double pairs, double distinct, KernelPhase phase) const;
 
   const CostInputs& inputs_;
   const ExpertLayer& layer_;

@@ -60,6 +60,8 @@ struct StepOutcome {
   double offload_bytes = 0;       ///< expert weights streamed to a GPU, all layers
   double expert_lookups = 0, expert_hits = 0;  ///< experts needed on a GPU and those found there, all layers; 0 without offload
   Traffic draw_traffic{};         ///< of the all-to-all that depends on the routing draw
+  double imbalance_seconds = 0;   ///< part of the experts and their communication that an even load of the ranks would save
+  double degraded_tokens = 0;     ///< share of the tokens that lose an expert to its capacity in a MoE layer, mean over layers
   Origin attention_origin = Origin::kDatasheet;
   Origin experts_origin = Origin::kDatasheet;
 };

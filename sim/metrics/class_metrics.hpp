@@ -14,6 +14,7 @@ class ClassMetrics final : public Observer {
   struct Class {
     explicit Class(const MeasuredRequests& measured) : latency(measured) {}
     std::uint64_t arrived = 0, completed = 0, rejected = 0, preemptions = 0;
+    std::uint64_t prompt_tokens = 0, output_tokens = 0;  ///< of the completed ones
     LatencyMetrics latency;
   };
   ClassMetrics(const MeasuredRequests& measured, std::size_t classes) : classes_(classes, Class(measured)) {}
@@ -23,6 +24,8 @@ class ClassMetrics final : public Observer {
   void on_finished(const FinishedRequest& request) override {
     Class& c = of(request.spec);
     ++c.completed;
+    c.prompt_tokens += static_cast<std::uint64_t>(request.spec.prompt_tokens);
+    c.output_tokens += static_cast<std::uint64_t>(request.spec.output_tokens);
     c.preemptions += static_cast<std::uint64_t>(request.preemptions);
     c.latency.on_finished(request);
   }

@@ -40,14 +40,7 @@ void LatencyMetrics::on_finished(const FinishedRequest& request) {
 }
 
 double LatencyMetrics::value(const LatencyStatistic& statistic) const {
-  const Samples& s = of(statistic.metric);
-  switch (statistic.kind) {
-    case LatencyStatistic::Kind::kMean: return s.mean();
-    case LatencyStatistic::Kind::kMax: return s.max();
-    case LatencyStatistic::Kind::kQuantile: return s.quantile(statistic.quantile);
-  }
-  MOEPLAN_CHECK(false);
-  return 0;
+  return value_of(of(statistic.metric), statistic);
 }
 
 }  // namespace moeplan

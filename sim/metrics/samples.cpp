@@ -32,4 +32,14 @@ double Samples::quantile(double q) const {
   return max_;
 }
 
+double value_of(const Samples& samples, const LatencyStatistic& statistic) {
+  switch (statistic.kind) {
+    case LatencyStatistic::Kind::kMean: return samples.mean();
+    case LatencyStatistic::Kind::kMax: return samples.max();
+    case LatencyStatistic::Kind::kQuantile: return samples.quantile(statistic.quantile);
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
 }  // namespace moeplan

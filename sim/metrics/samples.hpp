@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/log_histogram.hpp"
+#include "metrics/latency_statistic.hpp"
 
 namespace moeplan {
 
@@ -48,5 +49,8 @@ class Samples {
   mutable std::vector<Weighted> exact_;  ///< sorted on demand
   mutable bool sorted_ = false;
 };
+
+/// Seconds that `statistic` says of samples of its metric; 0 without samples.
+double value_of(const Samples& samples, const LatencyStatistic& statistic);
 
 }  // namespace moeplan

@@ -26,6 +26,14 @@ void StepMetrics::on_step(const StepRecord& step) {
   origin_seconds_[static_cast<std::size_t>(outcome.experts_origin)] += outcome.experts_seconds + outcome.all_to_all_seconds;
   hottest_.add(outcome.hottest_over_mean);
   distinct_sum_ += outcome.distinct_experts;
+  imbalance_seconds_ += outcome.imbalance_seconds;
+  const double tokens = static_cast<double>(prepared.decode_sequences) + prepared.prefill_tokens;
+  tokens_ += tokens;
+  degraded_tokens_ += outcome.degraded_tokens * tokens;
+  if (step.stall.count() > 0) {
+    ++rebalances_;
+    stall_seconds_ += to_seconds(step.stall).value();
+  }
   running_sum_ += step.running;
   if (prepared.pure_decode) {
     decode_batch_sum_ += prepared.decode_sequences;

@@ -52,6 +52,14 @@ class StepMetrics final : public Observer {
   /// Experts touched per MoE layer, mean over steps.
   [[nodiscard]] double mean_distinct_experts() const { return per_step(distinct_sum_); }
 
+  /// Share of the time of all steps that an even load of the expert ranks would save.
+  [[nodiscard]] double imbalance_share() const { return seconds() > 0 ? imbalance_seconds_ / seconds() : 0.0; }
+  /// Share of the tokens that lost an expert to its capacity, per MoE layer.
+  [[nodiscard]] double degraded_token_share() const { return tokens_ > 0 ? degraded_tokens_ / tokens_ : 0.0; }
+  /// How often replicas moved experts to new places, and the seconds that they stood still for it, over all replicas.
+  [[nodiscard]] std::uint64_t rebalances() const { return rebalances_; }
+  [[nodiscard]] double stall_seconds() const { return stall_seconds_; }
+
   /// Requests running in a step, mean over steps.
   [[nodiscard]] double mean_running() const { return per_step(running_sum_); }
   /// Sequences decoding in a step that only decodes, mean over those.
@@ -70,7 +78,14 @@ class StepMetrics final : public Observer {
   MixedSteps mixed_;
   std::array<double, kOrigins> origin_seconds_{};
   LogHistogram hottest_{0.001, 1.0, 1e5};
+  [[nodiscard]] double seconds() const { return kinds_[0].seconds + kinds_[1].seconds; }
+
   double distinct_sum_ = 0;
+  double imbalance_seconds_ = 0;
+  double tokens_ = 0;
+  double degraded_tokens_ = 0;
+  std::uint64_t rebalances_ = 0;
+  double stall_seconds_ = 0;
   double running_sum_ = 0;
   double decode_batch_sum_ = 0;
   double kv_token_seconds_ = 0;

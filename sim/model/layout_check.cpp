@@ -57,7 +57,8 @@ std::string expert_problem(const ModelSpec& model, int gpus, int expert, int red
   if (gpus % expert != 0) return "does not divide tensor x attention_data = " + text(gpus);
   for (const auto& group : model.layers) {
     if (group.ffn != FfnKind::kMoe) continue;
-    if (auto problem = must_divide(expert, group.moe.experts + redundant, redundant > 0 ? "experts with their redundant copies" : "experts"); !problem.empty()) return problem;
+    const char* what = redundant > 0 ? "expert slots" : "experts";
+    if (auto problem = must_divide(expert, group.moe.experts + redundant, what); !problem.empty()) return problem;
     if (group.moe.expert_inter % (gpus / expert) != 0) {
       return "leaves a tensor width of " + text(gpus / expert) + " inside the experts, which does not divide their " +
              text(group.moe.expert_inter) + " inner channels";

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "routing/routing_epochs.hpp"
 
 namespace moeplan {
 namespace {
@@ -32,8 +33,9 @@ struct Router {
 }  // namespace
 
 LayerDraw::LayerDraw(const LayerLoad& load)
-    : mean_pairs(static_cast<double>(load.pairs) / static_cast<double>(load.ranks.size())), distinct(load.distinct_experts) {
+    : mean_pairs(static_cast<double>(load.pairs) / static_cast<double>(load.ranks.size())), distinct(load.distinct_experts), degraded(load.degraded) {
   for (const RankLoad& rank : load.ranks) {
+    mean_experts += rank.experts / static_cast<double>(load.ranks.size());
     if (std::pair(rank.pairs, rank.experts) > std::pair(hottest.pairs, hottest.experts)) hottest = rank;
     if (std::pair(rank.experts, rank.pairs) > std::pair(widest.experts, widest.pairs)) widest = rank;
   }
@@ -71,30 +73,36 @@ LoadDraws::Layers LoadDraws::make(RoutingPhase phase, std::int64_t tokens) const
 }
 
 struct RoutingLibrary::Entry {
-  explicit Entry(Router r) : router(std::move(r)) {}
+  explicit Entry(Router r)
+      : router(std::move(r)), epochs(spec(router), router.layers, router.routing, router.placement, router.seed) {}
+
+  static MoeSpec spec(const Router& router) {
+    MoeSpec moe;
+    moe.experts = router.experts;
+    moe.top_k = router.top_k;
+    moe.groups = router.groups;
+    moe.top_groups = router.top_groups;
+    moe.soft_routing = router.soft;
+    return moe;
+  }
   Router router;
-  std::once_flag made;
-  std::unique_ptr<LoadSampler> sampler;
-  std::unique_ptr<LoadDraws> draws;
+  RoutingEpochs epochs;
 };
 
 RoutingLibrary::RoutingLibrary() = default;
 RoutingLibrary::~RoutingLibrary() = default;
 
+const RoutingEpochs& RoutingLibrary::find_epochs(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
+                                                 std::uint64_t seed) {
+  Router router{moe.experts, moe.top_k, moe.groups, moe.top_groups, moe.soft_routing, layers, seed, routing, placement};
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.router == router; });
+  return (found != entries_.end() ? *found : entries_.emplace_back(std::move(router))).epochs;
+}
+
 const LoadDraws& RoutingLibrary::find(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
                                       std::uint64_t seed) {
-  Router router{moe.experts, moe.top_k, moe.groups, moe.top_groups, moe.soft_routing, layers, seed, routing, placement};
-  Entry* entry = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.router == router; });
-    entry = found != entries_.end() ? &*found : &entries_.emplace_back(std::move(router));
-  }
-  std::call_once(entry->made, [&] {
-    entry->sampler = make_load_sampler(moe, layers, routing, placement, seed);
-    entry->draws = std::make_unique<LoadDraws>(*entry->sampler, layers, seed);
-  });
-  return *entry->draws;
+  return find_epochs(moe, layers, routing, placement, seed).draws(0);
 }
 
 }  // namespace moeplan

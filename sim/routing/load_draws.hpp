@@ -17,8 +17,10 @@ namespace moeplan {
 struct LayerDraw {
   RankLoad hottest;       ///< most pairs, then most experts
   RankLoad widest;        ///< most distinct experts, then most pairs
-  double mean_pairs = 0;  ///< over ranks
+  double mean_pairs = 0;    ///< over ranks
+  double mean_experts = 0;  ///< distinct experts, over ranks
   double distinct = 0;
+  double degraded = 0;  ///< share of the tokens that lost an expert to its capacity
 
   LayerDraw() = default;
   explicit LayerDraw(const LayerLoad& load);
@@ -55,6 +57,8 @@ class LoadDraws {
   mutable std::map<std::pair<RoutingPhase, std::int64_t>, Entry> entries_;
 };
 
+class RoutingEpochs;
+
 /// The draws of every router met in a study, which owns this and lets it outlive its deployments. Any number of threads may use it.
 class RoutingLibrary {
  public:
@@ -63,6 +67,9 @@ class RoutingLibrary {
 
   /// Arguments as for make_load_sampler; the draws are made from `seed`, too. Throws what that throws.
   const LoadDraws& find(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement, std::uint64_t seed);
+  /// The same over simulated time; find() gives the draws of its first epoch.
+  const RoutingEpochs& find_epochs(const MoeSpec& moe, int layers, const RoutingConfig& routing, const PlacementConfig& placement,
+                                   std::uint64_t seed);
 
  private:
   struct Entry;

@@ -8,6 +8,7 @@
 #include "input/csv.hpp"
 #include "input/json_reader.hpp"
 #include "routing/routing_config.hpp"
+#include "routing/routing_trace.hpp"
 
 namespace moeplan {
 namespace {
@@ -58,15 +59,36 @@ RoutingLocality parse_locality(const JsonReader& routing, RoutingLocality fallba
   return locality;
 }
 
+constexpr int kMostWindow = 100;
+
+/// A period of simulated time.
+SimTime period_at(const JsonReader& reader, std::string_view key) {
+  const Seconds period = reader.duration(key);
+  if (!(period.value() >= 1e-3 && period.value() <= 3e9)) reader.at(key).fail("accepted: 1 ms to 3e9 s");
+  return to_sim_time(period);
+}
+
 std::filesystem::path file_at(const JsonReader& routing, std::string_view key, const std::filesystem::path& base) {
   return base / routing.string(key);
 }
 
-}  // namespace
+/// A popularity and the locality that goes with it where the scenario states none.
+struct ReadPopularity {
+  Popularity popularity;
+  RoutingLocality locality;
+};
 
-RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base) {
-  RoutingConfig config;
+void read_router(const JsonReader& routing, Popularity& popularity) {
+  popularity.noise = number_within(routing, "noise", 0.0, 1.0, 0.0);
+  popularity.collapsed = number_within(routing, "collapsed", 0.0, 0.95, 0.0);
+}
+
+ReadPopularity read_popularity(const JsonReader& routing, const std::filesystem::path& base, int experts) {
+  ReadPopularity read;
+  Popularity& config = read.popularity;
   config.popularity = popularity_kind(routing);
+  // Uniform routing is the idealisation that formulas assume: independent tokens unless asked otherwise.
+  if (config.popularity != PopularityKind::kUniform) read.locality = measured_locality();
   switch (config.popularity) {
     case PopularityKind::kUniform: break;
     case PopularityKind::kLognormal: config.sigma = number_within(routing, "sigma", 0.0, 5.0); break;
@@ -76,12 +98,79 @@ RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::pa
       config.exponent = number_within(routing, "exponent", 0.0, 5.0);
       config.range = number_within(routing, "range", 1.0, 1e9, config.range);
       break;
-    case PopularityKind::kRecorded: config.recorded = load_recorded(file_at(routing, "file", base)); break;
+    case PopularityKind::kRecorded: {
+      const std::filesystem::path file = file_at(routing, "file", base);
+      if (is_routing_trace(file)) {
+        RoutingTrace trace = load_routing_trace(file, experts);
+        config.recorded = std::move(trace.counts);
+        read.locality = trace.locality;
+      } else {
+        config.recorded = load_recorded(file);
+      }
+      break;
+    }
   }
-  config.noise = number_within(routing, "noise", 0.0, 1.0, 0.0);
-  config.collapsed = number_within(routing, "collapsed", 0.0, 0.95, 0.0);
-  // Uniform routing is the idealisation that formulas assume: independent tokens unless asked otherwise.
-  config.locality = parse_locality(routing, config.popularity == PopularityKind::kUniform ? RoutingLocality{} : measured_locality());
+  read_router(routing, config);
+  return read;
+}
+
+/// How a router was trained, as loads that such models showed when they served (not as their training curves).
+RoutingConfig preset_routing(const JsonReader& routing, const MoeSpec& moe) {
+  const std::string name = routing.string("preset");
+  RoutingConfig config;
+  config.popularity = PopularityKind::kLognormal;
+  config.locality = measured_locality();
+  if (name == "auxiliary_loss") {
+    const bool few = moe.experts <= 16;
+    config.sigma = few ? 0.13 : 0.51;
+    config.source = few ? "preset auxiliary_loss: counts of Mixtral-8x7B (allenai/OLMoE)"
+                        : "preset auxiliary_loss: choices of DeepSeek-V2-Lite, trained with three balancing losses (deepseek-ai/ESFT)";
+  } else if (name == "loss_free") {
+    config.sigma = 1.07;
+    config.source = "preset loss_free: DeepSeek-R1, balanced by biases, 2.56 at EP32 (TensorRT-LLM, examples/wide_ep/ep_load_balancer)";
+  } else if (name == "no_balancing_loss") {
+    // CV^2 = exp(sigma^2) - 1
+    config.sigma = 1.52;
+    config.source = "preset no_balancing_loss: coefficient of variation 3.01 of the load without balancing losses (Shazeer et al. 2017, table 6)";
+  } else {
+    routing.at("preset").fail("unknown preset '" + name + "'" + did_you_mean(name, {"auxiliary_loss", "no_balancing_loss", "loss_free"}) +
+                              "; accepted: auxiliary_loss, no_balancing_loss, loss_free");
+  }
+  return config;
+}
+
+}  // namespace
+
+Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base) { return read_popularity(routing, base, 0).popularity; }
+
+RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family, const MoeSpec& moe) {
+  RoutingConfig config;
+  if (routing.has("preset")) {
+    if (routing.has("popularity")) routing.at("preset").fail("stands for a popularity: give one of the two");
+    config = preset_routing(routing, moe);
+  } else if (routing.has("popularity") || moe.experts == 0) {
+    const ReadPopularity read = read_popularity(routing, base, moe.experts);
+    static_cast<Popularity&>(config) = read.popularity;
+    config.locality = read.locality;
+  } else {
+    config = default_routing(family, moe);
+  }
+  read_router(routing, config);
+  config.locality = parse_locality(routing, config.locality);
+  if (routing.has("drift")) {
+    const JsonReader drift = routing.at("drift");
+    config.drift.period = period_at(drift, "period");
+    config.drift.correlation = number_within(drift, "correlation", 0.0, 1.0, 0.0);
+  }
+  config.capacity_factor = number_within(routing, "capacity_factor", 0.01, 1e6, 0.0);
+  if (routing.has("overflow")) {
+    if (config.capacity_factor == 0) routing.at("overflow").fail("needs a \"capacity_factor\"");
+    const std::string name = routing.string("overflow");
+    if (name == "reroute")
+      config.overflow = Overflow::kReroute;
+    else if (name != "drop")
+      routing.at("overflow").fail("unknown overflow '" + name + "'; accepted: drop, reroute");
+  }
   return config;
 }
 
@@ -91,15 +180,28 @@ PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem
   const std::string name = routing.string("placement", "contiguous");
   if (name == "balanced")
     config.kind = PlacementKind::kBalanced;
+  else if (name == "hierarchical")
+    config.kind = PlacementKind::kHierarchical;
   else if (name != "contiguous")
-    routing.at("placement").fail("unknown placement '" + name + "'; accepted: contiguous, balanced");
+    routing.at("placement").fail("unknown placement '" + name + "'; accepted: contiguous, balanced, hierarchical");
+  const auto needs_balance = [&](const char* key) {
+    if (config.kind == PlacementKind::kContiguous) routing.at(key).fail("needs \"placement\": \"balanced\" or \"hierarchical\"");
+  };
   config.redundant_experts = static_cast<int>(number_within(routing, "redundant_experts", 0.0, 4096.0, 0.0));
-  if (config.redundant_experts > 0 && config.kind != PlacementKind::kBalanced) {
-    routing.at("redundant_experts").fail("redundant experts need \"placement\": \"balanced\"");
-  }
+  if (config.redundant_experts > 0) needs_balance("redundant_experts");
   if (routing.has("tuned_on")) {
-    if (config.kind != PlacementKind::kBalanced) routing.at("tuned_on").fail("needs \"placement\": \"balanced\"");
+    needs_balance("tuned_on");
     config.tuned_on = load_recorded(file_at(routing, "tuned_on", base));
+  }
+  if (routing.has("rebalance")) {
+    needs_balance("rebalance");
+    const JsonReader rebalance = routing.at("rebalance");
+    config.rebalance.period = period_at(rebalance, "period");
+    config.rebalance.window = rebalance.has("window") ? period_at(rebalance, "window") : config.rebalance.period;
+    const bool drifts = routing.has("drift");
+    if (drifts && config.rebalance.window > period_at(routing.at("drift"), "period") * kMostWindow) {
+      rebalance.fail("the window is longer than " + std::to_string(kMostWindow) + " periods of the drift");
+    }
   }
   return config;
 }

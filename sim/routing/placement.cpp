@@ -58,7 +58,10 @@ Placement contiguous_placement(int experts, int ranks) {
   return {ranks, ranks_of};
 }
 
-Placement balanced_placement(std::span<const double> shares, int ranks, int redundant) {
+namespace {
+
+/// Ranks of each expert's replicas.
+std::vector<std::vector<int>> balance(std::span<const double> shares, int ranks, int redundant) {
   const std::size_t experts = shares.size();
   std::vector<int> replicas(experts, 1);
   for (int r = 0; r < redundant; ++r) {
@@ -93,19 +96,88 @@ Placement balanced_placement(std::span<const double> shares, int ranks, int redu
       load[static_cast<std::size_t>(best)] += shares[e] / replicas[e];
     }
   }
+  return ranks_of;
+}
+
+/// Node of each of equally many items per node: the heaviest first, to the lightest node with room.
+std::vector<std::size_t> pack(const std::vector<double>& weights, std::size_t nodes) {
+  std::vector<std::size_t> order(weights.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
+  std::vector<double> load(nodes, 0.0);
+  std::vector<std::size_t> room(nodes, weights.size() / nodes);
+  std::vector<std::size_t> node_of(weights.size());
+  for (const std::size_t item : order) {
+    std::size_t best = nodes;
+    for (std::size_t n = 0; n < nodes; ++n) {
+      if (room[n] > 0 && (best == nodes || load[n] < load[best])) best = n;
+    }
+    node_of[item] = best;
+    --room[best];
+    load[best] += weights[item];
+  }
+  return node_of;
+}
+
+}  // namespace
+
+Placement balanced_placement(std::span<const double> shares, int ranks, int redundant) {
+  return {ranks, balance(shares, ranks, redundant)};
+}
+
+Placement hierarchical_placement(std::span<const double> shares, int ranks, int redundant, int nodes, int groups) {
+  const auto experts = static_cast<int>(shares.size());
+  if (groups <= 1 || groups % nodes != 0) groups = experts;
+  if (nodes <= 1 || groups % nodes != 0 || ranks % nodes != 0 || experts % groups != 0) return balanced_placement(shares, ranks, redundant);
+  const int size = experts / groups;
+  std::vector<double> weight(static_cast<std::size_t>(groups), 0.0);
+  for (int e = 0; e < experts; ++e) weight[static_cast<std::size_t>(e / size)] += shares[static_cast<std::size_t>(e)];
+  const std::vector<std::size_t> node_of = pack(weight, static_cast<std::size_t>(nodes));
+  std::vector<std::vector<int>> ranks_of(shares.size());
+  for (int node = 0; node < nodes; ++node) {
+    std::vector<std::size_t> held;
+    std::vector<double> local;
+    for (std::size_t e = 0; e < shares.size(); ++e) {
+      if (node_of[e / static_cast<std::size_t>(size)] != static_cast<std::size_t>(node)) continue;
+      held.push_back(e);
+      local.push_back(shares[e]);
+    }
+    const int extra = redundant / nodes + (node < redundant % nodes ? 1 : 0);
+    const auto placed = balance(local, ranks / nodes, extra);
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      for (const int rank : placed[i]) ranks_of[held[i]].push_back(node * (ranks / nodes) + rank);
+    }
+  }
   return {ranks, ranks_of};
 }
 
-Placement make_placement(const PlacementConfig& config, std::span<const double> shares, int layer) {
+
+Placement make_placement(const PlacementConfig& config, std::span<const double> shares, int layer, int groups) {
   const auto experts = static_cast<int>(shares.size());
   if (config.kind == PlacementKind::kContiguous) return contiguous_placement(experts, config.ranks);
-  if (config.tuned_on.layers.empty()) return balanced_placement(shares, config.ranks, config.redundant_experts);
-  const auto& past = config.tuned_on.layers[static_cast<std::size_t>(layer) % config.tuned_on.layers.size()];
-  if (past.size() != shares.size()) {
-    throw InputError(config.tuned_on.source,
-                     "has " + std::to_string(past.size()) + " experts per layer, the model has " + std::to_string(shares.size()));
+  if (!config.tuned_on.layers.empty()) {
+    const auto& past = config.tuned_on.layers[static_cast<std::size_t>(layer) % config.tuned_on.layers.size()];
+    if (past.size() != shares.size()) {
+      throw InputError(config.tuned_on.source,
+                       "has " + std::to_string(past.size()) + " experts per layer, the model has " + std::to_string(shares.size()));
+    }
+    shares = past;
   }
-  return balanced_placement(past, config.ranks, config.redundant_experts);
+  if (config.kind == PlacementKind::kHierarchical)
+    return hierarchical_placement(shares, config.ranks, config.redundant_experts, config.nodes, groups);
+  return balanced_placement(shares, config.ranks, config.redundant_experts);
+}
+
+std::vector<int> experts_received(const Placement& before, const Placement& after) {
+  MOEPLAN_CHECK(before.ranks() == after.ranks() && before.experts() == after.experts());
+  std::vector<int> received(static_cast<std::size_t>(after.ranks()), 0);
+  for (int e = 0; e < after.experts(); ++e) {
+    const auto held = before.ranks_of(e);
+    for (const auto rank : after.ranks_of(e)) {
+      if (std::find(held.begin(), held.end(), rank) == held.end()) ++received[rank];
+    }
+  }
+  return received;
 }
 
 double rank_imbalance(const Placement& placement, std::span<const double> shares) {

@@ -1,5 +1,5 @@
 // Which expert-parallel rank holds which experts of a layer, and how a layer's tokens land on the ranks. Replicas of one expert share its
-// tokens evenly (EPLB). Left out: moving experts while serving.
+// tokens evenly (EPLB).
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,17 @@ Placement contiguous_placement(int experts, int ranks);
 /// Precondition: shares are not negative; at most one replica of an expert per rank.
 Placement balanced_placement(std::span<const double> shares, int ranks, int redundant);
 
-/// The placement of `config` for a layer with the popularity `shares`.
-Placement make_placement(const PlacementConfig& config, std::span<const double> shares, int layer);
+/// Two levels, as DeepSeek's EPLB does it: the `groups` of a node-limited router (0: every expert is one) go to the `nodes` by load, equally
+/// many each, then each node's experts are balanced over its ranks with its part of the redundant slots. One level where the groups or the
+/// ranks cannot be divided by the nodes.
+Placement hierarchical_placement(std::span<const double> shares, int ranks, int redundant, int nodes, int groups);
+
+/// The placement of `config` for layer `layer` of a model with `groups` routing groups (0: none), computed on the popularity `shares` unless
+/// the config says on what.
+Placement make_placement(const PlacementConfig& config, std::span<const double> shares, int layer, int groups = 0);
+
+/// Experts that each rank holds in `after` and not in `before`: what must be sent to it.
+std::vector<int> experts_received(const Placement& before, const Placement& after);
 
 /// Largest / mean load of the ranks when the load is exactly `shares` (infinitely many tokens).
 double rank_imbalance(const Placement& placement, std::span<const double> shares);

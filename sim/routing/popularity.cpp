@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "routing/count_sampler.hpp"
 
 namespace moeplan {
 namespace {
@@ -18,7 +19,7 @@ double bounded_power_law(double a, double range, double u) {
   return std::pow(1.0 + u * (top - 1.0), 1.0 / (1.0 - a));
 }
 
-std::vector<double> drawn_shares(const RoutingConfig& config, int experts, RandomStream& random) {
+std::vector<double> drawn_shares(const Popularity& config, int experts, RandomStream& random) {
   std::vector<double> shares(static_cast<std::size_t>(experts), 1.0);
   for (std::size_t e = 0; e < shares.size(); ++e) {
     switch (config.popularity) {
@@ -98,8 +99,34 @@ void normalise_shares(std::vector<double>& shares, double limit) {
   }
 }
 
-std::vector<double> expert_shares(const RoutingConfig& config, const MoeSpec& moe, int layer, std::uint64_t seed) {
-  RandomStream random(seed, "routing/popularity", static_cast<std::uint64_t>(layer));
+std::vector<double> drifted_shares(std::vector<double> shares, double correlation, int periods, RandomStream& random) {
+  MOEPLAN_CHECK(correlation >= 0 && correlation <= 1 && periods >= 0);
+  if (periods == 0 || correlation == 1) return shares;
+  const std::size_t n = shares.size();
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return shares[a] < shares[b]; });
+  std::vector<double> score(n);
+  for (std::size_t r = 0; r < n; ++r) score[order[r]] = normal_quantile((static_cast<double>(r) + 0.5) / static_cast<double>(n));
+  const double fresh = std::sqrt(1.0 - correlation * correlation);
+  for (int p = 0; p < periods; ++p) {
+    for (double& z : score) z = correlation * z + fresh * random.normal();
+  }
+  std::sort(shares.begin(), shares.end());
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return score[a] < score[b]; });
+  std::vector<double> dealt(n);
+  for (std::size_t r = 0; r < n; ++r) dealt[order[r]] = shares[r];
+  return dealt;
+}
+
+namespace {
+
+/// `name`: of a domain, which draws and drifts on its own; empty for a popularity without domains.
+std::vector<double> shares_at(const Popularity& config, const RoutingDrift& drift, const std::string& name, const MoeSpec& moe, int layer,
+                              std::uint64_t seed, int period) {
+  const auto at = static_cast<std::uint64_t>(layer);
+  const std::string suffix = name.empty() ? "" : "/" + name;
+  RandomStream random(seed, "routing/popularity" + suffix, at);
   std::vector<double> shares = config.popularity == PopularityKind::kRecorded ? recorded_shares(config.recorded, moe.experts, layer)
                                                                               : drawn_shares(config, moe.experts, random);
   const int top_k = moe.soft_routing ? moe.experts : moe.top_k;
@@ -111,7 +138,27 @@ std::vector<double> expert_shares(const RoutingConfig& config, const MoeSpec& mo
   for (double& share : shares) share = std::max(share, least);
   normalise_shares(shares, limit);
   for (double& share : shares) share = (1.0 - config.noise) * share + config.noise / moe.experts;
-  return shares;
+  if (period == 0 || !drift.on()) return shares;
+  RandomStream steps(seed, "routing/drift" + suffix, at);
+  return drifted_shares(std::move(shares), drift.correlation, period, steps);
+}
+
+}  // namespace
+
+std::vector<double> domain_shares(const RoutingConfig& config, std::size_t domain, const MoeSpec& moe, int layer, std::uint64_t seed,
+                                  int period) {
+  const RoutingDomain& d = config.domains.at(domain);
+  return shares_at(d.popularity, config.drift, d.name, moe, layer, seed, period);
+}
+
+std::vector<double> expert_shares(const RoutingConfig& config, const MoeSpec& moe, int layer, std::uint64_t seed, int period) {
+  if (config.domains.empty()) return shares_at(config, config.drift, {}, moe, layer, seed, period);
+  std::vector<double> mixed(static_cast<std::size_t>(moe.experts), 0.0);
+  for (std::size_t d = 0; d < config.domains.size(); ++d) {
+    const std::vector<double> shares = domain_shares(config, d, moe, layer, seed, period);
+    for (std::size_t e = 0; e < mixed.size(); ++e) mixed[e] += config.domains[d].decode_share * shares[e];
+  }
+  return mixed;
 }
 
 double expected_distinct_experts(std::span<const double> shares, double tokens, int top_k) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/units.hpp"
 #include "model/model_spec.hpp"
 
 namespace moeplan {
@@ -32,7 +33,8 @@ struct RoutingLocality {
   bool operator==(const RoutingLocality&) const = default;
 };
 
-struct RoutingConfig {
+/// How often each expert is chosen. Fields that a kind does not name are unused.
+struct Popularity {
   PopularityKind popularity = PopularityKind::kUniform;
   double sigma = 0;         ///< lognormal: standard deviation of the log of an expert's share
   double exponent = 0;      ///< zipf: share of the r-th expert ~ r^-exponent; power law: density of a share x ~ x^-exponent
@@ -41,28 +43,76 @@ struct RoutingConfig {
   RecordedCounts recorded;  ///< recorded: layer l of the model takes layer l modulo the recorded ones
   double noise = 0;         ///< router noise, 0 .. 1: share of choices made uniformly at random
   double collapsed = 0;     ///< share of the experts, 0 .. 1, that get almost no tokens
+  bool operator==(const Popularity&) const = default;
+};
+
+/// One kind of traffic and the experts it likes. Tokens of independent requests mix by `decode_share`; the tokens of a prompt are all of
+/// one domain, drawn by `prefill_share`.
+struct RoutingDomain {
+  std::string name;
+  double decode_share = 0;  ///< of the decoded tokens; shares of all domains sum to 1
+  double prefill_share = 0;
+  Popularity popularity;
+  bool operator==(const RoutingDomain&) const = default;
+};
+
+/// Popularity that changes: every `period` the experts' ranks are drawn anew, with `correlation` to the period before (of the normal
+/// scores of their ranks, a first-order autoregression). The shares themselves stay; which experts they belong to changes.
+struct RoutingDrift {
+  SimTime period{0};  ///< 0: no drift
+  double correlation = 0;
+  [[nodiscard]] bool on() const { return period.count() > 0; }
+  bool operator==(const RoutingDrift&) const = default;
+};
+
+enum class Overflow : std::uint8_t {
+  kDrop,     ///< the token goes on without that expert
+  kReroute,  ///< to other experts by popularity as long as they have room, then dropped
+};
+
+struct RoutingConfig : Popularity {
   RoutingLocality locality;
-  std::string source;  ///< where a default comes from; empty when the scenario states the routing
+  std::vector<RoutingDomain> domains;  ///< when there are any they replace the popularity above
+  RoutingDrift drift;
+  double capacity_factor = 0;  ///< an expert takes at most this many times an even share of a step's pairs; 0: any number
+  Overflow overflow = Overflow::kDrop;
+  std::string source;  ///< where a default or a preset comes from; empty when the scenario states the routing
   bool operator==(const RoutingConfig&) const = default;
 };
 
-enum class PlacementKind : std::uint8_t { kContiguous, kBalanced };
+enum class PlacementKind : std::uint8_t { kContiguous, kBalanced, kHierarchical };
+
+/// A placement computed anew every `period` from the loads of the `window` before it.
+struct Rebalance {
+  SimTime period{0};  ///< 0: never
+  SimTime window{0};
+  [[nodiscard]] bool on() const { return period.count() > 0; }
+  bool operator==(const Rebalance&) const = default;
+};
 
 /// Where the experts of a layer lie.
 struct PlacementConfig {
   int ranks = 1;  ///< expert-parallel width
   PlacementKind kind = PlacementKind::kContiguous;
-  int redundant_experts = 0;  ///< slots beyond one per expert, given to replicas of the hottest (kBalanced only)
-  RecordedCounts tuned_on{};  ///< kBalanced: counts the placement was computed on; empty = the popularity it meets
+  int redundant_experts = 0;  ///< slots beyond one per expert, given to replicas of the hottest (not kContiguous)
+  RecordedCounts tuned_on{};  ///< not kContiguous: counts the placement was computed on at the start; empty = the popularity it meets
+  Rebalance rebalance{};      ///< not kContiguous
+  int nodes = 1;              ///< kHierarchical: nodes that the ranks lie on, equally many each
   bool operator==(const PlacementConfig&) const = default;
 };
 
 /// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |
-/// "power_law" + exponent [, range] | "recorded" + file), and optionally noise, collapsed, locality {copy, decay, reach}. Relative files
-/// are taken from `base`. Throws InputError.
-RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base);
+/// "power_law" + exponent [, range] | "recorded" + file) or preset, and optionally noise, collapsed, locality {copy, decay, reach}, drift
+/// {period, correlation}, capacity_factor and overflow. Without popularity and preset: default_routing() of `family` and `moe`, where these
+/// are given. Relative files are taken from `base`. Throws InputError.
+RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family = {},
+                            const MoeSpec& moe = {});
 
-/// Reads placement ("contiguous" | "balanced"), redundant_experts and tuned_on (a recorded file) from the same object.
+/// The popularity alone, of a workload class: its noise and collapsed included.
+Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base);
+
+/// Reads placement ("contiguous" | "balanced" | "hierarchical"), redundant_experts, tuned_on (a recorded file) and rebalance {period,
+/// window} from the same object.
 PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem::path& base, int ranks);
 
 /// Locality as fitted to the DeepSeek-V2-Lite traces; the default of every popularity but uniform.

@@ -21,25 +21,28 @@ const KernelCosts& find_kernels(const DeploymentConfig& config, KernelLibrary& l
 }
 
 /// Null for a model without routers.
-const LoadDraws* find_draws(const DeploymentConfig& config, RoutingLibrary& library) {
+const RoutingEpochs* find_epochs(const DeploymentConfig& config, RoutingLibrary& library) {
   const MoeSpec* moe = config.model.moe();
   if (moe == nullptr || moe->soft_routing) return nullptr;
   PlacementConfig placement = config.placement;
   placement.ranks = config.layout.expert;
-  return &library.find(*moe, config.model.moe_layer_count(), config.routing, placement, kRoutingSeed);
+  if (placement.kind == PlacementKind::kHierarchical) placement.nodes = nodes_for(config.cluster.node, config.layout.gpus_per_stage());
+  return &library.find_epochs(*moe, config.model.moe_layer_count(), config.routing, placement, kRoutingSeed);
 }
 
-CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernels, const LoadDraws* draws, RoutingMode mode) {
+CostInputs cost_inputs(const DeploymentConfig& config, const KernelCosts* kernels, const RoutingEpochs* epochs, RoutingMode mode) {
   CostInputs inputs;
   inputs.model = config.model;
   inputs.gpu = config.cluster.gpu;
   inputs.node = config.cluster.node;
   inputs.layout = config.layout;
   inputs.precision = config.precision;
+  inputs.redundant_experts = config.placement.redundant_experts;
   inputs.engine = config.engine;
   inputs.kernels = kernels;
-  inputs.sampler = draws != nullptr ? &draws->sampler() : nullptr;
-  inputs.draws = draws;
+  inputs.draws = epochs != nullptr ? &epochs->draws(0) : nullptr;
+  inputs.sampler = inputs.draws != nullptr ? &inputs.draws->sampler() : nullptr;
+  inputs.epochs = epochs;
   inputs.fabric = config.cluster.fabric;
   inputs.offload = config.offload;
   inputs.locality = config.routing.locality;
@@ -66,7 +69,7 @@ std::unique_ptr<DeploymentConfig> draft_config(const DeploymentConfig& config) {
 
 std::unique_ptr<DeploymentCost> make_cost(const DeploymentConfig& config, StudyLibraries& shared, RoutingMode mode, const DeploymentCost* draft = nullptr) {
   static constexpr double kDraftContext = 2048;
-  CostInputs inputs = cost_inputs(config, &find_kernels(config, shared.kernels), find_draws(config, shared.routing), mode);
+  CostInputs inputs = cost_inputs(config, &find_kernels(config, shared.kernels), find_epochs(config, shared.routing), mode);
   if (const auto& speculation = config.features.speculation) {
     inputs.draft = {static_cast<int>(speculation->config.acceptance.size()), speculation->config.most_sequences, speculation->mtp_layers, draft, kDraftContext};
   }
@@ -128,6 +131,11 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
   MemorySummary memory;
   memory.parameters = count_parameters(config.model);
   memory.weights = weight_bytes_per_gpu(config.model, config.precision, config.layout);
+  // Every rank holds as many replicas beside its experts.
+  if (const MoeSpec* moe = config.model.moe(); moe != nullptr && config.placement.redundant_experts > 0) {
+    const double slots = static_cast<double>(moe->experts + config.placement.redundant_experts) / moe->experts;
+    memory.weights.experts = Bytes(static_cast<std::int64_t>(std::ceil(memory.weights.experts.as_double() * slots)));
+  }
   if (config.offload) memory.weights.experts = resident_experts(config, memory.weights.experts);
   memory.draft = draft_weights(config, memory.weights);
   if (config.lora) memory.adapters = lora_bytes_per_gpu(config.model, *config.lora, config.layout);

@@ -113,6 +113,15 @@ WorkloadConfig at_rate(const WorkloadConfig& workload, double rate, std::uint64_
   WorkloadConfig out = workload;
   ArrivalConfig& arrivals = out.arrivals;
   arrivals.hourly_factors.clear();
+  if (mixes(workload) && request_rate(workload) > 0) {
+    scale_rates(out, rate / request_rate(workload));
+    for (WorkloadClass& c : out.classes) {
+      if (c.arrivals) c.arrivals->hourly_factors.clear();
+    }
+    out.requests = requests;
+    out.warmup_requests = warmup;
+    return out;
+  }
   const double recorded = arrivals.process == ArrivalProcess::kTrace ? trace_rate(arrivals) : 0.0;
   if (recorded > 0) {
     arrivals.speedup = rate / recorded;
@@ -128,8 +137,15 @@ WorkloadConfig at_rate(const WorkloadConfig& workload, double rate, std::uint64_
 }
 
 MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
-  const auto source = make_request_source(at_rate(workload, 1, kMeanOver, 0), seed);
   MeanLengths mean;
+  if (mixes(workload)) {  // later turns come only after answers
+    for (const ClassMeans& c : class_means(workload)) {
+      mean.prompt_tokens += c.request_share * c.prompt_tokens;
+      mean.output_tokens += c.request_share * c.output_tokens;
+    }
+    return mean;
+  }
+  const auto source = make_request_source(at_rate(workload, 1, kMeanOver, 0), seed);
   double count = 0;
   while (const auto request = source->next()) {
     mean.prompt_tokens += request->prompt_tokens;

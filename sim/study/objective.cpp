@@ -55,18 +55,23 @@ std::vector<Objective> parse_objectives(const JsonReader& reader) {
   return objectives;
 }
 
+std::vector<Objective> parse_class_objectives(const JsonReader& reader) {
+  std::vector<Objective> objectives;
+  for (const auto& [key, bound] : reader.members()) {
+    objectives.push_back(parse_one(reader, key, bound));
+    if (objectives.back().kind != ObjectiveKind::kLatency || objectives.back().statistic.metric == LatencyMetric::kItl) {
+      bound.fail("a class has objectives on ttft, tpot, e2e and queue");
+    }
+  }
+  return objectives;
+}
+
 std::map<std::string, std::vector<Objective>> parse_class_objectives(const JsonReader& reader, const std::vector<std::string>& names) {
   std::map<std::string, std::vector<Objective>> classes;
   if (!reader.has("classes")) return classes;
   for (const auto& [name, value] : reader.at("classes").members()) {
     if (std::find(names.begin(), names.end(), name) == names.end()) value.fail("no workload class has this name" + did_you_mean(name, names));
-    for (const auto& [key, bound] : value.members()) {
-      Objective objective = parse_one(value, key, bound);
-      if (objective.kind != ObjectiveKind::kLatency || objective.statistic.metric == LatencyMetric::kItl) {
-        bound.fail("a class has objectives on ttft, tpot, e2e and queue");
-      }
-      classes[name].push_back(std::move(objective));
-    }
+    classes[name] = parse_class_objectives(value);
   }
   return classes;
 }

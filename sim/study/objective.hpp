@@ -23,6 +23,9 @@ struct Objective {
 /// Reads the `objectives` object. Throws InputError for an unknown metric or statistic, a bound without a unit, a bound that is not positive.
 std::vector<Objective> parse_objectives(const JsonReader& reader);
 
+/// Latency objectives of one workload class, by key; not ITL. Throws InputError.
+std::vector<Objective> parse_class_objectives(const JsonReader& reader);
+
 /// Latency objectives of single workload classes: "classes": { NAME: {...} } of the same object. Throws InputError also for a class that is
 /// none of `names`.
 std::map<std::string, std::vector<Objective>> parse_class_objectives(const JsonReader& reader, const std::vector<std::string>& names);

@@ -33,6 +33,12 @@ double growth(const LoadGrowth& load, int month) { return std::pow(1 + load.grow
 }  // namespace
 
 std::optional<OfferedLoad> offered_load(const WorkloadConfig& workload, std::uint64_t seed) {
+  if (mixes(workload) && request_rate(workload) > 0) {  // later turns come only after answers: by the means
+    OfferedLoad load;
+    load.requests_per_s = request_rate(workload);
+    for (const ClassMeans& c : class_means(workload)) load.output_tokens_per_s += load.requests_per_s * c.request_share * c.output_tokens;
+    return load;
+  }
   const auto source = make_request_source(workload, seed);
   if (source->closed() || workload.arrivals.process == ArrivalProcess::kBatch) return std::nullopt;
   double tokens = 0;
@@ -45,7 +51,7 @@ std::optional<OfferedLoad> offered_load(const WorkloadConfig& workload, std::uin
   }
   if (!(last > 0)) return std::nullopt;
   OfferedLoad load;
-  load.requests_per_s = workload.arrivals.process == ArrivalProcess::kTrace ? count / last : workload.arrivals.rate;
+  load.requests_per_s = workload.arrivals.process == ArrivalProcess::kTrace ? count / last : mean_rate(workload.arrivals);
   load.output_tokens_per_s = load.requests_per_s * tokens / count;
   return load;
 }
@@ -67,14 +73,13 @@ double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int
 }
 
 WorkloadConfig scaled_workload(WorkloadConfig workload, double factor) {
-  ArrivalConfig& a = workload.arrivals;
-  a.hourly_factors.clear();
-  switch (a.process) {
-    case ArrivalProcess::kPoisson:
-    case ArrivalProcess::kGamma: a.rate *= factor; break;
-    case ArrivalProcess::kTrace: a.speedup *= factor; break;
-    case ArrivalProcess::kClosed: a.concurrency = std::max(1, static_cast<int>(std::ceil(a.concurrency * factor - 1e-9))); break;
-    case ArrivalProcess::kBatch: MOEPLAN_CHECK(factor == 1); break;
+  const int concurrency = static_cast<int>(std::ceil(workload.arrivals.concurrency * factor - 1e-9));
+  MOEPLAN_CHECK(workload.arrivals.process != ArrivalProcess::kBatch || factor == 1);
+  scale_rates(workload, factor);
+  if (workload.arrivals.process == ArrivalProcess::kClosed) workload.arrivals.concurrency = std::max(1, concurrency);
+  workload.arrivals.hourly_factors.clear();
+  for (WorkloadClass& c : workload.classes) {
+    if (c.arrivals) c.arrivals->hourly_factors.clear();
   }
   return workload;
 }

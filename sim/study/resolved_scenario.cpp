@@ -12,6 +12,28 @@ using nlohmann::json;
 
 namespace {
 
+std::string time_text(SimTime time) { return fmt::format("{} s", to_seconds(time).value()); }
+
+json popularity_json(const Popularity& r, const DataRoot& data) {
+  switch (r.popularity) {
+    case PopularityKind::kUniform: return {{"popularity", "uniform"}};
+    case PopularityKind::kLognormal: return {{"popularity", "lognormal"}, {"sigma", r.sigma}};
+    case PopularityKind::kZipf: return {{"popularity", "zipf"}, {"exponent", r.exponent}};
+    case PopularityKind::kDirichlet: return {{"popularity", "dirichlet"}, {"alpha", r.alpha}};
+    case PopularityKind::kPowerLaw: return {{"popularity", "power_law"}, {"exponent", r.exponent}, {"range", r.range}};
+    case PopularityKind::kRecorded: return {{"popularity", "recorded"}, {"file", data.display(r.recorded.source)}};
+  }
+  MOEPLAN_CHECK(false);
+  return {};
+}
+
+json class_popularity_json(const Popularity& r, const DataRoot& data) {
+  json out = popularity_json(r, data);
+  out["noise"] = r.noise;
+  out["collapsed"] = r.collapsed;
+  return out;
+}
+
 json lengths_json(const LengthConfig& c, const DataRoot& data) {
   json out = {{"distribution", to_string(c.kind)}};
   switch (c.kind) {
@@ -45,6 +67,12 @@ json arrivals_json(const ArrivalConfig& a, const DataRoot& data) {
       out["rate"] = fmt::format("{} /s", a.rate);
       out["cv"] = a.cv;
       break;
+    case ArrivalProcess::kMarkovModulated:
+      out["states"] = json::array();
+      for (const RateState& state : a.states) {
+        out["states"].push_back({{"rate", fmt::format("{} /s", state.rate)}, {"duration", fmt::format("{} s", state.mean_seconds)}});
+      }
+      break;
     case ArrivalProcess::kClosed:
       out["concurrency"] = a.concurrency;
       out["turnaround"] = fmt::format("{} ms", to_seconds(a.turnaround).value() * 1e3);
@@ -54,43 +82,54 @@ json arrivals_json(const ArrivalConfig& a, const DataRoot& data) {
       out["file"] = data.display(a.file);
       out["speedup"] = a.speedup;
       out["repeat"] = a.repeat;
+      if (a.copies != 1) out["copies"] = a.copies;
       break;
   }
   if (!a.hourly_factors.empty()) out["diurnal"] = a.hourly_factors;
   return out;
 }
 
-json workload_json(const WorkloadConfig& w, const DataRoot& data) {
+void add_class(const WorkloadClass& c, const DataRoot& data, json& out) {
+  out["prompt_tokens"] = lengths_json(c.prompt_tokens, data);
+  out["output_tokens"] = lengths_json(c.output_tokens, data);
+  if (c.prefix.tokens > 0) out["prefix"] = {{"tokens", c.prefix.tokens}, {"count", c.prefix.count}, {"zipf", c.prefix.zipf}};
+  if (c.sessions.on) {
+    out["sessions"] = {{"turns", lengths_json(c.sessions.turns, data)}, {"think_time", fmt::format("{} s", c.sessions.think_seconds)}};
+    if (c.sessions.max_context > 0) out["sessions"]["max_context"] = c.sessions.max_context;
+  }
+}
+
+json objective_bounds(const std::vector<Objective>& objectives) {
+  json out = json::object();
+  for (const Objective& o : objectives) {
+    out[o.key] = o.kind == ObjectiveKind::kLatency ? json(fmt::format("{} ms", o.bound * 1e3)) : json(fmt::format("{} /s", o.bound));
+  }
+  return out;
+}
+
+json workload_json(const Scenario& scenario, const DataRoot& data) {
+  const WorkloadConfig& w = scenario.workload;
   json out;
   out["arrivals"] = arrivals_json(w.arrivals, data);
-  if (w.classes.size() == 1) {
-    out["prompt_tokens"] = lengths_json(w.classes[0].prompt_tokens, data);
-    out["output_tokens"] = lengths_json(w.classes[0].output_tokens, data);
+  const bool plain = w.classes.size() == 1 && !w.classes[0].arrivals && w.classes[0].priority == 0;
+  if (plain) {
+    add_class(w.classes[0], data, out);
   } else {
     out["classes"] = json::array();
-    for (const WorkloadClass& c : w.classes) {
-      out["classes"].push_back({{"name", c.name},
-                                {"weight", c.weight},
-                                {"prompt_tokens", lengths_json(c.prompt_tokens, data)},
-                                {"output_tokens", lengths_json(c.output_tokens, data)}});
+    for (std::size_t i = 0; i < w.classes.size(); ++i) {
+      const WorkloadClass& c = w.classes[i];
+      json item = {{"name", c.name}, {"weight", c.weight}};
+      if (c.priority != 0) item["priority"] = c.priority;
+      add_class(c, data, item);
+      if (c.arrivals) item["arrivals"] = arrivals_json(*c.arrivals, data);
+      const auto& domains = scenario.deployment.routing.domains;
+      if (i < domains.size()) item["routing"] = class_popularity_json(domains[i].popularity, data);
+      out["classes"].push_back(std::move(item));
     }
   }
   out["requests"] = w.requests;
   out["warmup_requests"] = w.warmup_requests;
   return out;
-}
-
-json popularity_json(const RoutingConfig& r, const DataRoot& data) {
-  switch (r.popularity) {
-    case PopularityKind::kUniform: return {{"popularity", "uniform"}};
-    case PopularityKind::kLognormal: return {{"popularity", "lognormal"}, {"sigma", r.sigma}};
-    case PopularityKind::kZipf: return {{"popularity", "zipf"}, {"exponent", r.exponent}};
-    case PopularityKind::kDirichlet: return {{"popularity", "dirichlet"}, {"alpha", r.alpha}};
-    case PopularityKind::kPowerLaw: return {{"popularity", "power_law"}, {"exponent", r.exponent}, {"range", r.range}};
-    case PopularityKind::kRecorded: return {{"popularity", "recorded"}, {"file", data.display(r.recorded.source)}};
-  }
-  MOEPLAN_CHECK(false);
-  return {};
 }
 
 json routing_json(const DeploymentConfig& d, const DataRoot& data) {
@@ -99,10 +138,16 @@ json routing_json(const DeploymentConfig& d, const DataRoot& data) {
   out["noise"] = r.noise;
   out["collapsed"] = r.collapsed;
   out["locality"] = {{"copy", r.locality.copy}, {"decay", r.locality.decay}, {"reach", r.locality.reach}};
+  if (r.drift.on()) out["drift"] = {{"period", time_text(r.drift.period)}, {"correlation", r.drift.correlation}};
+  if (r.capacity_factor > 0) {
+    out["capacity_factor"] = r.capacity_factor;
+    out["overflow"] = r.overflow == Overflow::kDrop ? "drop" : "reroute";
+  }
   const PlacementConfig& p = d.placement;
-  out["placement"] = p.kind == PlacementKind::kBalanced ? "balanced" : "contiguous";
-  if (p.kind == PlacementKind::kBalanced) out["redundant_experts"] = p.redundant_experts;
+  out["placement"] = p.kind == PlacementKind::kContiguous ? "contiguous" : p.kind == PlacementKind::kBalanced ? "balanced" : "hierarchical";
+  if (p.kind != PlacementKind::kContiguous) out["redundant_experts"] = p.redundant_experts;
   if (!p.tuned_on.source.empty()) out["tuned_on"] = data.display(p.tuned_on.source);
+  if (p.rebalance.on()) out["rebalance"] = {{"period", time_text(p.rebalance.period)}, {"window", time_text(p.rebalance.window)}};
   return out;
 }
 
@@ -187,13 +232,8 @@ void resolve_pools(const Scenario& scenario, json& deployment) {
 }
 
 json objectives_json(const Scenario& scenario) {
-  json out = json::object();
-  for (const auto& [name, objectives] : scenario.class_objectives) {
-    for (const Objective& o : objectives) out["classes"][name][o.key] = fmt::format("{} ms", o.bound * 1e3);
-  }
-  for (const Objective& o : scenario.objectives) {
-    out[o.key] = o.kind == ObjectiveKind::kLatency ? json(fmt::format("{} ms", o.bound * 1e3)) : json(fmt::format("{} /s", o.bound));
-  }
+  json out = objective_bounds(scenario.objectives);
+  for (const auto& [name, objectives] : scenario.class_objectives) out["classes"][name] = objective_bounds(objectives);
   return out;
 }
 
@@ -256,7 +296,7 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (scenario.disaggregation) resolve_pools(scenario, deployment);
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
-  out["workload"] = workload_json(scenario.workload, data);
+  out["workload"] = workload_json(scenario, data);
   if (!scenario.objectives.empty() || !scenario.class_objectives.empty()) out["objectives"] = objectives_json(scenario);
   if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
   if (scenario.uncertainty) out["uncertainty"] = uncertainty_json(*scenario.uncertainty);

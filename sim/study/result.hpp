@@ -47,6 +47,15 @@ struct ExpertSummary {
   double hottest_over_mean_mean = 1, hottest_over_mean_p50 = 1, hottest_over_mean_p99 = 1;
   double distinct_experts_mean = 0;
   std::string routing;  ///< popularity and its source, in words
+  double imbalance_share = 0;                    ///< of the steps' time, that an even load of the expert ranks would save
+  std::optional<double> dropped_token_share;     ///< with a capacity factor: tokens that lose an expert, per MoE layer
+  std::vector<int> load_layers;                  ///< MoE layers shown, at most 16, from 0
+  std::vector<std::vector<double>> load;         ///< [layer shown][expert id]: load / mean, in the long run of decoding
+  std::string placement;                         ///< kind
+  int redundant_experts = 0;
+  std::vector<double> rank_load;                 ///< load / mean of the ranks, hottest first, mean over layers
+  std::optional<std::uint64_t> rebalances;       ///< times that a replica moved experts and felt it; with rebalancing or drift
+  double rebalance_stall_s = 0;                  ///< replicas stood still, all together
 };
 
 struct RequestSummary {
@@ -66,6 +75,7 @@ struct ObjectiveResult {
 struct ClassSummary {
   std::string name;
   std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0;
+  double mean_prompt_tokens = 0, mean_output_tokens = 0;  ///< of the completed ones
   std::array<LatencySummary, kLatencyMetrics.size()> latency;
   std::vector<ObjectiveResult> objectives;
 };

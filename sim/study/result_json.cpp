@@ -107,12 +107,29 @@ json step_json(const StepSummary& step) {
   return {{"steps", step.steps}, {"mean_s", step.mean_s}, {"share", share}};
 }
 
+/// To three decimals: a map of thousands of loads needs no more.
+double rounded(double load) { return std::round(load * 1000.0) / 1000.0; }
+
 json experts_json(const Result& result) {
   if (!result.experts) return nullptr;
   const ExpertSummary& e = *result.experts;
-  return {{"hottest_over_mean", {{"mean", e.hottest_over_mean_mean}, {"p50", e.hottest_over_mean_p50}, {"p99", e.hottest_over_mean_p99}}},
-          {"distinct_experts_mean", e.distinct_experts_mean},
-          {"routing", e.routing}};
+  json out = {{"hottest_over_mean", {{"mean", e.hottest_over_mean_mean}, {"p50", e.hottest_over_mean_p50}, {"p99", e.hottest_over_mean_p99}}},
+              {"distinct_experts_mean", e.distinct_experts_mean},
+              {"imbalance_share", e.imbalance_share},
+              {"routing", e.routing}};
+  if (e.dropped_token_share) out["dropped_token_share"] = *e.dropped_token_share;
+  if (e.rebalances) out["rebalance"] = {{"count", *e.rebalances}, {"stall_s", e.rebalance_stall_s}};
+  if (e.load.empty()) return out;
+  json map = json::array();
+  for (const auto& layer : e.load) {
+    map.push_back(json::array());
+    for (const double load : layer) map.back().push_back(rounded(load));
+  }
+  out["load"] = {{"layers", e.load_layers}, {"by_layer", std::move(map)}};
+  json ranks = json::array();
+  for (const double load : e.rank_load) ranks.push_back(rounded(load));
+  out["placement"] = {{"kind", e.placement}, {"redundant", e.redundant_experts}, {"rank_load", std::move(ranks)}};
+  return out;
 }
 
 json network_json(const Result& result) {

@@ -204,8 +204,12 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   text += serving_text(result);
   if (result.experts) {
     const ExpertSummary& e = *result.experts;
-    text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n  routing: {}\n", e.distinct_experts_mean,
-                        e.hottest_over_mean_mean, e.hottest_over_mean_p99, e.routing);
+    text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n", e.distinct_experts_mean,
+                        e.hottest_over_mean_mean, e.hottest_over_mean_p99);
+    if (e.imbalance_share > 0.0005) text += fmt::format("  {:.1f} % of the step time lost to uneven ranks\n", e.imbalance_share * 100);
+    if (e.dropped_token_share) text += fmt::format("  {:.2g} % of the tokens lose an expert to its capacity, per layer\n", *e.dropped_token_share * 100);
+    if (e.rebalances) text += fmt::format("  experts moved {} times, {:.2f} s of standstill in all\n", *e.rebalances, e.rebalance_stall_s);
+    text += fmt::format("  routing: {}\n", e.routing);
   }
   if (result.network) text += network_text(*result.network);
   if (result.offload) text += offload_text(*result.offload);

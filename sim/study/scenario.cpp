@@ -214,7 +214,7 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   }
   if (!deployment.cost_profile.empty()) scenario.files.push_back(deployment.cost_profile);
   if (context.starting_point) return;
-  const int redundant = root.has("routing") ? static_cast<int>(root.at("routing").integer("redundant_experts", 0)) : 0;
+  const int redundant = root.has("routing") ? static_cast<int>(std::clamp<std::int64_t>(root.at("routing").integer("redundant_experts", 0), 0, 4096)) : 0;
   check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where(), redundant);
   const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.replicas;
   if (needed > deployment.cluster.gpus) {
@@ -299,7 +299,7 @@ void resolve_routing(const JsonReader& root, const fs::path& folder, Scenario& s
     deployment.routing = default_routing(deployment.model.family, *moe);
     return;
   }
-  deployment.routing = parse_routing(root.at("routing"), folder);
+  deployment.routing = parse_routing(root.at("routing"), folder, deployment.model.family, *moe);
   deployment.placement = parse_placement(root.at("routing"), folder, deployment.layout.expert);
   for (const RecordedCounts* counts : {&deployment.routing.recorded, &deployment.placement.tuned_on}) {
     if (!counts->source.empty()) scenario.files.emplace_back(counts->source);
@@ -364,7 +364,7 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
     std::vector<std::string> classes;
     for (const WorkloadClass& c : scenario.workload.classes) classes.push_back(c.name);
     scenario.objectives = parse_objectives(root.at("objectives"));
-    scenario.class_objectives = parse_class_objectives(root.at("objectives"), classes);
+    for (auto& [name, objectives] : parse_class_objectives(root.at("objectives"), classes)) scenario.class_objectives[name] = std::move(objectives);
   }
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
   scenario.quality = parse_quality(root);

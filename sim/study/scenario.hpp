@@ -74,7 +74,7 @@ struct Scenario {
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;
-  std::map<std::string, std::vector<Objective>> class_objectives;  ///< by name of the workload class
+  std::map<std::string, std::vector<Objective>> class_objectives;  ///< by name of the workload class; the scenario's, else the workload's
   CostSpec cost;
   std::optional<UncertaintySpec> uncertainty;  ///< ranges of what is to come; present: results get intervals
   std::optional<Quality> quality;

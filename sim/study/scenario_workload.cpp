@@ -10,6 +10,7 @@
 #include "input/json_document.hpp"
 #include "input/json_reader.hpp"
 #include "study/scenario.hpp"
+#include "workload/lengths.hpp"
 #include "workload/parse_workload.hpp"
 
 namespace moeplan {
@@ -46,7 +47,7 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
         .fail(fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
   }
   for (const WorkloadClass& c : scenario.workload.classes) {
-    const std::int64_t prompt = longest_certain(c.prompt_tokens);
+    const std::int64_t prompt = longest_certain(c.prompt_tokens) + c.prefix.tokens;
     if (prompt >= context) {
       (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
           .fail(fmt::format("prompts of up to {} tokens do not fit the context of {} tokens", prompt, context));
@@ -72,6 +73,36 @@ void note_files(Scenario& scenario) {
   }
 }
 
+/// What only the study knows of a class: its objectives, and the experts its tokens like.
+void resolve_classes(const JsonReader& workload, const fs::path& folder, Scenario& scenario) {
+  if (!workload.has("classes")) return;
+  const auto items = workload.at("classes").elements();
+  const std::vector<WorkloadClass>& classes = scenario.workload.classes;
+  RoutingConfig& routing = scenario.deployment.routing;
+  const std::vector<ClassMeans> means = class_means(scenario.workload);
+  bool domains = false;
+  for (const JsonReader& item : items) {
+    domains = domains || item.has("routing");
+  }
+  double decode = 0;
+  double prefill = 0;
+  for (const ClassMeans& m : means) {
+    decode += m.request_share * m.output_tokens;
+    prefill += m.request_share * m.prompt_tokens;
+  }
+  for (std::size_t i = 0; i < classes.size() && i < items.size(); ++i) {
+    if (items[i].has("objectives")) scenario.class_objectives[classes[i].name] = parse_class_objectives(items[i].at("objectives"));
+    if (!domains || !scenario.deployment.model.is_moe()) continue;
+    RoutingDomain domain;
+    domain.name = classes[i].name;
+    domain.decode_share = means[i].request_share * means[i].output_tokens / decode;
+    domain.prefill_share = means[i].request_share * means[i].prompt_tokens / prefill;
+    domain.popularity = items[i].has("routing") ? parse_popularity(items[i].at("routing"), folder) : static_cast<const Popularity&>(routing);
+    if (!domain.popularity.recorded.source.empty()) scenario.files.emplace_back(domain.popularity.recorded.source);
+    routing.domains.push_back(std::move(domain));
+  }
+}
+
 }  // namespace
 
 WorkloadConfig load_workload(const fs::path& file, const DataRoot& data) {
@@ -84,9 +115,12 @@ void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, c
   if (entry.value().is_string()) {
     const fs::path file = find_catalogue_file(data.workloads(), entry.value().get<std::string>(), "workload", folder, entry.where());
     scenario.files.push_back(file);
-    scenario.workload = load_workload(file, data);
+    const JsonDocument document = load_json(file, data.schema("workload"));
+    scenario.workload = parse_workload(JsonReader(document), file.parent_path());
+    resolve_classes(JsonReader(document), file.parent_path(), scenario);
   } else {
     scenario.workload = parse_workload(entry, folder);
+    resolve_classes(entry, folder, scenario);
   }
   // Only a prefix cache asks what prompts have in common.
   scenario.workload.arrivals.prompt_blocks = scenario.deployment.features.prefix_cache;

@@ -139,7 +139,7 @@ json class_json(const ClassSummary& c) {
     objectives.push_back({{"objective", o.objective.key}, {"unit", "s"}, {"bound", o.objective.bound}, {"value", o.value ? json(*o.value) : json()}, {"met", o.met}});
   }
   return {{"name", c.name},           {"arrived", c.arrived},   {"completed", c.completed},  {"rejected", c.rejected},
-          {"preempted", c.preempted}, {"latency", latency}, {"objectives", objectives}};
+          {"preempted", c.preempted}, {"mean_prompt_tokens", c.mean_prompt_tokens}, {"mean_output_tokens", c.mean_output_tokens}, {"latency", latency}, {"objectives", objectives}};
 }
 
 std::string classes_text(const std::vector<ClassSummary>& classes) {

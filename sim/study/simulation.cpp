@@ -22,6 +22,7 @@
 #include "metrics/throughput_metrics.hpp"
 #include "metrics/timeline.hpp"
 #include "study/deployment.hpp"
+#include "study/expert_summary.hpp"
 #include "study/latency_summary.hpp"
 #include "study/network_summary.hpp"
 #include "study/pools.hpp"
@@ -182,6 +183,10 @@ std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics
     s.name = scenario.workload.classes[i].name;
     s.arrived = c.arrived;
     s.completed = c.completed;
+    if (c.completed > 0) {
+      s.mean_prompt_tokens = static_cast<double>(c.prompt_tokens) / static_cast<double>(c.completed);
+      s.mean_output_tokens = static_cast<double>(c.output_tokens) / static_cast<double>(c.completed);
+    }
     s.rejected = c.rejected;
     s.preempted = c.preemptions;
     for (const LatencyMetric metric : kLatencyMetrics) s.latency[static_cast<std::size_t>(metric)] = summarise(c.latency.of(metric));
@@ -214,8 +219,16 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   result.origin_share = seen.steps.origin_shares();
   if (scenario.deployment.model.is_moe() && seen.steps.steps() > 0) {
     const LogHistogram& hottest = seen.steps.hottest_over_mean();
-    result.experts = ExpertSummary{hottest.mean(), hottest.quantile(0.5), hottest.quantile(0.99), seen.steps.mean_distinct_experts(),
-                                   routing_text(scenario.deployment.routing)};
+    result.experts = describe_experts(deployment);
+    ExpertSummary& experts = *result.experts;
+    experts.hottest_over_mean_mean = hottest.mean();
+    experts.hottest_over_mean_p50 = hottest.quantile(0.5);
+    experts.hottest_over_mean_p99 = hottest.quantile(0.99);
+    experts.distinct_experts_mean = seen.steps.mean_distinct_experts();
+    experts.imbalance_share = seen.steps.imbalance_share();
+    if (scenario.deployment.routing.capacity_factor > 0) experts.dropped_token_share = seen.steps.degraded_token_share();
+    if (scenario.deployment.placement.rebalance.on()) experts.rebalances = seen.steps.rebalances();
+    experts.rebalance_stall_s = seen.steps.stall_seconds();
   }
   const RequestCounts counts = seen.counter.counts(source.issued());
   result.requests = {counts.arrived,   counts.completed,   counts.rejected(),
@@ -261,7 +274,7 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const De
   CountingSource source(*inner);
   const MeasuredRequests measured{.total = source.total(),
                                   .warmup = scenario.workload.warmup_requests,
-                                  .closed = source.closed(),
+                                  .closed = scenario.workload.arrivals.process == ArrivalProcess::kClosed,
                                   .batch = scenario.workload.arrivals.process == ArrivalProcess::kBatch};
   Observers seen(scenario, deployment, measured, links);
   EndObserver end;

@@ -36,12 +36,6 @@ void scale_lengths(LengthConfig& lengths, double factor) {
   for (LengthBin& bin : lengths.bins) bin.tokens = scaled(bin.tokens, factor);
 }
 
-void scale_load(ArrivalConfig& arrivals, double factor) {
-  arrivals.rate *= factor;
-  arrivals.speedup *= factor;
-  if (arrivals.concurrency > 0) arrivals.concurrency = scaled(arrivals.concurrency, factor);
-}
-
 bool traced(const WorkloadConfig& workload, LengthConfig WorkloadClass::*lengths) {
   return std::any_of(workload.classes.begin(), workload.classes.end(), [&](const WorkloadClass& c) { return (c.*lengths).kind == LengthKind::kTrace; });
 }
@@ -157,7 +151,7 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
       case InputKind::kRequestPath: engine.request_latency = Seconds(engine.request_latency.value() * v); break;
       case InputKind::kFirstToken: drawn.first_token_factor = v; break;
       case InputKind::kRate: workload.arrivals.rate = v; break;
-      case InputKind::kLoad: scale_load(workload.arrivals, v); break;
+      case InputKind::kLoad: scale_rates(workload, v); break;
       case InputKind::kPrompts:
         for (WorkloadClass& c : workload.classes) scale_lengths(c.prompt_tokens, v);
         break;

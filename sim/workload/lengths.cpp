@@ -134,4 +134,31 @@ void check_lengths(const LengthConfig& config, std::string_view where) {
   }
 }
 
+double mean_tokens(const LengthConfig& c) {
+  switch (c.kind) {
+    case LengthKind::kFixed: return c.value;
+    case LengthKind::kUniform: return 0.5 * (static_cast<double>(c.low) + c.high);
+    case LengthKind::kLognormal: {
+      if (c.sigma == 0) return std::clamp(c.median, static_cast<double>(c.low), static_cast<double>(c.high));
+      // E[clamp(X)] = low P(X < low) + E[X; low < X < high] + high P(X > high)
+      const auto below = [](double z) { return 0.5 * std::erfc(-z * 0.70710678118654752); };
+      const double l = std::log(c.low / c.median) / c.sigma;
+      const double h = std::log(c.high / c.median) / c.sigma;
+      return c.low * below(l) + c.median * std::exp(0.5 * c.sigma * c.sigma) * (below(h - c.sigma) - below(l - c.sigma)) + c.high * below(-h);
+    }
+    case LengthKind::kEmpirical: {
+      double sum = 0;
+      double weight = 0;
+      for (const LengthBin& bin : c.bins) {
+        sum += bin.weight * bin.tokens;
+        weight += bin.weight;
+      }
+      return weight > 0 ? sum / weight : 0.0;
+    }
+    case LengthKind::kTrace: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
 }  // namespace moeplan

@@ -36,6 +36,9 @@ class LengthSampler {
   std::vector<double> cumulative_;  ///< of the weights, ending at their sum
 };
 
+/// Mean of the draws; 0 for lengths of a trace.
+double mean_tokens(const LengthConfig& config);
+
 /// Throws InputError(`where`, ...) when a distribution makes no sense (low above high, no bins, weights not positive, ...).
 void check_lengths(const LengthConfig& config, std::string_view where);
 

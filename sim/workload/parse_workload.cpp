@@ -128,7 +128,14 @@ std::vector<double> parse_hourly(const JsonReader& arrivals) {
 ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::path& base) {
   ArrivalConfig config;
   const std::string process = reader.string("process");
-  if (process == "poisson" || process == "gamma") {
+  if (process == "markov_modulated") {
+    only(reader, {"process", "states", "diurnal"});
+    config.process = ArrivalProcess::kMarkovModulated;
+    for (const JsonReader& state : reader.at("states").elements()) {
+      only(state, {"rate", "duration"});
+      config.states.push_back({state.rate_per_second("rate"), state.duration("duration").value()});
+    }
+  } else if (process == "poisson" || process == "gamma") {
     const bool gamma = process == "gamma";
     if (gamma) only(reader, {"process", "rate", "cv", "diurnal"});
     if (!gamma) only(reader, {"process", "rate", "diurnal"});
@@ -152,13 +159,14 @@ ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::pa
     only(reader, {"process"});
     config.process = ArrivalProcess::kBatch;
   } else if (process == "trace") {
-    only(reader, {"process", "file", "speedup", "repeat", "diurnal"});
+    only(reader, {"process", "file", "speedup", "repeat", "copies", "diurnal"});
     config.process = ArrivalProcess::kTrace;
     config.file = base / reader.string("file");
     config.speedup = reader.number("speedup", 1.0);
     config.repeat = reader.boolean("repeat", false);
+    config.copies = reader.number("copies", 1.0);
   } else {
-    reader.at("process").fail("unknown process '" + process + "'; accepted: poisson, gamma, closed, batch, trace");
+    reader.at("process").fail("unknown process '" + process + "'; accepted: poisson, gamma, markov_modulated, closed, batch, trace");
   }
   config.hourly_factors = parse_hourly(reader);
   return config;
@@ -172,6 +180,29 @@ LengthConfig lengths_of(const JsonReader& workload, const JsonReader& item, std:
   return parse_lengths(workload.at(key), base);
 }
 
+PrefixConfig parse_prefix(const JsonReader& item) {
+  PrefixConfig prefix;
+  if (!item.has("prefix")) return prefix;
+  const JsonReader reader = item.at("prefix");
+  only(reader, {"tokens", "count", "zipf"});
+  prefix.tokens = tokens(reader, "tokens");
+  prefix.count = tokens_or(reader, "count", 1);
+  prefix.zipf = reader.number("zipf", 0.0);
+  return prefix;
+}
+
+SessionConfig parse_sessions(const JsonReader& item, const std::filesystem::path& base) {
+  SessionConfig sessions;
+  if (!item.has("sessions")) return sessions;
+  const JsonReader reader = item.at("sessions");
+  only(reader, {"turns", "think_time", "max_context"});
+  sessions.on = true;
+  sessions.turns = parse_lengths(reader.at("turns"), base);
+  sessions.think_seconds = reader.has("think_time") ? reader.duration("think_time").value() : 0.0;
+  sessions.max_context = reader.has("max_context") ? tokens(reader, "max_context") : 0;
+  return sessions;
+}
+
 std::int32_t priority_of(const JsonReader& item) {
   const std::int64_t priority = item.integer("priority", 0);
   if (priority < -1000 || priority > 1000) item.at("priority").fail("found " + std::to_string(priority) + "; accepted: -1000 to 1000");
@@ -183,6 +214,8 @@ void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::
   const auto parse_one = [&](const JsonReader& item, WorkloadClass c) {
     c.prompt_tokens = lengths_of(reader, item, "prompt_tokens", trace, base);
     c.output_tokens = lengths_of(reader, item, "output_tokens", trace, base);
+    c.prefix = parse_prefix(item);
+    c.sessions = parse_sessions(item, base);
     config.classes.push_back(std::move(c));
   };
   if (!reader.has("classes")) {
@@ -190,23 +223,31 @@ void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::
     return;
   }
   for (const JsonReader& item : reader.at("classes").elements()) {
-    only(item, {"name", "weight", "priority", "prompt_tokens", "output_tokens"});
+    only(item, {"name", "weight", "priority", "prompt_tokens", "output_tokens", "prefix", "sessions", "arrivals", "routing", "objectives"});
     WorkloadClass c;
     c.name = item.string("name");
     c.weight = item.number("weight", 1.0);
     c.priority = priority_of(item);
+    if (item.has("arrivals")) c.arrivals = parse_arrivals(item.at("arrivals"), base);
     parse_one(item, std::move(c));
   }
   if (config.classes.empty()) reader.at("classes").fail("accepted: at least one class");
 }
 
+/// Whether every class says itself when its requests arrive.
+bool all_have_arrivals(const JsonReader& reader) {
+  if (!reader.has("classes")) return false;
+  const auto classes = reader.at("classes").elements();
+  return std::all_of(classes.begin(), classes.end(), [](const JsonReader& item) { return item.has("arrivals"); });
+}
+
 }  // namespace
 
 WorkloadConfig parse_workload(const JsonReader& reader, const std::filesystem::path& base_folder) {
-  only(reader, {"$schema", "name", "description", "source", "arrivals", "prompt_tokens", "output_tokens", "classes", "requests",
-                "warmup_requests"});
+  only(reader, {"$schema", "name", "description", "source", "arrivals", "prompt_tokens", "output_tokens", "prefix", "sessions", "classes",
+                "requests", "warmup_requests"});
   WorkloadConfig config;
-  config.arrivals = parse_arrivals(reader.at("arrivals"), base_folder);
+  if (reader.has("arrivals") || !all_have_arrivals(reader)) config.arrivals = parse_arrivals(reader.at("arrivals"), base_folder);
   parse_classes(reader, config, base_folder);
   const bool trace = config.arrivals.process == ArrivalProcess::kTrace;
   const bool closed = config.arrivals.process == ArrivalProcess::kClosed;
@@ -215,9 +256,9 @@ WorkloadConfig parse_workload(const JsonReader& reader, const std::filesystem::p
   if (config.requests == 0 && reader.has("requests")) reader.at("requests").fail("found 0; accepted: at least 1");
   config.warmup_requests = count(reader, "warmup_requests", 0);
   // In a workload's own file the pointer of the whole is empty, but its members' are not.
-  constexpr std::string_view kMember = "/arrivals";
-  const std::string member = reader.at("arrivals").where();
-  resolve_workload(config, member.substr(0, member.size() - kMember.size()));
+  const std::string_view first = reader.has("arrivals") ? "/arrivals" : "/classes";
+  const std::string member = reader.at(first.substr(1)).where();
+  resolve_workload(config, member.substr(0, member.size() - first.size()));
   return config;
 }
 

@@ -2,15 +2,19 @@
 //
 //   "arrivals": { "process": "poisson", "rate": "8 /s" [, "diurnal": [24 factors on the rate, by hour]] }
 //               { "process": "gamma", "rate": "8 /s", "cv": 2 [, "diurnal": [...]] }
+//               { "process": "markov_modulated", "states": [{ "rate": "2 /s", "duration": "10 min" }, ...] [, "diurnal": [...]] }
 //               { "process": "closed", "concurrency": 64 [, "turnaround": "1 ms"] }
 //               { "process": "batch" }
-//               { "process": "trace", "file": "traces/x.csv" [, "speedup": 1] [, "repeat": false] [, "diurnal": [...]] }
+//               { "process": "trace", "file": "traces/x.csv" [, "speedup": 1] [, "repeat": false] [, "copies": 1] [, "diurnal": [...]] }
 //   "prompt_tokens", "output_tokens": { "distribution": "fixed", "value": 256 }
 //               { "distribution": "uniform", "low": 819, "high": 1024 }
 //               { "distribution": "lognormal", "median" or "mean": 900, "sigma": 0.8 [, "low": 1] [, "high": 8192] }
 //               { "distribution": "empirical", "file": "lengths.csv" }  (tokens[,weight])  or  "histogram": [[tokens, weight], ...]
 //               { "distribution": "trace" [, "file": "traces/x.csv"] }
-//   "classes": [ { "name": "chat", "weight": 3, "prompt_tokens": ..., "output_tokens": ... }, ... ]
+//   "prefix": { "tokens": 1200 [, "count": 50] [, "zipf": 1.0] }
+//   "sessions": { "turns": LENGTHS [, "think_time": "30 s"] [, "max_context": 32768] }
+//   "classes": [ { "name": "chat", "weight": 3, "priority": 1, "prompt_tokens": ..., "output_tokens": ..., "prefix": ..., "sessions": ...,
+//                  "arrivals": ... }, ... ]   (and "routing", "objectives", which are read by who knows these)
 //   "requests": 2000, "warmup_requests": 100
 #pragma once
 

@@ -1,6 +1,8 @@
 #include "workload/request_maker.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -27,10 +29,37 @@ RequestMaker::Draws::Draws(const LengthConfig& config, std::uint64_t seed, const
   }
 }
 
+namespace {
+
+/// Classes have prefixes of their own.
+std::int64_t prefix_base(const std::string& name) { return static_cast<std::int64_t>(stable_hash(name) & 0x3FFFFFFF) << 32; }
+
+}  // namespace
+
+void RequestMaker::add_prefix(ClassDraws& c, RequestSpec& spec) {
+  std::int64_t index = 0;
+  if (c.prefix_cumulative.empty()) {
+    if (c.prefixes > 1) index = c.prefix_stream.below(static_cast<std::uint32_t>(c.prefixes));
+  } else {
+    const double x = c.prefix_stream.uniform() * c.prefix_cumulative.back();
+    const auto at = std::upper_bound(c.prefix_cumulative.begin(), c.prefix_cumulative.end(), x) - c.prefix_cumulative.begin();
+    index = std::min<std::int64_t>(at, c.prefixes - 1);
+  }
+  spec.prefix_id = c.first_prefix_id + index;
+  spec.prefix_tokens = c.prefix_tokens;
+  spec.prompt_tokens += c.prefix_tokens;
+}
+
 RequestMaker::RequestMaker(const WorkloadConfig& config, std::uint64_t seed) : class_stream_(seed, "classes") {
   double sum = 0;
   for (const WorkloadClass& c : config.classes) {
-    classes_.push_back({Draws(c.prompt_tokens, seed, "prompt_tokens/" + c.name), Draws(c.output_tokens, seed, "output_tokens/" + c.name), c.priority});
+    ClassDraws draws{Draws(c.prompt_tokens, seed, "prompt_tokens/" + c.name), Draws(c.output_tokens, seed, "output_tokens/" + c.name), c.priority,
+                     c.prefix.tokens > 0 ? c.prefix.count : 0, c.prefix.tokens, prefix_base(c.name), {}, RandomStream(seed, "prefix/" + c.name)};
+    if (c.prefix.zipf > 0) {
+      double weight = 0;
+      for (std::int32_t r = 1; r <= c.prefix.count; ++r) draws.prefix_cumulative.push_back(weight += std::pow(r, -c.prefix.zipf));
+    }
+    classes_.push_back(std::move(draws));
     names_.push_back(c.name);
     cumulative_.push_back(sum += c.weight);
   }

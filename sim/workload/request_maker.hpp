@@ -46,6 +46,7 @@ class RequestMaker {
     spec.prompt_tokens = c.prompt.sampler ? c.prompt.sampler->draw(c.prompt.random) : from_trace(c.prompt, row, &TraceRow::prompt_tokens);
     spec.output_tokens = c.output.sampler ? c.output.sampler->draw(c.output.random) : from_trace(c.output, row, &TraceRow::output_tokens);
     spec.priority = c.priority;
+    if (c.prefixes > 0) add_prefix(c, spec);
     if (row != nullptr && row->prefix_id >= 0) {
       spec.prefix_id = row->prefix_id;
       spec.prefix_tokens = std::min(row->prefix_tokens, spec.prompt_tokens);
@@ -64,8 +65,14 @@ class RequestMaker {
     Draws prompt;
     Draws output;
     std::int32_t priority = 0;
+    std::int32_t prefixes = 0;  ///< shared beginnings to choose from
+    std::int32_t prefix_tokens = 0;
+    std::int64_t first_prefix_id = 0;
+    std::vector<double> prefix_cumulative;  ///< of their weights; empty: all alike
+    RandomStream prefix_stream;
   };
   std::int32_t pick_class(const TraceRow* row);
+  static void add_prefix(ClassDraws& c, RequestSpec& spec);
   static std::int32_t from_trace(Draws& draws, const TraceRow* row, std::int32_t TraceRow::*tokens);
 
   std::vector<ClassDraws> classes_;

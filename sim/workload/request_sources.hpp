@@ -12,9 +12,11 @@ namespace moeplan {
 
 /// - poisson, gamma: a renewal process; with hourly factors its time is warped, which for Poisson gives exactly the inhomogeneous process
 ///   (Cinlar 1975, inversion of the cumulative rate).
+/// - markov_modulated: Poisson within states that follow each other; hourly factors warp its time.
 /// - closed: `concurrency` requests at time 0, then one more `turnaround` after each completion.
 /// - batch: all at time 0.
 /// - trace: the file's rows, one in memory at a time; repeated with its span plus one mean gap as the period, so that the rate is kept.
+/// - classes with arrivals of their own are merged by time; a session's next turn comes a think time after the answer.
 /// The config is resolved first if it has not been. Throws InputError.
 std::unique_ptr<RequestSource> make_request_source(const WorkloadConfig& config, std::uint64_t seed);
 

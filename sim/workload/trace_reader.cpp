@@ -117,6 +117,8 @@ TraceSummary scan_trace(const std::filesystem::path& file) {
   while (reader.next(row)) {
     if (summary.rows++ == 0) summary.first = row.arrival;
     summary.last = row.arrival;
+    summary.mean_prompt += row.prompt_tokens;
+    summary.mean_output += row.output_tokens;
     summary.longest_prompt = std::max(summary.longest_prompt, row.prompt_tokens);
     summary.longest_output = std::max(summary.longest_output, row.output_tokens);
     summary.largest_block = std::max(summary.largest_block, row.largest_block);
@@ -128,6 +130,8 @@ TraceSummary scan_trace(const std::filesystem::path& file) {
     }
   }
   if (summary.rows == 0) throw InputError(file.string() + ":1", "the trace has no requests; accepted: at least one row");
+  summary.mean_prompt /= static_cast<double>(summary.rows);
+  summary.mean_output /= static_cast<double>(summary.rows);
   return summary;
 }
 

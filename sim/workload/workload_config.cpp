@@ -16,6 +16,7 @@ std::string_view to_string(ArrivalProcess process) {
   switch (process) {
     case ArrivalProcess::kPoisson: return "poisson";
     case ArrivalProcess::kGamma: return "gamma";
+    case ArrivalProcess::kMarkovModulated: return "markov_modulated";
     case ArrivalProcess::kClosed: return "closed";
     case ArrivalProcess::kBatch: return "batch";
     case ArrivalProcess::kTrace: return "trace";
@@ -41,7 +42,7 @@ void check_hourly(const ArrivalConfig& arrivals, std::string_view where) {
   const auto& factors = arrivals.hourly_factors;
   if (factors.empty()) return;
   if (arrivals.process == ArrivalProcess::kClosed || arrivals.process == ArrivalProcess::kBatch) {
-    throw InputError(where, "hourly factors need a rate; accepted with poisson, gamma and trace arrivals");
+    throw InputError(where, "hourly factors need a rate; accepted with poisson, gamma, markov_modulated and trace arrivals");
   }
   const bool fine = std::all_of(factors.begin(), factors.end(), [](double f) { return f >= 0 && f <= 1e6; });
   const bool some = std::any_of(factors.begin(), factors.end(), [](double f) { return f > 0; });
@@ -57,6 +58,17 @@ void check_process(const ArrivalConfig& arrivals, std::string_view where) {
     case ArrivalProcess::kPoisson:
       if (!(arrivals.rate > 0 && arrivals.rate <= 1e9)) throw InputError(at(where, "rate"), found(arrivals.rate) + "accepted: more than 0 /s, at most 1e9 /s");
       break;
+    case ArrivalProcess::kMarkovModulated: {
+      if (arrivals.states.size() < 2 || arrivals.states.size() > 100) throw InputError(at(where, "states"), "accepted: 2 to 100 states");
+      bool some = false;
+      for (const RateState& state : arrivals.states) {
+        if (!(state.rate >= 0 && state.rate <= 1e9)) throw InputError(at(where, "states"), found(state.rate) + "accepted rates: 0 to 1e9 /s");
+        if (!(state.mean_seconds >= 1e-3 && state.mean_seconds <= 1e8)) throw InputError(at(where, "states"), "accepted durations: 1 ms to 1e8 s");
+        some = some || state.rate > 0;
+      }
+      if (!some) throw InputError(at(where, "states"), "a state must have a rate above 0");
+      break;
+    }
     case ArrivalProcess::kClosed:
       if (arrivals.concurrency < 1 || arrivals.concurrency > 10'000'000) {
         throw InputError(at(where, "concurrency"), "found " + std::to_string(arrivals.concurrency) + "; accepted: 1 to 10000000");
@@ -67,6 +79,7 @@ void check_process(const ArrivalConfig& arrivals, std::string_view where) {
       break;
     case ArrivalProcess::kBatch: break;
     case ArrivalProcess::kTrace:
+      if (!(arrivals.copies >= 1e-3 && arrivals.copies <= 1e4)) throw InputError(at(where, "copies"), found(arrivals.copies) + "accepted: 1e-3 to 1e4");
       if (!(arrivals.speedup >= 1e-6 && arrivals.speedup <= 1e9)) throw InputError(at(where, "speedup"), found(arrivals.speedup) + "accepted: 1e-6 to 1e9");
       break;
   }
@@ -77,9 +90,10 @@ void resolve_trace(WorkloadConfig& config, std::string_view where) {
   ArrivalConfig& arrivals = config.arrivals;
   if (!arrivals.trace) arrivals.trace = scan_trace(arrivals.file);
   const TraceSummary& trace = *arrivals.trace;
-  if (config.requests == 0) config.requests = trace.rows;
-  if (config.requests > trace.rows) {
-    const std::string found = std::to_string(config.requests) + " requests of a trace of " + std::to_string(trace.rows);
+  const auto rows = static_cast<std::uint64_t>(std::floor(static_cast<double>(trace.rows) * arrivals.copies));
+  if (config.requests == 0) config.requests = rows;
+  if (config.requests > rows) {
+    const std::string found = std::to_string(config.requests) + " requests of a trace of " + std::to_string(rows);
     if (!arrivals.repeat) throw InputError(at(where, "requests"), found + "; accepted: fewer requests, or \"repeat\": true in arrivals");
     if (trace.last <= trace.first) throw InputError(at(where, "arrivals"), "a trace without duration cannot be repeated (" + found + ")");
   }
@@ -101,6 +115,27 @@ void resolve_trace(WorkloadConfig& config, std::string_view where) {
   }
 }
 
+void check_conversation(const WorkloadClass& c, const std::string& place) {
+  if (c.prefix.tokens < 0 || c.prefix.tokens > kMaxTokens) throw InputError(at(place, "prefix/tokens"), "accepted: 1 to 1e8 tokens");
+  if (c.prefix.count < 1 || c.prefix.count > 10'000'000) throw InputError(at(place, "prefix/count"), "accepted: 1 to 10000000");
+  if (!(c.prefix.zipf >= 0 && c.prefix.zipf <= 5)) throw InputError(at(place, "prefix/zipf"), found(c.prefix.zipf) + "accepted: 0 to 5");
+  if (!c.sessions.on) return;
+  check_lengths(c.sessions.turns, at(place, "sessions/turns"));
+  if (!(c.sessions.think_seconds >= 0 && c.sessions.think_seconds <= 1e6)) throw InputError(at(place, "sessions/think_time"), "accepted: 0 to 1e6 s");
+  if (c.sessions.max_context < 0) throw InputError(at(place, "sessions/max_context"), "accepted: a number of tokens");
+  for (const LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens, &c.sessions.turns}) {
+    if (lengths->kind == LengthKind::kTrace) throw InputError(at(place, "sessions"), "later turns need lengths that are drawn, not those of a trace");
+  }
+}
+
+void check_own_arrivals(const WorkloadClass& c, const std::string& place) {
+  if (!c.arrivals) return;
+  const ArrivalProcess process = c.arrivals->process;
+  if (process == ArrivalProcess::kClosed || process == ArrivalProcess::kTrace)
+    throw InputError(at(place, "arrivals"), "a class of its own arrivals takes poisson, gamma, markov_modulated or batch");
+  check_process(*c.arrivals, at(place, "arrivals"));
+}
+
 void check_classes(const WorkloadConfig& config, std::string_view where) {
   if (config.classes.empty()) throw InputError(where, "a workload needs the lengths of its prompts and outputs");
   const bool trace = config.arrivals.process == ArrivalProcess::kTrace;
@@ -113,6 +148,10 @@ void check_classes(const WorkloadConfig& config, std::string_view where) {
     }
     check_lengths(c.prompt_tokens, at(place, "prompt_tokens"));
     check_lengths(c.output_tokens, at(place, "output_tokens"));
+    check_conversation(c, place);
+    check_own_arrivals(c, place);
+    if (config.arrivals.process == ArrivalProcess::kClosed && (c.sessions.on || c.arrivals))
+      throw InputError(place, "sessions and arrivals of a class need arrivals in time, not a closed loop");
     for (const LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens}) {
       if (lengths->kind != LengthKind::kTrace) continue;
       if (!lengths->file.empty()) {
@@ -129,17 +168,121 @@ double expected_span(const WorkloadConfig& config) {
   const ArrivalConfig& arrivals = config.arrivals;
   const double requests = static_cast<double>(config.requests);
   const double slowest = HourlyRate(arrivals.hourly_factors).mean();
+  double own = 0;
+  for (const WorkloadClass& c : config.classes) own += c.arrivals ? mean_rate(*c.arrivals) : 0.0;
+  if (own > 0) return requests / own;
   if (arrivals.process == ArrivalProcess::kTrace) {
-    const double passes = std::ceil(requests / static_cast<double>(arrivals.trace->rows)) + 1.0;
+    const double passes = std::ceil(requests / (static_cast<double>(arrivals.trace->rows) * arrivals.copies)) + 1.0;
     return to_seconds(arrivals.trace->last).value() * passes / arrivals.speedup / slowest;
   }
-  if (arrivals.process == ArrivalProcess::kPoisson || arrivals.process == ArrivalProcess::kGamma) return requests / arrivals.rate / slowest;
-  return 0;
+  const double rate = mean_rate(arrivals);
+  return rate > 0 ? requests / rate / slowest : 0.0;
 }
 
 }  // namespace
 
+double mean_rate(const ArrivalConfig& arrivals) {
+  switch (arrivals.process) {
+    case ArrivalProcess::kPoisson:
+    case ArrivalProcess::kGamma: return arrivals.rate;
+    case ArrivalProcess::kMarkovModulated: {
+      double requests = 0;
+      double seconds = 0;
+      for (const RateState& state : arrivals.states) {
+        requests += state.rate * state.mean_seconds;
+        seconds += state.mean_seconds;
+      }
+      return requests / seconds;
+    }
+    case ArrivalProcess::kTrace: {
+      if (!arrivals.trace || arrivals.trace->rows < 2) return 0;
+      const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
+      return span > 0 ? static_cast<double>(arrivals.trace->rows - 1) / span * arrivals.speedup * arrivals.copies : 0.0;
+    }
+    case ArrivalProcess::kClosed:
+    case ArrivalProcess::kBatch: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
+std::vector<ClassMeans> class_means(const WorkloadConfig& config) {
+  std::vector<ClassMeans> means;
+  double weights = 0;
+  for (const WorkloadClass& c : config.classes) weights += c.arrivals ? 0.0 : c.weight;
+  const double common = mean_rate(config.arrivals) > 0 ? mean_rate(config.arrivals) : 1.0;
+  double all = 0;
+  for (const WorkloadClass& c : config.classes) {
+    ClassMeans m;
+    const TraceSummary* trace = config.arrivals.trace ? &*config.arrivals.trace : nullptr;
+    const auto mean = [&](const LengthConfig& lengths, double TraceSummary::*of_trace) {
+      return lengths.kind != LengthKind::kTrace ? mean_tokens(lengths) : trace != nullptr ? trace->*of_trace : 1.0;
+    };
+    const double prompt = mean(c.prompt_tokens, &TraceSummary::mean_prompt);
+    m.output_tokens = mean(c.output_tokens, &TraceSummary::mean_output);
+    const double turns = c.sessions.on ? std::max(1.0, mean_tokens(c.sessions.turns)) : 1.0;
+    m.prompt_tokens = c.prefix.tokens + prompt + 0.5 * (turns - 1.0) * (prompt + m.output_tokens);
+    m.request_share = turns * (c.arrivals ? mean_rate(*c.arrivals) : common * c.weight / weights);
+    all += m.request_share;
+    means.push_back(m);
+  }
+  for (ClassMeans& m : means) m.request_share = all > 0 ? m.request_share / all : 1.0 / static_cast<double>(means.size());
+  return means;
+}
+
+namespace {
+
+/// Of a trace: `trace` is what grows, its speed or its copies.
+void scale_arrivals(ArrivalConfig& arrivals, double ArrivalConfig::*trace, double factor) {
+  arrivals.rate *= factor;
+  for (RateState& state : arrivals.states) state.rate *= factor;
+  if (arrivals.process == ArrivalProcess::kClosed)
+    arrivals.concurrency = std::max(1, static_cast<std::int32_t>(std::lround(arrivals.concurrency * factor)));
+  if (arrivals.process == ArrivalProcess::kTrace) arrivals.*trace *= factor;
+}
+
+void scale_all(WorkloadConfig& config, double ArrivalConfig::*trace, double factor) {
+  scale_arrivals(config.arrivals, trace, factor);
+  for (WorkloadClass& c : config.classes) {
+    if (c.arrivals) scale_arrivals(*c.arrivals, trace, factor);
+  }
+}
+
+}  // namespace
+
+bool mixes(const WorkloadConfig& config) {
+  return std::any_of(config.classes.begin(), config.classes.end(), [](const WorkloadClass& c) { return c.sessions.on || c.arrivals; });
+}
+
+double request_rate(const WorkloadConfig& config) {
+  double weights = 0;
+  for (const WorkloadClass& c : config.classes) weights += c.arrivals ? 0.0 : c.weight;
+  double rate = 0;
+  for (const WorkloadClass& c : config.classes) {
+    const double turns = c.sessions.on ? std::max(1.0, mean_tokens(c.sessions.turns)) : 1.0;
+    rate += turns * (c.arrivals ? mean_rate(*c.arrivals) : mean_rate(config.arrivals) * c.weight / weights);
+  }
+  return rate;
+}
+
+void scale_rates(WorkloadConfig& config, double factor) { scale_all(config, &ArrivalConfig::speedup, factor); }
+
+void scale_workload(WorkloadConfig& config, double factor, std::string_view where) {
+  if (!(factor >= 1e-3 && factor <= 1e4)) throw InputError(where, found(factor) + "accepted: 0.001 to 10000");
+  scale_all(config, &ArrivalConfig::copies, factor);
+  const auto scaled = [&](std::uint64_t n) { return static_cast<std::uint64_t>(std::floor(static_cast<double>(n) * factor)); };
+  config.requests = std::max<std::uint64_t>(1, scaled(config.requests));
+  config.warmup_requests = std::min(scaled(config.warmup_requests), config.requests - 1);
+  resolve_workload(config, where);
+}
+
 void resolve_workload(WorkloadConfig& config, std::string_view where) {
+  const bool all_own = !config.classes.empty() && std::all_of(config.classes.begin(), config.classes.end(), [](const WorkloadClass& c) { return c.arrivals.has_value(); });
+  if (all_own) {  // what the workload as a whole then looks like
+    config.arrivals = ArrivalConfig{};
+    for (const WorkloadClass& c : config.classes) config.arrivals.rate += mean_rate(*c.arrivals);
+    if (config.arrivals.rate == 0) config.arrivals.process = ArrivalProcess::kBatch;
+  }
   check_process(config.arrivals, at(where, "arrivals"));
   check_classes(config, where);
   if (config.arrivals.process == ArrivalProcess::kTrace) resolve_trace(config, where);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "cost/deployment_cost.hpp"
@@ -14,7 +15,7 @@ using namespace moeplan::test;
 namespace {
 
 struct Sampled {
-  double mean_seconds = 0, p99_seconds = 0, mean_hottest = 0, p99_hottest = 0, mean_distinct = 0;
+  double mean_seconds = 0, p99_seconds = 0, mean_hottest = 0, p99_hottest = 0, mean_distinct = 0, mean_imbalance = 0, mean_degraded = 0;
 };
 
 double p99(std::vector<double> v) {
@@ -37,14 +38,20 @@ Sampled sample(const DeploymentCost& cost, std::int32_t decode, std::int32_t pre
     out.mean_seconds += seconds.back() / steps;
     out.mean_hottest += hottest.back() / steps;
     out.mean_distinct += step.distinct_experts / steps;
+    out.mean_imbalance += step.imbalance_seconds / steps;
+    out.mean_degraded += step.degraded_tokens / steps;
   }
   out.p99_seconds = p99(seconds);
   out.p99_hottest = p99(hottest);
   return out;
 }
 
-void compare(ModelSpec model, ParallelLayout parallel, RoutingConfig routing, std::int32_t decode, std::int32_t prefill, int steps = 1500) {
+void compare(ModelSpec model, ParallelLayout parallel, RoutingConfig routing, std::int32_t decode, std::int32_t prefill, int steps = 1500,
+             PlacementConfig placement = {}) {
   CostBench bench(std::move(model), parallel, routing);
+  placement.ranks = parallel.expert;
+  bench.sampler = make_load_sampler(*bench.inputs.model.moe(), bench.inputs.model.moe_layer_count(), routing, placement, 7);
+  bench.inputs.sampler = bench.sampler.get();
   bench.inputs.engine.expert_comm = ExpertParallelComm::kDeepEp;
   const DeploymentCost tabulated(bench.inputs);
   bench.inputs.routing = RoutingMode::kExact;
@@ -58,6 +65,8 @@ void compare(ModelSpec model, ParallelLayout parallel, RoutingConfig routing, st
   CHECK(t.mean_hottest == doctest::Approx(e.mean_hottest).epsilon(0.01));
   CHECK(t.p99_hottest == doctest::Approx(e.p99_hottest).epsilon(0.03));
   CHECK(t.mean_distinct == doctest::Approx(e.mean_distinct).epsilon(0.01));
+  CHECK(std::abs(t.mean_imbalance - e.mean_imbalance) < 0.01 * e.mean_seconds);
+  CHECK(std::abs(t.mean_degraded - e.mean_degraded) < 0.01);
 }
 
 RoutingConfig lognormal(double sigma) {
@@ -89,6 +98,99 @@ TEST_CASE("a model with one MoE layer keeps its spread") {
   ModelSpec model = latent_model();
   model.layers[1].count = 1;
   compare(model, layout(1, 1, 8, 8), lognormal(0.5), 52, 0, 6000);
+}
+
+namespace {
+
+/// Every popularity kind, as skewed as such routers get.
+std::vector<RoutingConfig> every_kind() {
+  std::vector<RoutingConfig> kinds(5);
+  kinds[0].popularity = PopularityKind::kZipf;
+  kinds[0].exponent = 0.6;
+  kinds[1].popularity = PopularityKind::kDirichlet;
+  kinds[1].alpha = 1.5;
+  kinds[2].popularity = PopularityKind::kPowerLaw;
+  kinds[2].exponent = 1.2;
+  kinds[3].popularity = PopularityKind::kRecorded;
+  kinds[3].recorded = load_recorded(std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/routing/deepseek-v2-lite-law.csv");
+  kinds[4] = lognormal(0.7);
+  kinds[4].collapsed = 0.25;
+  kinds[4].noise = 0.1;
+  for (RoutingConfig& kind : kinds) kind.locality = measured_locality();
+  return kinds;
+}
+
+}  // namespace
+
+TEST_CASE("tables of steps agree with sampling every layer, whatever the popularity") {
+  for (const RoutingConfig& kind : every_kind()) {
+    CAPTURE(static_cast<int>(kind.popularity));
+    compare(latent_model(), layout(1, 1, 8, 8), kind, 52, 0, 800);
+    compare(latent_model(), layout(8, 1, 8, 1), kind, 0, 300, 800);
+  }
+}
+
+TEST_CASE("tables of steps agree with sampling every layer, redundant experts and a capacity") {
+  PlacementConfig placement{.ranks = 8, .kind = PlacementKind::kBalanced, .redundant_experts = 8};
+  compare(latent_model(), layout(1, 1, 8, 8), lognormal(0.8), 120, 0, 1000, placement);
+  RoutingConfig capped = lognormal(0.8);
+  capped.capacity_factor = 1.5;
+  compare(latent_model(), layout(1, 1, 8, 8), capped, 120, 0, 1000);
+  capped.overflow = Overflow::kReroute;
+  compare(latent_model(), layout(1, 1, 8, 8), capped, 120, 0, 1000);
+}
+
+TEST_CASE("tables of steps agree with sampling every layer, traffic of several domains") {
+  RoutingConfig routing = lognormal(0.5);
+  RoutingDomain code{"code", 0.3, 0.6, lognormal(0.9)};
+  RoutingDomain chat{"chat", 0.7, 0.4, lognormal(0.5)};
+  routing.domains = {code, chat};
+  compare(latent_model(), layout(1, 1, 8, 8), routing, 52, 0, 800);
+  compare(latent_model(), layout(8, 1, 8, 1), routing, 0, 300, 1500);
+}
+
+TEST_CASE("an even load loses no time to imbalance, a skewed one does") {
+  const auto imbalance = [](double sigma, ParallelLayout parallel) {
+    const CostBench bench(latent_model(), parallel, lognormal(sigma));
+    const DeploymentCost cost(bench.inputs);
+    PreparedStep prepared;
+    cost.prepare(2048, {}, prepared);
+    const StepOutcome step = cost.expected(prepared, 2048);
+    return step.imbalance_seconds / step.experts_seconds;
+  };
+  CHECK(imbalance(0.8, layout(8, 1, 1, 1)) == doctest::Approx(0.0).epsilon(0.01).scale(1.0));  // one expert rank
+  CHECK(imbalance(0.0, layout(8, 1, 8, 1)) < 0.05);
+  CHECK(imbalance(0.8, layout(8, 1, 8, 1)) > 0.08);
+}
+
+TEST_CASE("each routing epoch has its tables, and moving experts stops the replica for as long as the bytes take") {
+  RoutingConfig routing = lognormal(0.8);
+  routing.drift = {SimTime{3'600'000'000'000}, 0.0};
+  PlacementConfig placement{.ranks = 8, .kind = PlacementKind::kBalanced};
+  placement.rebalance = {routing.drift.period, routing.drift.period};
+  CostBench bench(latent_model(), layout(8, 1, 8, 1), routing);
+  const RoutingEpochs epochs(*bench.inputs.model.moe(), bench.inputs.model.moe_layer_count(), routing, placement, 7);
+  bench.inputs.epochs = &epochs;
+  bench.inputs.draws = &epochs.draws(0);
+  bench.inputs.sampler = &epochs.draws(0).sampler();
+  const DeploymentCost cost(bench.inputs);
+  const RoutingEpoch first = cost.epoch_at(SimTime{0});
+  const RoutingEpoch second = cost.epoch_at(routing.drift.period);
+  CHECK(first.stall_seconds == 0);
+  CHECK(first.end == routing.drift.period);
+  CHECK(second.begin == routing.drift.period);
+  // bytes that the busiest rank receives over its link, at least; the measured or assumed efficiency adds to it
+  const double bytes = epochs.at(routing.drift.period).experts_received * 3.0 * 2048 * 1408 * 2;
+  CHECK(second.stall_seconds > bytes / bench.inputs.node.scale_up_bandwidth.value());
+  CHECK(second.stall_seconds < 4 * bytes / bench.inputs.node.scale_up_bandwidth.value());
+  PreparedStep prepared;
+  cost.prepare(500, {}, prepared);
+  RandomStream a(1, "test");
+  const double early = cost.evaluate(prepared, 500, a).experts_seconds;
+  prepared.epoch = second.index;
+  RandomStream b(1, "test");
+  CHECK(cost.evaluate(prepared, 500, b).experts_seconds != early);
+  CHECK(cost.epoch_at(SimTime{5}).index == first.index);
 }
 
 TEST_CASE("a table's node does not depend on what was visited before") {

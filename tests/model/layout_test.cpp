@@ -57,6 +57,13 @@ TEST_CASE("an expert width must divide tensor x attention data and the experts")
   CHECK(complaint(tiny_moe(), 1, 1, 16, 16).find("does not divide the 8 experts (nearest accepted: 8)") != std::string::npos);
 }
 
+TEST_CASE("an expert width may divide the experts and their replicas together") {
+  // 8 experts + 4 replicas on 12 ranks
+  const ParallelLayout layout{.tensor = 1, .pipeline = 1, .expert = 12, .attention_data = 12};
+  CHECK_NOTHROW(check_layout(tiny_moe(), layout, "x", 4));
+  CHECK_THROWS_AS(check_layout(tiny_moe(), layout, "x"), InputError);
+}
+
 TEST_CASE("the tensor width left inside the experts must divide their inner width") {
   ModelSpec model = tiny_moe();
   model.layers[0].moe.expert_inter = 201;
