@@ -18,25 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Longest prompt that is certain to come; 0 where only a tail may be too long (a clamp left open, or single rows of a trace).
-std::int64_t longest_certain(const LengthConfig& lengths) {
-  switch (lengths.kind) {
-    case LengthKind::kFixed: return lengths.value;
-    case LengthKind::kUniform: return lengths.high;
-    case LengthKind::kLognormal: return lengths.high < kMaxTokens ? lengths.high : 0;
-    case LengthKind::kEmpirical: {
-      std::int64_t longest = 0;
-      for (const LengthBin& bin : lengths.bins) longest = std::max<std::int64_t>(longest, bin.tokens);
-      return longest;
-    }
-    case LengthKind::kTrace: return 0;
-  }
-  MOEPLAN_CHECK(false);
-  return 0;
-}
-
-/// Prompts that can never fit the model's context are wrong input; single rows of a trace that do not are rejected at run time, with a
-/// warning.
+/// Prompts most of which can never fit the model's context are wrong input; fewer are rejected at run time, with a warning.
 void check_context(const JsonReader& root, const JsonReader& workload, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
   const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
@@ -47,11 +29,13 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
         .fail(fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
   }
   for (const WorkloadClass& c : scenario.workload.classes) {
-    const std::int64_t prompt = longest_certain(c.prompt_tokens) + c.prefix.tokens;
-    if (prompt >= context) {
+    const double lost = share_of_at_least(c.prompt_tokens, context - c.prefix.tokens);
+    const std::string prompts = scenario.workload.classes.size() > 1 ? fmt::format("prompts of the class '{}'", c.name) : "the prompts";
+    if (lost > 0.5) {
       (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
-          .fail(fmt::format("prompts of up to {} tokens do not fit the context of {} tokens", prompt, context));
+          .fail(fmt::format("{:.3g} % of {} do not fit the context of {} tokens", lost * 100, prompts, context));
     }
+    if (lost > 1e-4) scenario.warnings.push_back(fmt::format("{:.2g} % of {} do not fit the context of {} tokens; they are rejected", lost * 100, prompts, context));
   }
   const auto& trace = scenario.workload.arrivals.trace;
   if (trace && trace->longest_prompt >= context) {

@@ -20,6 +20,30 @@ std::string_view to_string(LengthKind kind) {
   return {};
 }
 
+double share_of_at_least(const LengthConfig& c, std::int64_t tokens) {
+  switch (c.kind) {
+    case LengthKind::kFixed: return c.value >= tokens ? 1.0 : 0.0;
+    case LengthKind::kUniform: return std::clamp(static_cast<double>(c.high - tokens + 1) / static_cast<double>(c.high - c.low + 1), 0.0, 1.0);
+    case LengthKind::kLognormal:
+      if (tokens <= c.low) return 1;
+      if (tokens > c.high) return 0;
+      if (!(c.sigma > 0)) return c.median >= static_cast<double>(tokens) ? 1.0 : 0.0;
+      return 0.5 * std::erfc(std::log(static_cast<double>(tokens) / c.median) / c.sigma / std::sqrt(2.0));
+    case LengthKind::kEmpirical: {
+      double all = 0;
+      double longer = 0;
+      for (const LengthBin& bin : c.bins) {
+        all += bin.weight;
+        if (bin.tokens >= tokens) longer += bin.weight;
+      }
+      return all > 0 ? longer / all : 0.0;
+    }
+    case LengthKind::kTrace: return 0;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
 LengthConfig LengthConfig::fixed(std::int32_t tokens) {
   LengthConfig c;
   c.kind = LengthKind::kFixed;

@@ -75,6 +75,16 @@ TEST_CASE("an empirical length comes as often as its weight says") {
   CHECK(seen[100] + seen[300] == 40'000);
 }
 
+TEST_CASE("the share of long draws is the distribution's tail") {
+  CHECK(share_of_at_least(LengthConfig::fixed(10), 10) == 1.0);
+  CHECK(share_of_at_least(LengthConfig::fixed(10), 11) == 0.0);
+  CHECK(share_of_at_least(LengthConfig::uniform(1, 10), 8) == doctest::Approx(0.3));  // 8, 9, 10 of ten
+  CHECK(share_of_at_least(LengthConfig::lognormal(100, 1.0, 1, 10000), 100) == doctest::Approx(0.5));
+  CHECK(share_of_at_least(LengthConfig::lognormal(100, 1.0, 1, 10000), 272) == doctest::Approx(0.1587).epsilon(0.01));  // e sigma above: one sigma
+  CHECK(share_of_at_least(LengthConfig::lognormal(100, 1.0, 1, 200), 201) == 0.0);
+  CHECK(share_of_at_least(LengthConfig::empirical({{5, 1.0}, {50, 3.0}}), 6) == doctest::Approx(0.75));
+}
+
 TEST_CASE("length distributions that make no sense are refused") {
   CHECK(contains(refusal([] { check_lengths(LengthConfig::fixed(0), "here"); }), "here: value is 0; accepted: 1 to"));
   CHECK(contains(refusal([] { check_lengths(LengthConfig::uniform(20, 10), "here"); }), "low 20 is above high 10"));
