@@ -145,11 +145,11 @@ TEST_CASE("what the model, the GPU or the engine cannot do is refused with the r
   check_scenarios(
       {{"/workload/prompt_tokens",
         R"({"distribution": "fixed", "value": 40000})",
-        {"/workload/prompt_tokens: prompts of up to 40000 tokens", "32768"}},
+        {"/workload/prompt_tokens: 100 % of the prompts do not fit the context of 32768", "32768"}},
        {"/workload",
         R"({"arrivals": {"process": "batch"}, "classes": [{"name": "a", "prompt_tokens": {"distribution": "fixed", "value": 40000},
                                     "output_tokens": {"distribution": "fixed", "value": 4}}]})",
-        {"/workload: prompts of up to 40000 tokens"}},
+        {"/workload: 100 % of the prompts do not fit"}},
        {"/deployment/scheduler/max_context", "400000", {"/deployment/scheduler/max_context", "32768"}},
        {"/deployment/precision/kv_cache", R"("int4")", {"/deployment: vllm on h100-sxm", "int4 KV cache"}},
        {"/deployment/precision/weights", R"("fp7")", {"/deployment/precision/weights: found 'fp7'", "'fp8'"}}});
