@@ -125,6 +125,20 @@ void Timeline::on_preempted(std::uint64_t id, std::int32_t replica, SimTime at) 
   end();
 }
 
+void Timeline::on_kv_transfer(const KvTransferRecord& t) {
+  if (t.id >= limit_) return;
+  // Several leave a replica at once: asynchronous events of a category of their own.
+  for (const auto& [phase, at] : {std::pair{'b', t.start}, std::pair{'e', t.end}}) {
+    begin(phase, "KV hand-off", t.from + 1, kTransfers, at);
+    buffer_ += fmt::format(",\"cat\":\"kv\",\"id\":\"{}\"", t.id);
+    if (phase == 'b') {
+      buffer_ += fmt::format(",\"args\":{{\"request\":{},\"to_replica\":{},\"bytes\":{},\"sent_beside_prefill_bytes\":{},\"waited_for_room_us\":{}}}", t.id, t.to, t.bytes.value(),
+                             t.hidden.value(), microseconds(t.start - t.ready));
+    }
+    end();
+  }
+}
+
 void Timeline::communication(const StepRecord& step, std::int64_t process) {
   SimTime at = step.start;
   for (const StepPart part : {StepPart::kAllReduce, StepPart::kAllToAll, StepPart::kPipeline}) {

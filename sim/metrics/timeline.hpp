@@ -1,5 +1,5 @@
 // What happened when, as Chrome trace events (JSON) that Perfetto and chrome://tracing open: steps of each replica with what they held, the
-// communication inside a step, requests from arrival to their last token, evictions and refusals.
+// communication inside a step, requests from arrival to their last token, KV caches handed from prefill to decode, evictions and refusals.
 //
 // Streamed and bounded: the first steps of every replica and the first requests are kept, the rest is counted. Communication is drawn from
 // the step's beginning: it is the sum over the layers, whose single moments the step's cost does not know.
@@ -24,6 +24,7 @@ class Timeline final : public Observer {
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override;
   void on_preempted(std::uint64_t id, std::int32_t replica, SimTime at) override;
   void on_finished(const FinishedRequest& request) override;
+  void on_kv_transfer(const KvTransferRecord& transfer) override;
   void on_step(const StepRecord& step) override;
   /// Says how much was left out and puts the file in place.
   void on_end(SimTime now) override;

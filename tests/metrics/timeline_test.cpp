@@ -85,6 +85,23 @@ TEST_CASE("the timeline has steps, communication, requests, evictions and refusa
   CHECK(events_of(trace, "e", "request 0").at(0)["ts"] == 12000000.001);
 }
 
+TEST_CASE("the timeline shows KV caches on their way from prefill to decode") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "trace.json";
+  Timeline timeline(file, 2, 100, {"default"});
+  // Ready after 1 s, room after 1.5 s, 600 MB of 1 GB were sent beside the prefill.
+  timeline.on_kv_transfer({.id = 3, .from = 0, .to = 1, .ready = at(1), .start = at(1.5), .end = at(1.75), .bytes = Bytes(1'000'000'000), .hidden = Bytes(600'000'000)});
+  timeline.on_kv_transfer({.id = 100, .from = 0, .to = 1, .ready = at(1), .start = at(1), .end = at(2), .bytes = Bytes(1), .hidden = Bytes(0)});
+  timeline.on_end(at(3));
+  const json trace = json::parse(slurp(file));
+  const std::vector<json> begins = events_of(trace, "b", "KV hand-off");
+  REQUIRE(begins.size() == 1);  // request 100 lies beyond the limit
+  CHECK(begins[0]["pid"] == 1);  // replica 0
+  CHECK(begins[0]["ts"] == 1500000.0);
+  CHECK(begins[0]["args"] == json({{"request", 3}, {"to_replica", 1}, {"bytes", 1000000000}, {"sent_beside_prefill_bytes", 600000000}, {"waited_for_room_us", 500000.0}}));
+  CHECK(events_of(trace, "e", "KV hand-off").at(0)["ts"] == 1750000.0);
+}
+
 TEST_CASE("the timeline keeps the first steps of every replica and the first requests, and says what it left out") {
   const TemporaryFolder folder;
   const auto file = folder.path() / "trace.json";
