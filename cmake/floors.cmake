@@ -6,8 +6,8 @@ add_library(moeplan_flags INTERFACE)
 target_compile_options(moeplan_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-Wno-restrict>)
 target_include_directories(moeplan_flags INTERFACE ${CMAKE_SOURCE_DIR}/sim)
 if(MOEPLAN_DEV)
-  # -O1: JSON parsing at -O0 under the sanitizers takes minutes. -g1: lines in reports, at a fraction of the link time.
-  target_compile_options(moeplan_flags INTERFACE -Werror -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  # -Og: JSON parsing at -O0 under the sanitizers takes minutes. -g1: lines in reports, at a fraction of the link time.
+  target_compile_options(moeplan_flags INTERFACE -Werror -Og -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(moeplan_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
