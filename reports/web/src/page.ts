@@ -16,6 +16,7 @@ import { networkSection } from "./sections/network";
 import { otherSection } from "./sections/other";
 import { headroomSection, planSection, rejectedSection } from "./sections/plan";
 import { sensitivitySection } from "./sections/sensitivity";
+import { classesSection, servingSection } from "./sections/serving";
 import { stepsSection } from "./sections/steps";
 import { beforeAnchorsSection, coverageSection, errorsSection, groupTables, leftOutSection, logDecision, logSections, refusedSection, scatterSection, unscoredSection, validateDecision, worstSection } from "./sections/validate";
 
@@ -45,7 +46,7 @@ function kindOf(v: Values): Kind {
       sections: made(v, [sideBySideSection, curvesSection, crossingsSection, compareSensitivitySection, differencesSection, effectsSection, notesSection, warningsSection, provenanceFiles]) };
   }
   return { name: doc.has("/plan") ? "plan" : "simulation", title: doc.text("/scenario/name") ?? "", heading: (w) => w.text("/scenario/name"), decision,
-    sections: made(v, [planSection, headroomSection, memorySection, latencySection, loadSection, stepsSection, expertsSection, networkSection, costSection, rejectedSection, sensitivitySection, anchorsSection,
+    sections: made(v, [planSection, headroomSection, memorySection, latencySection, classesSection, loadSection, stepsSection, expertsSection, networkSection, servingSection, costSection, rejectedSection, sensitivitySection, anchorsSection,
       checklistSection, warningsSection, otherSection, assumptionsSection, provenanceSection]) };
 }
 

@@ -43,6 +43,7 @@ export function plain(key: string): string {
   return key.replace(/_(s|bytes|usd|w)$/, "").replace(/[_.]/g, " ");
 }
 
+/** Percentiles stay small: p99. */
 export function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return /^p\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }

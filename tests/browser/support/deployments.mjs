@@ -30,3 +30,30 @@ export const kDeployments = [
   deployment("Qwen3 30B on eight B200, two replicas of four, saturated", "qwen3-30b-a3b", "hgx-b200", 8, "vllm", { replicas: 2, parallel: { tensor: 4 } }, fp8, 4000, 400),
   deployment("DeepSeek-R1 on a rack of 72 GB200", "deepseek-r1", "gb200-nvl72", 72, "sglang", { parallel: { tensor: 1, attention_data: 64, expert: 64 } }, block, 60),
 ];
+
+const lengths = (value) => ({ distribution: "uniform", low: Math.ceil(value / 2), high: value });
+
+/** What production adds: each with the charts that its page must have beside the usual ones. */
+export const kFeatures = [
+  {
+    charts: ["classes-ttft_s", "classes-tpot_s", "accepted"],
+    scenario: {
+      ...deployment("Two classes with a prefix cache and drafted tokens", "deepseek-r1", "hgx-h200", 8, "sglang",
+        { parallel: { tensor: 8 }, prefix_cache: true, speculation: { method: "mtp", draft_tokens: 2, acceptance: [0.85, 0.7] } }, block, 2),
+      workload: {
+        arrivals: { process: "poisson", rate: "2 /s" }, requests: 120, warmup_requests: 10,
+        classes: [
+          { name: "chat", weight: 2, prompt_tokens: lengths(600), output_tokens: lengths(80), prefix: { tokens: 256 }, objectives: { ttft_p99: "2 s" } },
+          { name: "code", weight: 1, prompt_tokens: lengths(1500), output_tokens: lengths(40), objectives: { tpot_p99: "1 ms" } },
+        ],
+      },
+    },
+  },
+  {
+    charts: ["pools"],
+    scenario: {
+      ...deployment("Prefill and decode apart", "mixtral-8x7b", "hgx-h100", 8, "vllm", {}, bf16, 3),
+      deployment: { engine: "vllm", parallel: { tensor: 2 }, disaggregation: { prefill: { replicas: 1 }, decode: { replicas: 2 } }, precision: bf16 },
+    },
+  },
+];

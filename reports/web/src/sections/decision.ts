@@ -28,12 +28,28 @@ function certainty(doc: Doc, objective: string): { tone: Tone; words: string } |
   return { tone: "warn", words: "the interval crosses the bound" };
 }
 
-function objectiveLine(v: Values, path: string): HTMLElement {
+interface Bound {
+  path: string;
+  /** The workload class whose objective it is. */
+  owner?: string;
+}
+
+/** Of all requests together, then of single classes. */
+function allObjectives(doc: Doc): Bound[] {
+  return [...doc.children("/objectives").map((path) => ({ path })), ...doc.children("/classes").flatMap((owner) => doc.children(`${owner}/objectives`).map((path) => ({ path, owner })))];
+}
+
+function className(v: Values, { owner }: Bound): Child {
+  return owner !== undefined && [v.text(`${owner}/name`), ": "];
+}
+
+function objectiveLine(v: Values, bound: Bound): HTMLElement {
   const { doc } = v;
+  const { path } = bound;
   const latency = doc.text(`${path}/unit`) === "s";
   const unit = latency ? "s" : /token/.test(doc.text(`${path}/objective`) ?? "") ? "tokens_per_s" : "requests_per_s";
   const met = doc.flag(`${path}/met`) === true;
-  return el("li", {}, el("span", { class: `badge ${met ? "good" : "bad"}` }, met ? "met" : "not met"), " ", statisticName(doc.text(`${path}/objective`) ?? ""), " ",
+  return el("li", {}, el("span", { class: `badge ${met ? "good" : "bad"}` }, met ? "met" : "not met"), " ", className(v, bound), statisticName(doc.text(`${path}/objective`) ?? ""), " ",
     v.num(`${path}/value`, unit), latency ? ", at most " : ", at least ", v.num(`${path}/bound`, unit));
 }
 
@@ -50,16 +66,16 @@ function verdict(v: Values): { tone: Tone; words: Child } {
   if (doc.has("/plan") && !doc.has("/plan/best")) return { tone: "bad", words: ["Buy nothing yet: no deployment of the searched ones meets the objectives. ", doc.has("/plan/no_plan") && v.text("/plan/no_plan")] };
   if (doc.flag("/memory/fits") === false) return { tone: "bad", words: ["Do not buy ", purchase(v), ": the model does not fit, ", v.num("/memory/missing_bytes"), " are missing per GPU."] };
   if (!doc.has("/latency")) return { tone: "", words: [purchase(v), ": it fits; nothing was simulated."] };
-  const objectives = doc.children("/objectives");
-  const missed = objectives.filter((path) => doc.flag(`${path}/met`) !== true);
+  const objectives = allObjectives(doc);
+  const missed = objectives.filter(({ path }) => doc.flag(`${path}/met`) !== true);
   const first = missed[0];
   if (first !== undefined) {
-    return { tone: "bad", words: ["Do not buy ", purchase(v), " for this load: ", missed.map((path, i) => [i > 0 && ", ", statisticName(doc.text(`${path}/objective`) ?? "")]), " misses its objective",
+    return { tone: "bad", words: ["Do not buy ", purchase(v), " for this load: ", missed.map((one, i) => [i > 0 && ", ", className(v, one), statisticName(doc.text(`${one.path}/objective`) ?? "")]), " misses its objective",
       doc.flag("/throughput/saturated") === true && " (saturated)", "."] };
   }
   if (doc.flag("/throughput/saturated") === true) return { tone: "warn", words: [purchase(v), " is saturated: more load is offered than served."] };
   if (objectives.length === 0) return { tone: "", words: [purchase(v), " carries this load; no objectives were stated."] };
-  const unsure = objectives.some((path) => certainty(doc, path)?.tone === "warn");
+  const unsure = objectives.some(({ path, owner }) => owner === undefined && certainty(doc, path)?.tone === "warn");
   return { tone: unsure ? "warn" : "good", words: ["Buy ", purchase(v), ": all objectives are met", unsure ? ", though not over the whole interval." : "."] };
 }
 
@@ -90,9 +106,9 @@ function costCard(v: Values): Child {
 }
 
 function objectivesCard(v: Values): Child {
-  const objectives = v.doc.children("/objectives");
+  const objectives = allObjectives(v.doc);
   if (objectives.length === 0) return undefined;
-  return el("div", { class: "card" }, el("h3", {}, "Objectives"), el("ul", { class: "plain-list" }, objectives.map((path) => objectiveLine(v, path))));
+  return el("div", { class: "card" }, el("h3", {}, "Objectives"), el("ul", { class: "plain-list" }, objectives.map((bound) => objectiveLine(v, bound))));
 }
 
 function confidenceCard(v: Values): HTMLElement {
