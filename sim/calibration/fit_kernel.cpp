@@ -21,10 +21,17 @@ constexpr int kFolds = 5;
 constexpr double kWarmLimit = 0.10;        // a row whose form changes by more when caches are cold teaches nothing about a cold step
 constexpr double kGenericSkew = 0.05;      // time added per unit of load_cv where a kernel has no balanced rows
 constexpr std::size_t kWorstRows = 5;
+constexpr double kKnownDraw = 64;          // tokens from which the experts touched by an unevenly loaded row are known well enough
 
 template <class Operation>
 double skew_factor(const typename Operation::Constants&, const Sample<Operation>&) { return 1; }
 double skew_factor(const MoeConstants& c, const Sample<MoeOperation>& row) { return 1 + c.skew * row.load_cv; }
+
+/// Whether the load of an unevenly loaded row is known: with few tokens the experts that the benchmark's random draw touched are a guess.
+template <class Operation>
+bool known_load(const Sample<Operation>&) { return true; }
+template <>
+bool known_load(const Sample<MoeOperation>& row) { return row.load_cv == 0 || row.shape.tokens >= kKnownDraw; }
 
 template <class Constants>
 Constants cold_or_same(const Constants& c) {
@@ -153,7 +160,7 @@ class KernelFit {
     return std::abs(std::log(Operation::form(cold_or_same(c), device_, row.shape) / Operation::form(c, device_, row.shape))) < kWarmLimit;
   }
 
-  /// Rows that fill a table: the fitted ones, and unevenly loaded ones of shapes that have no other. `left_out` groups are skipped.
+  /// Rows that fill a table: the fitted ones, and unevenly loaded ones of known load of shapes that have no other. `left_out` groups are skipped.
   Rows table_rows(const Constants& c, const std::set<std::string>* left_out) const {
     Rows rows;
     std::set<ShapeCoordinates> even;
@@ -163,7 +170,7 @@ class KernelFit {
       if (kept(*row)) rows.push_back(row);
     }
     for (const auto* row : uneven_rows_) {
-      if (!even.contains(Operation::coordinates(row->shape)) && kept(*row)) rows.push_back(row);
+      if (!even.contains(Operation::coordinates(row->shape)) && known_load(*row) && kept(*row)) rows.push_back(row);
     }
     return rows;
   }

@@ -69,6 +69,35 @@ TEST_CASE("calibration finds the constants behind synthetic rows, and its table 
   CHECK(kernel.table_error.p90 < 0.03);
 }
 
+TEST_CASE("uneven expert loads of few tokens fill no table: which experts they touched is not known") {
+  const auto folder = fresh_folder("uneven");
+  const GpuSpec gpu = testing::round_gpu();
+  const KernelDevice device = make_kernel_device(gpu);
+  const MoeConstants c{.t0 = 20, .ec = 0.5, .eb = 0.8, .p = 2};
+  const auto shape = [](double tokens, int inter, double touched) {
+    return MoeShape{.tokens = tokens, .pairs = 8 * tokens, .experts = touched, .hidden = 4096, .inter = inter, .local_experts = 64, .top_k = 8, .total_experts = 64};
+  };
+  std::ostringstream rows;
+  rows.precision(9);
+  rows << "tokens,hidden,inter,top_k,experts,tp,ep,pairs,touched,load_cv,routing,dtype,latency_us,framework\n";
+  const auto row = [&](double tokens, int inter, double touched, double cv, double factor) {
+    rows << tokens << ",4096," << inter << ",8,64,1,1," << 8 * tokens << "," << touched << "," << cv << "," << (cv > 0 ? "power_law_1.2" : "balanced") << ",bf16,"
+         << factor * moe_us(c, device, shape(tokens, inter, touched)) << ",test-1/kernel\n";
+  };
+  for (const int inter : {256, 512, 1024, 2048, 4096, 8192}) {
+    for (double tokens = 1; tokens < 20000; tokens *= 2) row(tokens, inter, std::min(64.0, 8 * tokens), 0, 1);
+  }
+  // One shape was measured with uneven loads only: 1.5 x the form at 64 tokens, and 3 x at 16 tokens, where more experts were touched than written down.
+  row(16, 1536, 32, 1, 3);
+  row(64, 1536, 64, 1, 1.5);
+  row(128, 1536, 64, 1, 1.5);
+  write(folder / "moe.csv", rows.str());
+  const CostProfile profile = calibrate(folder, gpu);
+  const KernelCosts costs = KernelCosts::from_profile(gpu, profile, {"test"});
+  CHECK(costs.moe(shape(64, 1536, 64)).seconds * 1e6 == doctest::Approx(1.5 * moe_us(c, device, shape(64, 1536, 64))).epsilon(0.05));
+  CHECK(costs.moe(shape(16, 1536, 32)).seconds * 1e6 < 2 * moe_us(c, device, shape(16, 1536, 32)));
+}
+
 TEST_CASE("a profile read back is the profile written") {
   const auto folder = fresh_folder("round_trip");
   write(folder / "gemm.csv", gemm_rows({.t0 = 6, .tk = 0.5, .ec = 0.7, .eb = 0.8, .p = 3, .k_half = 200}));
