@@ -84,6 +84,22 @@ bool competes_with_wide<GemmOperation>(Precision format) { return eight_bit(form
 template <>
 bool competes_with_wide<DecodeOperation>(Precision format) { return eight_bit(format); }
 
+/// Experts with one scale per tensor, measured with block scales only: those kernels rescale their sums every 128 terms, which costs most where
+/// arithmetic bounds. The 16 bit kernel at this format's peak and bytes does not; neither table fits, the faster form counts.
+template <class Operation>
+bool without_block_scales(Precision, Precision) { return false; }
+template <>
+bool without_block_scales<MoeOperation>(Precision format, Precision related) { return format == Precision::kFp8 && related == Precision::kFp8Block; }
+
+template <class Operation>
+void add_wide(Choices<Operation>& choices, const std::vector<FittedKernel<Operation>>& kernels, const std::vector<std::string>& preference) {
+  bool borrowed = false;
+  for (auto& wide : by_engine(kernels, Precision::kBf16, preference, Origin::kTransferred, borrowed)) {
+    if (!borrowed) choices.push_back({wide.kernel, false, Origin::kTransferred});
+  }
+  for (auto& choice : choices) choice.with_table = false;
+}
+
 template <class Operation>
 constexpr bool kTablesSuitWeightOnly = !std::is_same_v<Operation, MoeOperation>;
 
@@ -117,6 +133,7 @@ std::vector<Choice<Operation>> choose_kernels(const std::vector<FittedKernel<Ope
       if (format != Precision::kFp16) choice.best = std::max(choice.best, Origin::kTransferred);
       choice.with_table = same_width || kTablesSuitWeightOnly<Operation>;
     }
+    if (without_block_scales<Operation>(format, related)) add_wide(choices, kernels, preference);
     return choices;
   }
   return {};

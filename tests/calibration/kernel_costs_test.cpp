@@ -133,6 +133,28 @@ TEST_CASE("uneven expert loads cost what the kernel's skew says") {
   CHECK(costs.moe(shape).seconds == doctest::Approx(even * 1.15));
 }
 
+TEST_CASE("experts with one scale per tensor, measured with block scales only, take the faster of that form and the 16 bit one") {
+  const auto kernel = [](Precision format, double t0) {
+    FittedKernel<MoeOperation> k;
+    k.key = {"trtllm-1", "cutlass", "", format, Precision::kBf16};
+    k.constants = {.t0 = t0, .p = 2};
+    return k;
+  };
+  MoeShape shape{.tokens = 8, .pairs = 8, .experts = 4, .hidden = 64, .inter = 64, .local_experts = 4, .top_k = 1, .total_experts = 4};
+  shape.weights = Precision::kFp8;
+  const auto time = [&](double block, double wide) {
+    CostProfile profile = profile_of({});
+    profile.of<MoeOperation>() = {kernel(Precision::kFp8Block, block), kernel(Precision::kBf16, wide)};
+    return KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).moe(shape);
+  };
+  CHECK(us(time(30, 20)) == doctest::Approx(20).epsilon(0.01));
+  CHECK(us(time(30, 40)) == doctest::Approx(30).epsilon(0.01));
+  CHECK(time(30, 20).origin == Origin::kTransferred);
+  // Block-scaled weights run the block-scaled kernel.
+  shape.weights = Precision::kFp8Block;
+  CHECK(us(time(30, 20)) == doctest::Approx(30).epsilon(0.01));
+}
+
 TEST_CASE("an all-reduce in a CUDA graph takes the faster of the engine's kernel and NCCL, an eager one NCCL") {
   CostProfile profile = profile_of({});
   FittedKernel<CollectiveOperation> nccl;
