@@ -6,14 +6,6 @@
 
 namespace moeplan {
 
-namespace {
-
-/// Experts of a step with prefill over their benchmark alone. Fitted on the published serving runs for all engines and GPUs, cause not known
-/// (hardware_profiles/README.md, choice i).
-constexpr double kExpertsInPrefill = 1.3;
-
-}  // namespace
-
 DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, const EngineProfile& engine)
     : kernels_(kernels),
       gpu_(gpu),
@@ -21,6 +13,7 @@ DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, con
       // Kernels measured in a running engine have its clocks already.
       multiplier_(kernels.in_engine() ? engine.kernel_multiplier / engine.burst_clock_multiplier : engine.kernel_multiplier),
       prefill_multiplier_(engine.prefill_kernel_multiplier),
+      experts_in_prefill_(engine.experts_in_prefill),
       factors_(engine.operations) {
   MOEPLAN_CHECK(bandwidth_ > 0);
 }
@@ -47,10 +40,15 @@ KernelTime DeviceKernels::gemm(const GemmShape& s, KernelPhase phase) const {
   return sustained(kernels_.gemm(s), factors_.gemm, s.n * s.k * bytes_per_weight(s.weights), 2.0 * s.m * s.n * s.k, peak(s.weights), phase);
 }
 
+KernelTime DeviceKernels::beside(const GemmShape& s) const {
+  const double seconds = std::max(s.n * s.k * bytes_per_weight(s.weights) / bandwidth_, 2.0 * s.m * s.n * s.k / peak(s.weights));
+  return {seconds * multiplier_, Origin::kDatasheet};
+}
+
 KernelTime DeviceKernels::moe(const MoeShape& s, KernelPhase phase) const {
   const double matrices = s.gated ? 3.0 : 2.0;
   const double expert = matrices * s.hidden * s.inter;
-  const double factor = factors_.experts * (phase == KernelPhase::kPrefill ? kExpertsInPrefill : 1.0);
+  const double factor = factors_.experts * (phase == KernelPhase::kPrefill ? experts_in_prefill_ : 1.0);
   return sustained(kernels_.moe(s), factor, s.experts * expert * bytes_per_weight(s.weights), 2.0 * s.pairs * expert, peak(s.weights), phase);
 }
 

@@ -1,5 +1,5 @@
 // Kernel times as a serving engine sees them: KernelCosts times the engine's sustained-clock multipliers, and never below the roofline of
-// the datasheet (weights and KV cold in HBM, products at dense peak). Experts in steps with prefill take longer than their benchmark, by one factor.
+// the datasheet (weights and KV cold in HBM, products at dense peak).
 #pragma once
 
 #include "calibration/kernel_costs.hpp"
@@ -17,6 +17,8 @@ class DeviceKernels {
   DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, const EngineProfile& engine);
 
   [[nodiscard]] KernelTime gemm(const GemmShape& shape, KernelPhase phase) const;
+  /// A product that runs beside a longer kernel, which hides its latency: the bandwidth and arithmetic that it takes from that kernel.
+  [[nodiscard]] KernelTime beside(const GemmShape& shape) const;
   [[nodiscard]] KernelTime moe(const MoeShape& shape, KernelPhase phase) const;
   [[nodiscard]] KernelTime decode_attention(const DecodeAttentionShape& shape) const;
   [[nodiscard]] KernelTime mla_decode(const MlaDecodeShape& shape) const;
@@ -39,6 +41,7 @@ class DeviceKernels {
   double bandwidth_;
   double multiplier_;
   double prefill_multiplier_;
+  double experts_in_prefill_;
   OperationFactors factors_;
 };
 

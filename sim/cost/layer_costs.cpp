@@ -179,6 +179,17 @@ void LayerCosts::soft_experts(const MoeSpec& moe, Row& row) const {
   row.add(StepPart::kExperts, kernels_.moe(shape, row.phase));
 }
 
+void LayerCosts::shared_experts(const MoeSpec& moe, Row& row) const {
+  const bool while_travelling = inputs_.engine.overlap.shared_expert && inputs_.layout.attention_data > 1;
+  if (!row.in_graph() || while_travelling || row.tokens > inputs_.engine.shared_expert_stream) {
+    gated_mlp(moe.shared_inter, row);
+    return;
+  }
+  const double matrices = inputs_.model.gated_ffn ? 3.0 : 2.0;
+  const double width = matrices * moe.shared_inter / inputs_.layout.tensor;
+  row.add(StepPart::kDenseGemm, kernels_.beside({row.tokens, width, static_cast<double>(inputs_.model.hidden), inputs_.precision.weights}));
+}
+
 void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   const double hidden = inputs_.model.hidden;
   const double experts = moe.experts;
@@ -187,7 +198,7 @@ void LayerCosts::moe_layer(const MoeSpec& moe, Row& row) const {
   if (moe.shared_inter > 0) {
     double& products = row.tally.parts[static_cast<std::size_t>(StepPart::kDenseGemm)];
     const double before = products;
-    gated_mlp(moe.shared_inter, row);
+    shared_experts(moe, row);
     row.tally.shared_experts += products - before;
   }
   if (moe.latent > 0) {

@@ -29,6 +29,8 @@ class LayerCosts {
   void indexer_projections(const AttentionSpec& a, Row& row) const;
   void state_projections(const LayerGroup& group, Row& row) const;
   void gated_mlp(double inter, Row& row) const;
+  /// Beside the routed experts on a stream of their own where the engine has one; else after them, or while tokens travel.
+  void shared_experts(const MoeSpec& moe, Row& row) const;
   void moe_layer(const MoeSpec& moe, Row& row) const;
   void soft_experts(const MoeSpec& moe, Row& row) const;
   void split_experts(Row& row) const;

@@ -94,6 +94,8 @@ struct EngineProfile {
   double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
   double burst_clock_multiplier = 1.0;  ///< the part of kernel_multiplier that kernels measured in short bursts need and kernels measured in an engine do not
   double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
+  double experts_in_prefill = 1.0;     ///< routed experts of a step with prefill over their benchmark alone
+  int shared_expert_stream = 0;        ///< decode steps of up to so many tokens per GPU run shared experts beside the routed ones; 0 = never
   OperationFactors operations;         ///< on top of the multipliers
   int stream_interval = 1;             ///< the client sees tokens in groups of this many
   std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"

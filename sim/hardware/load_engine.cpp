@@ -137,6 +137,8 @@ EngineProfile read_engine(const JsonReader& json) {
   out.kernel_multiplier = positive_factor(kernels, "multiplier");
   out.burst_clock_multiplier = out.kernel_multiplier;
   out.prefill_kernel_multiplier = positive_factor(kernels, "prefill_multiplier");
+  if (kernels.has("experts_in_prefill")) out.experts_in_prefill = positive_factor(kernels, "experts_in_prefill");
+  out.shared_expert_stream = static_cast<int>(kernels.integer("shared_expert_stream", 0));
   out.all_reduce = kernels.string("all_reduce");
   out.kernel_preference = kernels.strings("preference");
   out.expert_comm = expert_comm_of(kernels);

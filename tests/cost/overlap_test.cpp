@@ -57,6 +57,38 @@ TEST_CASE("shared experts hide as much of the all-to-all as they take, no more")
   CHECK(decode(tensor, 256).hidden_seconds == 0);
 }
 
+TEST_CASE("on a stream of their own shared experts cost their bytes at full bandwidth, in decode steps up to the engine's limit") {
+  ModelSpec model = moe_model(64, 6, 1408);
+  model.layers.front().moe.shared_inter = 2816;
+  CostBench bench(std::move(model), layout(1, 1, 1, 1));
+  const auto products = [&](int batch) {
+    PreparedStep step;
+    decode(bench, batch, &step);
+    return part(step, StepPart::kDenseGemm);
+  };
+  const double in_turn = products(16), wide = products(64);
+  bench.inputs.model.layers.front().moe.shared_inter = 0;
+  const double none = products(16);
+  bench.inputs.model.layers.front().moe.shared_inter = 2816;
+  bench.inputs.engine.shared_expert_stream = 32;
+  // Three matrices of hidden x 2816 in each layer.
+  const ModelSpec& m = bench.inputs.model;
+  const double bytes = 3.0 * m.hidden * 2816 * bytes_per_weight(bench.inputs.precision.weights) * m.layer_count();
+  const double seconds = bytes / bench.inputs.gpu.memory_bandwidth.value() * bench.inputs.engine.kernel_multiplier;
+  CHECK(products(16) - none == doctest::Approx(seconds).epsilon(0.01));
+  CHECK(products(16) < in_turn);
+  CHECK(products(64) == wide);
+  // A step with prefill needs the arithmetic for the routed experts.
+  const DeploymentCost beside(bench.inputs);
+  bench.inputs.engine.shared_expert_stream = 0;
+  const DeploymentCost after(bench.inputs);
+  const PrefillChunk chunk{8, 0, true};
+  PreparedStep a, b;
+  beside.prepare(4, {&chunk, 1}, a);
+  after.prepare(4, {&chunk, 1}, b);
+  CHECK(a.fixed_seconds == b.fixed_seconds);
+}
+
 TEST_CASE("two half batches read the weights twice and hide all communication but the ends, as far as there is computation") {
   CostBench bench = dispatching(16);  // two nodes: much to hide
   const StepOutcome plain = decode(bench, 16 * 128);
