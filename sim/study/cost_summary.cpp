@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace moeplan {
 
 namespace {
@@ -61,6 +63,36 @@ ApiComparison compare_api(const ApiPrice& price, double own_usd_per_hour, const 
   return api;
 }
 
+void add_source(const std::string& more, const std::string& gpu, std::string& source) {
+  if (more != source) source += fmt::format("; {}: {}", gpu, more);
+}
+
+/// The cost of other GPUs on top of `account`.
+void add_beside(const CostBeside& beside, ClusterCost& account) {
+  const ClusterCost other = cluster_cost(beside.spec, beside.cluster.gpu, beside.cluster.node, beside.demand);
+  const std::string& gpu = beside.cluster.gpu.id;
+  if (account.usd_per_hour && other.usd_per_hour) *account.usd_per_hour += *other.usd_per_hour;
+  for (const CostItem& item : other.items) {
+    const auto own = std::find_if(account.items.begin(), account.items.end(), [&](const CostItem& i) { return i.item == item.item; });
+    if (own == account.items.end()) {
+      account.items.push_back(item);
+    } else {
+      own->usd_per_hour += item.usd_per_hour;
+      add_source(item.source, gpu, own->source);
+    }
+  }
+  if (!account.power || !other.power) {
+    account.power.reset();
+    return;
+  }
+  account.power->idle_w += other.power->idle_w;
+  account.power->load_w += other.power->load_w;
+  account.power->mean_w += other.power->mean_w;
+  add_source(other.power->source, gpu, account.power->source);
+}
+
+std::string price_source(const CostSpec& spec) { return spec.rental_usd_per_gpu_hour ? spec.rental_source : "owned; price: " + spec.owned->capex_source; }
+
 }  // namespace
 
 std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s) {
@@ -69,13 +101,16 @@ std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, do
 }
 
 std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand,
-                                          const ServedLoad& load, const ParameterCount& parameters) {
-  const ClusterCost account = cluster_cost(spec, cluster.gpu, cluster.node, demand);
+                                          const ServedLoad& load, const ParameterCount& parameters, const CostBeside* beside) {
+  ClusterCost account = cluster_cost(spec, cluster.gpu, cluster.node, demand);
   if (!account.usd_per_hour) return std::nullopt;
+  if (beside != nullptr) add_beside(*beside, account);
   CostSummary cost;
   cost.usd_per_hour = *account.usd_per_hour;
-  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus + demand.spare_gpus);
-  cost.source = spec.rental_usd_per_gpu_hour ? spec.rental_source : "owned; price: " + spec.owned->capex_source;
+  const int gpus_beside = beside != nullptr ? beside->demand.gpus + beside->demand.spare_gpus : 0;
+  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus + demand.spare_gpus + gpus_beside);
+  cost.source = price_source(spec);
+  if (beside != nullptr) add_source(price_source(beside->spec), beside->cluster.gpu.id, cost.source);
   cost.breakdown = account.items;
   cost.power = account.power;
   cost.prompt_time_share = load.prompt_time_share;

@@ -42,9 +42,16 @@ struct CostSummary {
   std::optional<ApiComparison> api;
 };
 
-/// Nothing where the scenario states no price.
+/// Other GPUs that serve the same load: a prefill pool's.
+struct CostBeside {
+  const CostSpec& spec;
+  const ClusterSpec& cluster;
+  CostDemand demand;
+};
+
+/// Nothing where the scenario states no price. `beside`: null for none; its money and power are added item by item.
 std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpec& cluster, const CostDemand& demand,
-                                          const ServedLoad& load, const ParameterCount& parameters);
+                                          const ServedLoad& load, const ParameterCount& parameters, const CostBeside* beside = nullptr);
 
 /// Joules that the site draws per output token. Nothing without power or tokens.
 std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s);

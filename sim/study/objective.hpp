@@ -18,6 +18,7 @@ struct Objective {
   ObjectiveKind kind = ObjectiveKind::kLatency;
   LatencyStatistic statistic;  ///< of kLatency
   double bound = 0;            ///< seconds (upper bound) or per second (lower bound)
+  std::string workload_class{};  ///< whose requests count; empty: all
 };
 
 /// Reads the `objectives` object. Throws InputError for an unknown metric or statistic, a bound without a unit, a bound that is not positive.

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "study/plan_headroom.hpp"
 #include "study/plan_journal.hpp"
+#include "study/plan_pools.hpp"
 #include "study/plan_screening.hpp"
 
 namespace moeplan {
@@ -34,9 +36,12 @@ class PlanSearch {
   std::vector<std::size_t> round_order() const;
   std::string evaluate_group(std::size_t group, double cut);
   CandidateOutcome evaluate(std::size_t candidate, const PlanLadder& ladder, double cut);
-  static PlanFigures figures(const PlanLadder& ladder, int rung, const PlanRun& run);
-  std::optional<int> off_peak_rung(const PlanReplica& replica, const PlanGroup& group, const PlanLadder& ladder, int rung, int last) const;
+  CandidateOutcome evaluate_pools(const PlanGroup& group, const PlanReplica& replica, const Screened& s, double cut) const;
+  CandidateOutcome concluded(const PlanGroup& group, const PlanReplica& replica, const PlanLadder& ladder, PlanSize size, const PlanRun& run, double cut) const;
+  [[nodiscard]] bool maintained_off_peak() const;
+  [[nodiscard]] PlanCounts fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const;
   [[nodiscard]] double cut_for(std::size_t group) const;
+  void place_pools(std::size_t group, const PlanSize& size, Scenario& scenario) const;
   void describe_best();
 
   const PlanSpace& space_;
@@ -63,22 +68,32 @@ std::vector<std::size_t> PlanSearch::round_order() const {
   return groups;
 }
 
-/// What a candidate may cost at most to be of interest: the front reaches up to a multiple of the cheapest plan, and of every model on every GPU the
-/// cheapest plan is wanted.
+/// What a candidate may cost at most to be of interest: the front reaches up to a multiple of the cheapest plan, and of every model on every GPU, and of
+/// every value of a feature, the cheapest plan is wanted.
 double PlanSearch::cut_for(std::size_t index) const {
   const PlanGroup& group = space_.groups[index];
+  const auto& features = space_.bases[group.base].features;
   const auto same_choice = [&](const PlanGroup& g) {
     return g.config.model.id == group.config.model.id && g.config.cluster.gpu.id == group.config.cluster.gpu.id;
   };
   double cheapest = kNoCut;
   double of_choice = kNoCut;
+  std::map<std::string, double> of_feature;
+  for (const auto& [name, value] : features) of_feature[name] = kNoCut;
   for (std::size_t i = 0; i < answer_.outcomes.size(); ++i) {
     const CandidateOutcome& o = answer_.outcomes[i];
     if (!o.plan) continue;
-    cheapest = std::min(cheapest, o.plan->price.usd_per_hour);
-    if (same_choice(space_.groups[space_.candidates[i].group])) of_choice = std::min(of_choice, o.plan->price.usd_per_hour);
+    const double usd = o.plan->price.usd_per_hour;
+    const PlanGroup& of = space_.groups[space_.candidates[i].group];
+    cheapest = std::min(cheapest, usd);
+    if (same_choice(of)) of_choice = std::min(of_choice, usd);
+    for (const auto& [name, value] : space_.bases[of.base].features) {
+      if (features.at(name) == value) of_feature[name] = std::min(of_feature[name], usd);
+    }
   }
-  return std::max(cheapest * space_.search.pareto_up_to, of_choice);
+  double cut = std::max(cheapest * space_.search.pareto_up_to, of_choice);
+  for (const auto& [name, usd] : of_feature) cut = std::max(cut, usd);
+  return cut;
 }
 
 void PlanSearch::simulate_rounds() {
@@ -119,7 +134,7 @@ std::string PlanSearch::evaluate_group(std::size_t index, double cut) {
     }
   }
   if (workshop_.out_of_time()) return {};
-  const PlanLadder ladder(space_, group);
+  const PlanLadder ladder(space_, group, group.pools ? 1 : 0);
   json out = json::array();
   double limit = cut;
   for (std::size_t i = 0; i < group.count; ++i) {
@@ -139,56 +154,79 @@ std::string PlanSearch::evaluate_group(std::size_t index, double cut) {
   return text;
 }
 
-PlanFigures PlanSearch::figures(const PlanLadder& ladder, int rung, const PlanRun& run) {
-  PlanFigures plan;
-  plan.size = ladder.size(rung);
-  plan.price = ladder.price(rung, run.utilisation);
+bool PlanSearch::maintained_off_peak() const {
+  const ReliabilityConfig& r = space_.search.reliability;
+  return r.maintenance_off_peak && r.maintenance_nodes > 0 && workshop_.factors().trough > 0;
+}
+
+/// Replicas that bear the calmest hour; those of both pools in the proportion of the plan.
+PlanCounts PlanSearch::fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const {
+  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough);
+  const PlanProportion counts(size);
+  const SmallestPlan least = smallest_plan(calm, replica, counts, 1, counts.most());
+  return least.rung ? counts(*least.rung) : PlanCounts(size.serving, size.prefill.serving);
+}
+
+/// The plan of a size that does at the peak, made to bear maintenance in the calmest hour, too.
+CandidateOutcome PlanSearch::concluded(const PlanGroup& group, const PlanReplica& replica, const PlanLadder& ladder, PlanSize size, const PlanRun& run, double cut) const {
+  if (maintained_off_peak()) {
+    size = ladder.off_peak(size, fewest_when_calm(group, replica, size));
+    const double usd = price_plan(workshop_.base(group), size, {}).usd_per_hour;
+    if (usd > cut) {
+      return rejected(Rejection::kCostBound, fmt::format("{} do, with nodes in maintenance in the calmest hour, for {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
+                                                         replicas_text(size), usd, cut));
+    }
+    if (const std::string beyond = ladder.beyond_limits(size); !beyond.empty()) {
+      return rejected(Rejection::kLimit, fmt::format("{} do at the peak; with enough of them for nodes in maintenance in the calmest hour, {}", replicas_text(size), beyond));
+    }
+  }
+  CandidateOutcome outcome;
+  PlanFigures& plan = outcome.plan.emplace();
+  plan.size = size;
+  plan.price = price_plan(workshop_.base(group), size, {run.utilisation, run.prefill_utilisation});
   plan.requests = run.requests;
   plan.short_window = run.short_window;
   plan.latency = run.latency;
   plan.throughput = run.throughput;
   plan.utilisation = run.utilisation;
+  plan.prefill_utilisation = run.prefill_utilisation;
   for (const ObjectiveResult& o : run.objectives) plan.objectives.push_back(o.value.value_or(0));
-  return plan;
+  return outcome;
 }
 
-/// The lowest rung from `rung` on that also bears the calmest hour with nodes in maintenance beside the spare ones; nothing up to `last`.
-std::optional<int> PlanSearch::off_peak_rung(const PlanReplica& replica, const PlanGroup& group, const PlanLadder& ladder, int rung, int last) const {
-  const ReliabilityConfig& r = space_.search.reliability;
-  if (!r.maintenance_off_peak || r.maintenance_nodes == 0 || !(workshop_.factors().trough > 0)) return rung;
-  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough);
-  const SmallestPlan least = smallest_plan(calm, replica, [](int n) { return n; }, 1, std::max(1, ladder.size(last).serving));
-  if (!least.rung) return std::nullopt;
-  const ReplicaPacking packing = pack_replicas(group.config.layout.gpus(), group.config.cluster.node.gpus);
-  for (int i = rung; i <= last; ++i) {
-    const PlanSize size = ladder.size(i);
-    const int all = size.serving + size.spare;
-    if (all - (r.spare_nodes + r.maintenance_nodes) * std::min(packing.replicas_per_node, all) >= *least.rung) return i;
+CandidateOutcome PlanSearch::evaluate_pools(const PlanGroup& group, const PlanReplica& replica, const Screened& s, double cut) const {
+  const PlanLadder smallest(space_, group, s.prefill);
+  if (s.least_usd > cut) {
+    return rejected(Rejection::kCostBound, fmt::format("needs at least {}: {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
+                                                       replicas_text(smallest.size(s.first)), s.least_usd, cut));
   }
-  return std::nullopt;
+  const PoolsFound found = cheapest_pools(space_, group, workshop_.question(group), replica, {smallest.size(s.first).serving, s.prefill}, cut);
+  if (!found.size) {
+    return rejected(found.run.failing == "saturated" ? Rejection::kSaturated : Rejection::kObjective,
+                    fmt::format("{} with {} prefill and {} decode replicas; {}", found.run.problem, found.tried.prefill, found.tried.serving,
+                                cut < kNoCut ? fmt::format("more would cost over {:.2f} USD/h", cut) : smallest.limit()),
+                    found.run.failing);
+  }
+  return concluded(group, replica, smallest, *found.size, found.run, cut);
 }
 
 CandidateOutcome PlanSearch::evaluate(std::size_t candidate, const PlanLadder& ladder, double cut) {
   const std::size_t index = space_.candidates[candidate].group;
   const PlanGroup& group = space_.groups[index];
   const Screened& s = screened_[candidate];
-  int last = ladder.rungs();
-  const bool within_cut = ladder.price(last, 0).usd_per_hour <= cut;
-  for (int low = s.first - 1; !within_cut && low < last;) {
-    const int middle = low + (last - low + 1) / 2;
-    if (ladder.price(middle, 0).usd_per_hour <= cut) {
-      low = middle;
-    } else {
-      last = middle - 1;
-    }
+  if (group.pools) {
+    const CandidateReplica replica(workshop_, candidate, workshop_.candidate_config(candidate));
+    return evaluate_pools(group, replica.get(), s, cut);
   }
+  int last = ladder.rungs();
+  const bool within_cut = ladder.price(last, {}).usd_per_hour <= cut;
+  if (!within_cut) last = std::max(s.first - 1, ladder.last_within(cut));
   if (last < s.first) {
     return rejected(Rejection::kCostBound, fmt::format("needs at least {}: {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
                                                        replicas_text(ladder.size(s.first)), s.least_usd, cut));
   }
-  const DeploymentConfig config = workshop_.candidate_config(candidate);
-  const MemoryPlan memory = plan_deployment_memory(config).plan;
-  const PlanReplica replica{config, memory, workshop_.deployment(index).cost()};
+  const CandidateReplica own(workshop_, candidate, workshop_.candidate_config(candidate));
+  const PlanReplica replica = own.get();
   const PlanQuestion& question = workshop_.question(group);
   const auto replicas_of = [&](int rung) { return ladder.size(rung).serving; };
   SmallestPlan found;
@@ -199,16 +237,28 @@ CandidateOutcome PlanSearch::evaluate(std::size_t candidate, const PlanLadder& l
   if (!found.rung) {
     const std::string beyond = within_cut ? ladder.limit() : fmt::format("more would cost over {:.2f} USD/h", cut);
     return rejected(found.run.failing == "saturated" ? Rejection::kSaturated : Rejection::kObjective,
-                    fmt::format("{} with {}, {:.2f} USD/h; {}", found.run.problem, replicas_text(ladder.size(last)), ladder.price(last, 0).usd_per_hour, beyond),
+                    fmt::format("{} with {}, {:.2f} USD/h; {}", found.run.problem, replicas_text(ladder.size(last)), ladder.price(last, {}).usd_per_hour, beyond),
                     found.run.failing);
   }
-  const auto rung = off_peak_rung(replica, group, ladder, *found.rung, last);
-  if (!rung) return rejected(Rejection::kLimit, fmt::format("{} do at the peak, but leave too few in the calmest hour while nodes are in maintenance; {}", replicas_text(ladder.size(*found.rung)), ladder.limit()));
-  CandidateOutcome outcome;
-  if (*rung > *found.rung) found.run = run_plan(question, replica, replicas_of(*rung));
-  if (!found.run.met) return rejected(Rejection::kObjective, fmt::format("{} with {}", found.run.problem, replicas_text(ladder.size(*rung))), found.run.failing);
-  outcome.plan = figures(ladder, *rung, found.run);
-  return outcome;
+  return concluded(group, replica, ladder, ladder.size(*found.rung), found.run, cut);
+}
+
+/// The best plan's pools in its scenario, whose deployment is the decode pool.
+void PlanSearch::place_pools(std::size_t index, const PlanSize& size, Scenario& scenario) const {
+  const PlanGroup& group = space_.groups[index];
+  const auto prices = scenario.disaggregation->cost;
+  scenario.disaggregation = group.pools;
+  DisaggregationSpec& spec = *scenario.disaggregation;
+  spec.cost = prices;
+  spec.prefill = workshop_.prefill_config(index);
+  spec.prefill_replicas = size.prefill.serving;
+  spec.spare_gpus = size.prefill.spare_gpus;
+  const bool own = spec.own_cluster;
+  spec.prefill.cluster.nodes = own ? size.prefill.nodes : size.nodes;
+  spec.prefill.cluster.gpus = own ? size.prefill.gpus : size.gpus;
+  if (!own) return;
+  scenario.deployment.cluster.nodes = size.nodes - size.prefill.nodes;
+  scenario.deployment.cluster.gpus = size.gpus - size.prefill.gpus;
 }
 
 void PlanSearch::describe_best() {
@@ -224,22 +274,28 @@ void PlanSearch::describe_best() {
   scenario.deployment.cluster.gpus = plan.size.gpus;
   scenario.replicas = plan.size.serving;
   scenario.spare_gpus = plan.size.spare_gpus;
+  if (group.pools) place_pools(candidate.group, plan.size, scenario);
   scenario.workload = workshop_.question(group).workload;
   scenario.workload.requests = plan.requests;
   const SupportAnswer support = check_support(scenario.deployment.engine, scenario.deployment.cluster.gpu, engine_use(scenario.deployment));
   scenario.warnings.insert(scenario.warnings.end(), support.warnings.begin(), support.warnings.end());
   // Fitted as for all of the group, with the batch limits of its first candidate.
   Scenario first = workshop_.base(group);
+  first.disaggregation.reset();
   first.deployment = group.config;
   answer_.anchors = workshop_.fit_anchors_of(candidate.group, first);
   if (answer_.anchors) scenario.files.push_back(options_.anchors);
-  const MemoryPlan memory = plan_deployment_memory(scenario.deployment).plan;
-  const PlanReplica replica{scenario.deployment, memory, workshop_.deployment(candidate.group).cost()};
-  answer_.headroom = plan_headroom(space_, workshop_.base(group), replica, plan, workshop_.factors());
-  DeploymentConfig slower = scenario.deployment;
-  slower.engine.kernel_multiplier *= kSlowKernels;
-  const Deployment slow(slower, workshop_.shared());
-  add_assumptions(workshop_.base(group), replica, {slower, memory, slow.cost()}, plan, workshop_.factors().peak, *answer_.headroom);
+  const CandidateReplica replica(workshop_, *answer_.best, scenario.deployment);
+  answer_.headroom = plan_headroom(space_, workshop_.base(group), replica.get(), plan, workshop_.factors());
+  const auto slower = [&](DeploymentConfig config) {
+    config.engine.kernel_multiplier *= kSlowKernels;
+    return config;
+  };
+  const Deployment slow(slower(scenario.deployment), workshop_.shared());
+  std::optional<Deployment> slow_prefill;
+  if (scenario.disaggregation) slow_prefill.emplace(slower(scenario.disaggregation->prefill), workshop_.shared());
+  const CandidateReplica slow_replica(replica, slow, slow_prefill ? &*slow_prefill : nullptr);
+  add_assumptions(workshop_.base(group), replica.get(), slow_replica.get(), plan, workshop_.factors().peak, *answer_.headroom);
 }
 
 PlanAnswer PlanSearch::run() {
@@ -259,7 +315,7 @@ PlanAnswer PlanSearch::run() {
 PlanQuestion plan_question(const Scenario& base, double factor) {
   PlanQuestion question;
   question.workload = base.workload.arrivals.process == ArrivalProcess::kBatch ? base.workload : scaled_workload(base.workload, factor);
-  question.objectives = base.objectives;
+  question.objectives = all_objectives(base);
   question.router = base.router;
   question.seed = base.seed;
   return question;

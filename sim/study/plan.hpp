@@ -88,21 +88,33 @@ void choose_plans(const PlanSpace& space, PlanAnswer& answer);
 /// The question that a base's candidates are asked, at `factor` times the workload's load.
 PlanQuestion plan_question(const Scenario& base, double factor);
 
-/// Sizes a candidate may be bought in: rung 1, 2, ... with rising replicas and cost.
+/// Sizes a candidate may be bought in: rung 1, 2, ... with rising replicas and cost. With prefill apart there is one ladder for each number of prefill
+/// replicas, and its rungs are numbers of decode replicas.
 class PlanLadder {
  public:
-  PlanLadder(const PlanSpace& space, const PlanGroup& group);
+  PlanLadder(const PlanSpace& space, const PlanGroup& group, int prefill = 0);
   [[nodiscard]] int rungs() const { return last_; }  ///< 0: not even one is within the limits
   [[nodiscard]] PlanSize size(int rung) const;
   /// The limit that keeps it from one more rung, in words; empty: none does.
   [[nodiscard]] const std::string& limit() const { return limit_; }
-  [[nodiscard]] PlanPrice price(int rung, double busy) const;
+  [[nodiscard]] PlanPrice price(int rung, const PlanBusy& busy) const;
+  /// The lowest rung with at least so many serving replicas; rungs() + 1 when none has.
+  [[nodiscard]] int rung_of(int serving) const;
+  /// The highest rung that costs no more, busy or not; 0 when none does.
+  [[nodiscard]] int last_within(double usd_per_hour) const;
+  /// The same plan with `least` replicas left while nodes are in maintenance beside the spare ones, each pool by itself.
+  [[nodiscard]] PlanSize off_peak(const PlanSize& size, PlanCounts least) const;
+  /// The limit that a size breaks, in words; empty: none.
+  [[nodiscard]] std::string beyond_limits(const PlanSize& size) const;
 
  private:
-  [[nodiscard]] std::string beyond_limits(const PlanSize& size) const;
+  [[nodiscard]] PlanSize size_for(int serving) const;
+  [[nodiscard]] PlanSize combine(const PoolSize& prefill, const PlanSize& decode) const;
 
   const PlanSpace& space_;
   const PlanGroup& group_;
+  PoolSize prefill_;
+  bool shared_ = false;  ///< replicas of both pools may lie on one node
   ReplicaPacking packing_;
   int node_gpus_;
   int down_;

@@ -55,12 +55,12 @@ double best_rate(const std::vector<int>& ladder, Seconds seconds) {
   return best;
 }
 
-/// First token of a lone prompt: its chunks one after another, and the engine's own latency.
-class FirstToken {
+/// First token of a lone prompt: its chunks one after another, and the latency of the engine that answers.
+class LonePrompt {
  public:
-  FirstToken(const PlanReplica& replica, const SchedulerConfig& scheduler) : replica_(replica), scheduler_(scheduler) {}
+  LonePrompt(const PlanReplica& replica, const SchedulerConfig& scheduler, Seconds latency) : replica_(replica), scheduler_(scheduler), latency_(latency) {}
   [[nodiscard]] double seconds(std::int32_t prompt) const {
-    double sum = replica_.config.engine.request_latency.value();
+    double sum = latency_.value();
     const std::int32_t chunk = scheduler_.chunked_prefill ? std::min(prompt, scheduler_.max_batch_tokens) : prompt;
     for (std::int32_t done = 0; done < prompt; done += chunk) {
       sum += kBoundMargin * replica_.cost.lone_prefill(std::min(chunk, prompt - done), done);
@@ -69,8 +69,35 @@ class FirstToken {
   }
 
  private:
-  const PlanReplica& replica_;
-  const SchedulerConfig& scheduler_;
+  const PlanReplica replica_;
+  const SchedulerConfig scheduler_;
+  Seconds latency_;
+};
+
+/// The prefill pool's replica as one that does everything.
+PlanReplica prefill_of(const PlanReplica& replica) { return {replica.prefill->config, replica.prefill->memory, replica.prefill->cost}; }
+
+ReplicaConfig serving_of(const PlanReplica& replica) { return cluster_config(replica.config, replica.memory, 1, RequestRouting::kRoundRobin).replica; }
+
+/// First token of a lone prompt wherever it may be computed.
+class FirstToken {
+ public:
+  explicit FirstToken(const PlanReplica& replica) : decode_(replica, serving_of(replica).scheduler, replica.config.engine.request_latency) {
+    if (replica.prefill == nullptr) return;
+    const PlanReplica prefill = prefill_of(replica);
+    prefill_.emplace(prefill, serving_of(prefill).scheduler, replica.config.engine.request_latency);
+    stay_below_ = replica.prefill->spec.stay_below_tokens;
+  }
+  [[nodiscard]] double seconds(std::int32_t prompt) const {
+    if (!prefill_) return decode_.seconds(prompt);
+    // What is known of a prompt may be its own part only: whether the whole stays is not.
+    return stay_below_ > 0 ? std::min(prefill_->seconds(prompt), decode_.seconds(prompt)) : prefill_->seconds(prompt);
+  }
+
+ private:
+  LonePrompt decode_;
+  std::optional<LonePrompt> prefill_;
+  std::int32_t stay_below_ = 0;
 };
 
 /// The statistic of values that rise with the sorted keys.
@@ -107,22 +134,39 @@ double best_value(const Objective& o, const WorkloadProfile& profile, const Firs
   return 0;
 }
 
+/// A run is finite: what it leaves for its end need not be borne.
+int at_least(double replicas) {
+  constexpr double kDrained = 0.9;
+  return std::max(1, static_cast<int>(std::ceil(replicas * kDrained)));
+}
+
+/// Replicas that the prompts keep busy in their best batches.
+double for_prompts(const WorkloadProfile& profile, const PlanReplica& replica, const ReplicaConfig& serving) {
+  const double rate = best_rate(batch_ladder(serving.scheduler.max_batch_tokens), [&](int c) { return prefill_seconds(replica, c); });
+  return profile.requests_per_s * profile.mean_prompt / rate;
+}
+
 /// Fewest replicas whose best batches make the tokens that are asked for, and whose caches hold the prompts while they decode.
 int fewest_replicas(const WorkloadProfile& profile, const PlanReplica& replica, const ReplicaConfig& serving, double shortest_step) {
   if (!(profile.requests_per_s > 0)) return 1;
   const double context = 0.5 * (profile.mean_prompt + 0.5 * profile.mean_output);
   const double decode = best_rate(batch_ladder(serving.scheduler.max_batch_requests), [&](int b) { return decode_seconds(replica, b, context); });
-  const double prefill = best_rate(batch_ladder(serving.scheduler.max_batch_tokens), [&](int c) { return prefill_seconds(replica, c); });
-  double replicas = std::max(profile.requests_per_s * (profile.mean_output - 1) / decode, profile.requests_per_s * profile.mean_prompt / prefill);
+  double replicas = profile.requests_per_s * (profile.mean_output - 1) / decode;
+  if (replica.prefill == nullptr) replicas = std::max(replicas, for_prompts(profile, replica, serving));
   const KvLayout& layout = serving.kv_layout;
   const bool plain = layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
   if (plain) {
     const double tokens = serving.kv_capacity.as_double() / layout.block.as_double() * layout.block_tokens;
     replicas = std::max(replicas, profile.requests_per_s * (profile.mean_output - 1) * shortest_step * profile.shortest_prompt / tokens);
   }
-  // A run is finite: what it leaves for its end need not be borne.
-  constexpr double kDrained = 0.9;
-  return std::max(1, static_cast<int>(std::ceil(replicas * kDrained)));
+  return at_least(replicas);
+}
+
+/// Prompts that stay where they decode need no prefill replica.
+int fewest_prefill(const WorkloadProfile& profile, const PlanReplica& replica) {
+  if (!(profile.requests_per_s > 0) || replica.prefill->spec.stay_below_tokens > 0) return 1;
+  const PlanReplica prefill = prefill_of(replica);
+  return at_least(for_prompts(profile, prefill, serving_of(prefill)));
 }
 
 /// Prompt tokens of a request that no cache can spare: all but what it may share with others.
@@ -173,22 +217,26 @@ WorkloadProfile profile_workload(const PlanQuestion& question) {
 }
 
 PlanBounds bound_plan(const PlanQuestion& question, const WorkloadProfile& profile, const PlanReplica& replica) {
-  const ReplicaConfig serving = cluster_config(replica.config, replica.memory, 1, question.router).replica;
+  const ReplicaConfig serving = serving_of(replica);
   PlanBounds bounds;
   const double context = profile.shortest_prompt;
   bounds.decode_step_s = decode_seconds(replica, 1, context);
   for (const int batch : batch_ladder(serving.scheduler.max_batch_requests)) {
     bounds.decode_step_s = std::min(bounds.decode_step_s, decode_seconds(replica, batch, context));
   }
-  const FirstToken first(replica, serving.scheduler);
+  const FirstToken first(replica);
   for (const Objective& o : question.objectives) {
-    bounds.objectives.push_back(o.kind == ObjectiveKind::kLatency ? best_value(o, profile, first, bounds.decode_step_s, serving.stream_interval) : 0);
-    if (o.kind != ObjectiveKind::kLatency || bounds.objectives.back() <= o.bound || !bounds.failing.empty()) continue;
+    // Which requests are of a class is not looked at.
+    const bool bounded = o.kind == ObjectiveKind::kLatency && o.workload_class.empty();
+    bounds.objectives.push_back(bounded ? best_value(o, profile, first, bounds.decode_step_s, serving.stream_interval) : 0);
+    if (!bounded || bounds.objectives.back() <= o.bound || !bounds.failing.empty()) continue;
     bounds.failing = o.key;
     bounds.problem = fmt::format("{} is at least {} however many replicas there are; the objective is {}", o.key,
                                  objective_value_text(o, bounds.objectives.back()), objective_value_text(o, o.bound));
   }
-  if (bounds.failing.empty()) bounds.replicas = fewest_replicas(profile, replica, serving, bounds.decode_step_s);
+  if (!bounds.failing.empty()) return bounds;
+  bounds.replicas = fewest_replicas(profile, replica, serving, bounds.decode_step_s);
+  if (replica.prefill != nullptr) bounds.prefill = fewest_prefill(profile, replica);
   return bounds;
 }
 

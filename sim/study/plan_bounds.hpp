@@ -4,7 +4,7 @@
 // A decode step is never shorter than the shortest one of any batch; a first token never comes before the chunks of its prompt have run alone; a
 // replica never makes more tokens a second than its best batch does in steps of nothing else. Where the times of neighbouring batches are not looked at, the
 // larger batch is taken at the smaller one's time. On top of that all times are taken kBoundMargin shorter: routing draws vary around the mean that is
-// looked at, and measured kernels are not faster for less work everywhere.
+// looked at, and measured kernels are not faster for less work everywhere. With prefill apart each pool is bounded by its own work: prompts, or decoding.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ WorkloadProfile profile_workload(const PlanQuestion& question);
 struct PlanBounds {
   double decode_step_s = 0;           ///< shortest
   int replicas = 1;                   ///< fewest that may bear the load
+  int prefill = 0;                    ///< fewest of the prefill pool; 0 without one
   std::string problem;                ///< the objective that no number of replicas can meet, in words; empty: none
   std::string failing;                ///< its key
   std::vector<double> objectives;     ///< best value possible of each latency objective, in the order of the question; 0 for others

@@ -6,11 +6,13 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "metrics/class_metrics.hpp"
 #include "metrics/goodput_metrics.hpp"
 #include "metrics/latency_metrics.hpp"
 #include "metrics/observer_list.hpp"
 #include "metrics/throughput_metrics.hpp"
 #include "study/latency_summary.hpp"
+#include "study/pools.hpp"
 #include "workload/request_sources.hpp"
 
 namespace moeplan {
@@ -31,7 +33,8 @@ class BoundWatch final : public Observer {
   BoundWatch(const std::vector<Objective>& objectives, const MeasuredRequests& measured) : measured_(measured) {
     const double count = static_cast<double>(measured.total - std::min(measured.total, measured.first()));
     for (const Objective& o : objectives) {
-      if (o.kind != ObjectiveKind::kLatency || o.statistic.metric == LatencyMetric::kItl) continue;
+      // How many requests of a class will come is not counted beforehand.
+      if (o.kind != ObjectiveKind::kLatency || o.statistic.metric == LatencyMetric::kItl || !o.workload_class.empty()) continue;
       Bound bound{&o, 0, 0, 0, 0};
       switch (o.statistic.kind) {
         // Nearest rank: met when ceil(q n) samples do not exceed the bound. Fewer samples allow no more that do.
@@ -91,46 +94,66 @@ class BoundWatch final : public Observer {
   std::vector<Bound> bounds_;
 };
 
-/// Seconds that replicas spend in steps.
+/// Seconds that replicas spend in steps; those of the prefill pool, which come first, by themselves.
 class BusyTime final : public Observer {
  public:
-  void on_step(const StepRecord& step) override { busy_ += step.end - step.start; }
+  explicit BusyTime(PlanCounts counts) : counts_(counts) {}
+  void on_step(const StepRecord& step) override { (step.replica < counts_.prefill ? prefill_ : serving_) += step.end - step.start; }
   void on_end(SimTime now) override { end_ = now; }
-  [[nodiscard]] double utilisation(int replicas) const {
-    return end_.count() > 0 ? static_cast<double>(busy_.count()) / static_cast<double>(end_.count()) / replicas : 0.0;
-  }
+  [[nodiscard]] double serving() const { return share(serving_, counts_.serving); }
+  [[nodiscard]] double prefill() const { return share(prefill_, counts_.prefill); }
 
  private:
-  SimTime busy_{0}, end_{0};
+  [[nodiscard]] double share(SimTime busy, int replicas) const {
+    return end_.count() > 0 && replicas > 0 ? static_cast<double>(busy.count()) / static_cast<double>(end_.count()) / replicas : 0.0;
+  }
+  PlanCounts counts_;
+  SimTime serving_{0}, prefill_{0}, end_{0};
 };
 
 std::vector<LatencyLimit> limits_of(const std::vector<Objective>& objectives) {
   std::vector<LatencyLimit> limits;
   for (const Objective& o : objectives) {
-    if (o.kind == ObjectiveKind::kLatency) limits.push_back({o.statistic.metric, o.bound});
+    if (o.kind == ObjectiveKind::kLatency && o.workload_class.empty()) limits.push_back({o.statistic.metric, o.bound});
   }
   return limits;
 }
 
+bool by_class(const std::vector<Objective>& objectives) {
+  return std::any_of(objectives.begin(), objectives.end(), [](const Objective& o) { return !o.workload_class.empty(); });
+}
+
+std::size_t class_index(const WorkloadConfig& workload, const std::string& name) {
+  const auto& all = workload.classes;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const WorkloadClass& c) { return c.name == name; });
+  MOEPLAN_CHECK(found != all.end());
+  return static_cast<std::size_t>(found - all.begin());
+}
+
 /// What watches one run to its end.
 struct Watch {
-  Watch(const PlanQuestion& question, const MeasuredRequests& measured)
-      : bounds(question.objectives, measured), latency(measured), throughput(measured), goodput(measured, limits_of(question.objectives)) {
+  Watch(const PlanQuestion& question, const MeasuredRequests& measured, PlanCounts counts)
+      : workload(question.workload), bounds(question.objectives, measured), latency(measured), throughput(measured), goodput(measured, limits_of(question.objectives)), busy(counts) {
     list.add(bounds, ObserverList::kRequests);
     list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
     list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
     list.add(goodput, ObserverList::kRequests);
     list.add(busy, ObserverList::kSteps);
+    if (!by_class(question.objectives)) return;
+    classes.emplace(measured, workload.classes.size());
+    list.add(*classes, ObserverList::kRequests);
   }
   [[nodiscard]] ObjectiveResult judge(const Objective& o) const {
     ObjectiveResult result{o, std::nullopt, false};
     const Throughput& t = throughput.result();
     switch (o.kind) {
-      case ObjectiveKind::kLatency:
-        if (latency.of(o.statistic.metric).count() == 0) return result;
-        result.value = latency.value(o.statistic);
+      case ObjectiveKind::kLatency: {
+        const LatencyMetrics& of = o.workload_class.empty() ? latency : classes->classes()[class_index(workload, o.workload_class)].latency;
+        if (of.of(o.statistic.metric).count() == 0) return result;
+        result.value = of.value(o.statistic);
         result.met = *result.value <= o.bound && !t.saturated();
         return result;
+      }
       case ObjectiveKind::kOutputTokensPerSecond: result.value = t.output_tokens_per_s; break;
       case ObjectiveKind::kRequestsPerSecond: result.value = t.requests_per_s; break;
       case ObjectiveKind::kGoodput: result.value = goodput.requests_per_s(); break;
@@ -138,11 +161,13 @@ struct Watch {
     result.met = *result.value >= o.bound;
     return result;
   }
+  const WorkloadConfig& workload;
   BoundWatch bounds;
   LatencyMetrics latency;
   ThroughputMetrics throughput;
   GoodputMetrics goodput;
   BusyTime busy;
+  std::optional<ClassMetrics> classes;
   ObserverList list;
 };
 
@@ -150,7 +175,8 @@ void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun
   const Throughput& t = seen.throughput.result();
   for (const LatencyMetric metric : kLatencyMetrics) run.latency[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
   run.throughput = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s / gpus, t.offered_per_s, t.saturated()};
-  run.utilisation = seen.busy.utilisation(run.replicas);
+  run.utilisation = seen.busy.serving();
+  run.prefill_utilisation = seen.busy.prefill();
   run.short_window = t.short_window;
   run.met = true;
   for (const Objective& o : question.objectives) {
@@ -170,26 +196,46 @@ void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun
   }
 }
 
-PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, int replicas) {
+void simulate_replicas(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts, RequestSource& source, Observer& observer) {
+  ClusterConfig cluster = cluster_config(replica.config, replica.memory, counts.serving, question.router);
+  cluster.replica.kv_reuse = kv_reuse_config(replica.config, replica.memory, replica.cost);
+  simulate(cluster, replica.cost, source, observer, question.seed);
+}
+
+void simulate_pools(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts, RequestSource& source, Observer& observer) {
+  const PlanPrefill& prefill = *replica.prefill;
+  const int decode_gpus = replica.config.layout.gpus();
+  const int prefill_gpus = prefill.config.layout.gpus();
+  const int decode_node = replica.config.cluster.node.gpus;
+  const int prefill_node = prefill.config.cluster.node.gpus;
+  const bool own = prefill.spec.own_cluster;
+  const int decode_nodes = own ? size_of(pack_replicas(decode_gpus, decode_node), decode_node, counts.serving, 0).nodes
+                               : shared_nodes(counts, decode_gpus, prefill_gpus, decode_node);
+  const int prefill_nodes = own ? size_of(pack_replicas(prefill_gpus, prefill_node), prefill_node, counts.prefill, 0).nodes : 0;
+  const ScenarioPools placed(prefill.spec, question.router, {prefill.config, prefill.memory, prefill.cost, counts.prefill, prefill_nodes},
+                             {replica.config, replica.memory, replica.cost, counts.serving, decode_nodes});
+  simulate(placed.config(), prefill.cost, replica.cost, source, observer, question.seed);
+}
+
+PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts) {
   const auto source = make_request_source(question.workload, question.seed);
   const MeasuredRequests measured{.total = source->total(),
                                   .warmup = question.workload.warmup_requests,
                                   .closed = source->closed(),
                                   .batch = question.workload.arrivals.process == ArrivalProcess::kBatch};
-  Watch seen(question, measured);
+  Watch seen(question, measured, counts);
   PlanRun run;
-  run.replicas = replicas;
+  run.replicas = counts.serving + counts.prefill;
   run.requests = source->total();
   try {
-    ClusterConfig cluster = cluster_config(replica.config, replica.memory, replicas, question.router);
-    cluster.replica.kv_reuse = kv_reuse_config(replica.config, replica.memory, replica.cost);
-    simulate(cluster, replica.cost, *source, seen.list, question.seed);
+    (replica.prefill != nullptr ? simulate_pools : simulate_replicas)(question, replica, counts, *source, seen.list);
   } catch (const VerdictKnown& verdict) {
     run.problem = verdict.problem;
     run.failing = verdict.failing;
     return run;
   }
-  conclude(seen, question, replicas * replica.config.layout.gpus(), run);
+  const int prefill_gpus = replica.prefill != nullptr ? counts.prefill * replica.prefill->config.layout.gpus() : 0;
+  conclude(seen, question, counts.serving * replica.config.layout.gpus() + prefill_gpus, run);
   return run;
 }
 
@@ -201,11 +247,12 @@ bool can_lengthen(const WorkloadConfig& workload, std::uint64_t requests) {
 
 }  // namespace
 
-PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, int replicas) {
+PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts) {
+  MOEPLAN_CHECK((replica.prefill != nullptr) == (counts.prefill > 0) && counts.serving > 0);
   PlanQuestion longer = question;
   const std::uint64_t most = question.workload.requests * kMostLengthening;
   for (;;) {
-    PlanRun run = run_once(longer, replica, replicas);
+    PlanRun run = run_once(longer, replica, counts);
     const std::uint64_t requests = longer.workload.requests;
     if (!run.met || !run.short_window || requests >= most || !can_lengthen(longer.workload, requests)) return run;
     longer.workload.requests = 2 * requests;
@@ -215,13 +262,17 @@ PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, int r
   }
 }
 
-SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& replica, const std::function<int(int)>& replicas_of, int first, int last) {
+SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& replica, const std::function<PlanCounts(int)>& counts_of, int first, int last) {
+  return smallest_plan([&](int rung) { return run_plan(question, replica, counts_of(rung)); }, first, last);
+}
+
+SmallestPlan smallest_plan(const std::function<PlanRun(int)>& run_rung, int first, int last) {
   MOEPLAN_CHECK(first >= 1 && first <= last);
   SmallestPlan smallest;
   int failed = first - 1;
   // Doubling the distance from the bound finds a size that does; what lies between is bisected.
   for (int step = 1, rung = first;; step *= 2) {
-    PlanRun run = run_plan(question, replica, replicas_of(rung));
+    PlanRun run = run_rung(rung);
     const bool hopeless = run.failing == "kv_cache";
     if (run.met || rung == last || hopeless) {
       const bool met = run.met;
@@ -235,7 +286,7 @@ SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& repl
   }
   while (*smallest.rung - failed > 1) {
     const int middle = failed + (*smallest.rung - failed) / 2;
-    PlanRun run = run_plan(question, replica, replicas_of(middle));
+    PlanRun run = run_rung(middle);
     if (run.met) {
       smallest.rung = middle;
       smallest.run = std::move(run);

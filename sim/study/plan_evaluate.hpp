@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "study/deployment.hpp"
+#include "study/plan_load.hpp"
 #include "study/result.hpp"
 
 namespace moeplan {
@@ -29,14 +30,23 @@ struct PlanRun {
   bool met = false;
   std::string problem;  ///< why not, in words: "ttft_p99 above 2 s: more than 1 % of the requests exceed it"; empty when met
   std::string failing;  ///< key of the objective that fails, "saturated" or "kv_cache"; empty when met
-  int replicas = 0;
+  int replicas = 0;            ///< in all
   std::uint64_t requests = 0;  ///< of the run that decided
   bool short_window = false;   ///< the trace has no more requests for a longer run
   // of a run that met its objectives:
   std::array<LatencySummary, kLatencyMetrics.size()> latency{};
   ThroughputSummary throughput;
   double utilisation = 0;
+  double prefill_utilisation = 0;  ///< of the prefill pool; `utilisation` is then that of the decode pool
   std::vector<ObjectiveResult> objectives;
+};
+
+/// A replica of the prefill pool. References outlive it.
+struct PlanPrefill {
+  const DisaggregationSpec& spec;
+  const DeploymentConfig& config;
+  const MemoryPlan& memory;
+  const DeploymentCost& cost;
 };
 
 /// One replica's deployment, ready to be simulated. References outlive it.
@@ -44,18 +54,21 @@ struct PlanReplica {
   const DeploymentConfig& config;
   const MemoryPlan& memory;
   const DeploymentCost& cost;
+  const PlanPrefill* prefill = nullptr;  ///< with prefill apart, this is a replica that decodes
 };
 
-/// Runs `replicas` of them. REQUIRES: memory.fits.
-PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, int replicas);
+/// Runs `counts` of them. REQUIRES: memory.fits, of both kinds; prefill replicas are counted where there is a prefill pool, and only there.
+PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts);
 
-/// The fewest rungs that meet the objectives, by doubling and bisection. `replicas_of(rung)` rises; rungs are first .. last. Every rung tried below the
+/// The fewest rungs that meet the objectives, by doubling and bisection. `counts_of(rung)` rises; rungs are first .. last. Every rung tried below the
 /// answer failed, the one just below among them.
 struct SmallestPlan {
   std::optional<int> rung;  ///< nothing: none up to `last`
   PlanRun run;              ///< of that rung; else of the largest one tried
 };
-SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& replica, const std::function<int(int)>& replicas_of, int first, int last);
+SmallestPlan smallest_plan(const PlanQuestion& question, const PlanReplica& replica, const std::function<PlanCounts(int)>& counts_of, int first, int last);
+/// The same of whatever `run_rung` runs.
+SmallestPlan smallest_plan(const std::function<PlanRun(int)>& run_rung, int first, int last);
 
 /// "2 s", "61.5 ms".
 std::string objective_value_text(const Objective& objective, double value);

@@ -18,7 +18,7 @@ constexpr int kMostMonths = 12;        ///< points of the growth that are simula
 bool scalable(const WorkloadConfig& w) { return w.arrivals.process != ArrivalProcess::kBatch; }
 
 /// The largest share of more load that all replicas bear, in steps of one per cent.
-void find_headroom(const Scenario& base, const PlanReplica& replica, int replicas, double peak, PlanHeadroom& out) {
+void find_headroom(const Scenario& base, const PlanReplica& replica, PlanCounts replicas, double peak, PlanHeadroom& out) {
   const auto bears = [&](double share) { return run_plan(plan_question(base, peak * (1 + share)), replica, replicas).met; };
   double low = 0;
   double high = 4 * kHeadroomStep;
@@ -53,9 +53,10 @@ bool lengthen_outputs(WorkloadConfig& workload, double factor) {
   return true;
 }
 
-int fewest(const Scenario& base, const PlanReplica& replica, double factor, int most) {
-  const SmallestPlan found = smallest_plan(plan_question(base, factor), replica, [](int n) { return n; }, 1, most);
-  return found.rung.value_or(most);
+/// Fewest replicas for a part of the load, in the plan's proportion.
+int fewest(const Scenario& base, const PlanReplica& replica, double factor, const PlanProportion& counts) {
+  const SmallestPlan found = smallest_plan(plan_question(base, factor), replica, counts, 1, counts.most());
+  return found.rung ? counts(*found.rung).all() : counts.most();
 }
 
 }  // namespace
@@ -63,19 +64,20 @@ int fewest(const Scenario& base, const PlanReplica& replica, double factor, int 
 PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors) {
   PlanHeadroom out;
   const SearchConfig& search = space.search;
-  const int all = plan.size.serving + plan.size.spare;
+  const PlanCounts all(plan.size.serving + plan.size.spare, plan.size.prefill.serving + plan.size.prefill.spare);
+  const PlanProportion counts(plan.size);
   if (scalable(base.workload)) {
     find_headroom(base, replica, all, factors.peak, out);
-    out.replicas_at_mean = factors.mean > 0 ? fewest(base, replica, factors.mean, plan.size.serving) : plan.size.serving;
+    out.replicas_at_mean = factors.mean > 0 ? fewest(base, replica, factors.mean, counts) : counts.most();
     if (search.load.months > 0) {
       const int step = std::max(1, (search.load.months + kMostMonths - 1) / kMostMonths);
       for (int month = 0; month <= search.load.months; month += step) {
         const double factor = peak_in_month(search.load, base.workload, month);
-        out.months.push_back({month, factor, fewest(base, replica, factor, plan.size.serving)});
+        out.months.push_back({month, factor, fewest(base, replica, factor, counts)});
       }
     }
   }
-  if (plan.size.spare > 0) {
+  if (plan.size.spare + plan.size.prefill.spare > 0) {
     const PlanRun run = run_plan(plan_question(base, factors.peak), replica, all);
     if (run.met) {
       out.all_up = plan;
@@ -83,6 +85,7 @@ PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const P
       out.all_up->latency = run.latency;
       out.all_up->throughput = run.throughput;
       out.all_up->utilisation = run.utilisation;
+      out.all_up->prefill_utilisation = run.prefill_utilisation;
       out.all_up->objectives.clear();
       for (const ObjectiveResult& o : run.objectives) out.all_up->objectives.push_back(o.value.value_or(0));
     }
@@ -96,10 +99,12 @@ PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const P
 }
 
 void add_assumptions(const Scenario& base, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan, double peak, PlanHeadroom& out) {
-  const int most = 2 * plan.size.serving + 2;
+  const PlanProportion counts(plan.size);
+  const int most = 2 * counts.most() + 2;
   const int per_cent = static_cast<int>(std::lround((kSlowKernels - 1) * 100));
   const auto needed = [&](const PlanQuestion& question, const PlanReplica& on) {
-    return smallest_plan(question, on, [](int n) { return n; }, plan.size.serving, most).rung.value_or(0);
+    const auto least = smallest_plan(question, on, counts, counts.most(), most).rung;
+    return least ? counts(*least).all() : 0;
   };
   const PlanQuestion question = plan_question(base, peak);
   out.assumptions.push_back({fmt::format("kernels {} % slower than modelled", per_cent), needed(question, slow)});

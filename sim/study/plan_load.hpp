@@ -44,16 +44,48 @@ struct ReplicaPacking {
 };
 ReplicaPacking pack_replicas(int gpus_per_replica, int node_gpus);
 
-/// Replicas, and the nodes and GPUs they take.
-struct PlanSize {
+/// Replicas of one kind, and the nodes and GPUs they take.
+struct PoolSize {
   int serving = 0;  ///< replicas that bear the load
   int spare = 0;    ///< more, so that as many serve while nodes are down
   int nodes = 0;
   int gpus = 0;
   int spare_gpus = 0;  ///< of them, those that do not serve
 };
+
+/// A plan's replicas. With prefill apart, `serving` and `spare` are of those that decode; nodes and GPUs are of both pools.
+struct PlanSize : PoolSize {
+  PoolSize prefill{};  ///< none serving: prefill is not apart
+  [[nodiscard]] bool pools() const { return prefill.serving > 0; }
+  [[nodiscard]] int replicas() const { return serving + spare + prefill.serving + prefill.spare; }
+};
+
+/// Replicas that serve.
+struct PlanCounts {
+  PlanCounts(int serving_replicas, int prefill_replicas = 0) : serving(serving_replicas), prefill(prefill_replicas) {}
+  int serving, prefill;
+  [[nodiscard]] int all() const { return serving + prefill; }
+};
 /// `serving` replicas beside what `down` nodes may take away. GPUs of a node that no replica fits on any more count when the node is full.
 PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int down);
+/// Numbers of replicas in the proportion of a plan, rounded up: about 1, 2, ... in all, most() of them as in the plan. One pool: as many as the number says.
+class PlanProportion {
+ public:
+  explicit PlanProportion(const PlanSize& size) : whole_(size.serving, size.prefill.serving) {}
+  [[nodiscard]] int most() const { return whole_.all(); }
+  PlanCounts operator()(int replicas) const;
+
+ private:
+  PlanCounts whole_;
+};
+
+/// `serving` replicas, evenly spread over nodes so that of them remain `serving` without `spare_nodes` nodes, and `least` without `maintenance_nodes` more:
+/// the fewest GPUs, then the fewest nodes. Never more than size_of(..., spare_nodes + maintenance_nodes) where least <= serving.
+PlanSize size_off_peak(const ReplicaPacking& packing, int node_gpus, int serving, int least, int spare_nodes, int maintenance_nodes);
+/// Both pools of a plan. `shared`: replicas of both may lie on one node of `node_gpus`; else each pool has nodes of its own.
+PlanSize size_of_pools(const PoolSize& prefill, int prefill_gpus, PlanSize decode, int decode_gpus, bool shared, int node_gpus);
+/// Nodes of `node_gpus` that replicas of two kinds take together; one that fits a node lies on one.
+int shared_nodes(PlanCounts replicas, int decode_gpus, int prefill_gpus, int node_gpus);
 /// The most serving replicas that `gpus` GPUs give with `down` nodes missing; 0 when none. Its gpus are those bought.
 PlanSize size_within(const ReplicaPacking& packing, int node_gpus, int gpus, int down);
 

@@ -19,9 +19,17 @@ LatencySummary latency_from(const json& j) {
   return {j[0].get<std::uint64_t>(), j[1].get<double>(), j[2].get<double>(), j[3].get<double>(), j[4].get<double>(), j[5].get<double>(), j[6].get<double>()};
 }
 
+json size_array(const PoolSize& s) { return {s.serving, s.spare, s.nodes, s.gpus, s.spare_gpus}; }
+
+PoolSize size_from(const json& j) { return {j[0].get<int>(), j[1].get<int>(), j[2].get<int>(), j[3].get<int>(), j[4].get<int>()}; }
+
 json plan_to_json(const PlanFigures& p) {
   json out;
-  out["size"] = {p.size.serving, p.size.spare, p.size.nodes, p.size.gpus, p.size.spare_gpus};
+  out["size"] = size_array(p.size);
+  if (p.size.pools()) {
+    out["prefill"] = size_array(p.size.prefill);
+    out["prefill_utilisation"] = p.prefill_utilisation;
+  }
   out["price"] = {p.price.usd_per_hour, p.price.load_w, p.price.mean_w};
   out["requests"] = p.requests;
   out["short_window"] = p.short_window;
@@ -36,8 +44,11 @@ json plan_to_json(const PlanFigures& p) {
 
 PlanFigures plan_from_json(const json& j) {
   PlanFigures p;
-  const json& size = j.at("size");
-  p.size = {size[0].get<int>(), size[1].get<int>(), size[2].get<int>(), size[3].get<int>(), size[4].get<int>()};
+  static_cast<PoolSize&>(p.size) = size_from(j.at("size"));
+  if (j.contains("prefill")) {
+    p.size.prefill = size_from(j["prefill"]);
+    p.prefill_utilisation = j.at("prefill_utilisation").get<double>();
+  }
   const json& price = j.at("price");
   p.price = {price[0].get<double>(), price[1].get<double>(), price[2].get<double>()};
   p.requests = j.at("requests").get<std::uint64_t>();
@@ -72,15 +83,24 @@ std::string_view to_string(Rejection rejection) {
   return {};
 }
 
-PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, double busy) {
-  const ClusterSpec& cluster = scenario.deployment.cluster;
-  const ClusterCost cost = cluster_cost(scenario.cost, cluster.gpu, cluster.node, {size.gpus - size.spare_gpus, size.spare_gpus, busy});
+PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, const PlanBusy& busy) {
   PlanPrice price;
-  price.usd_per_hour = cost.usd_per_hour.value_or(0);
-  if (cost.power) {
-    price.load_w = cost.power->load_w;
-    price.mean_w = cost.power->mean_w;
+  const auto add = [&](const CostSpec& spec, const ClusterSpec& cluster, int gpus, int spare_gpus, double share) {
+    const ClusterCost cost = cluster_cost(spec, cluster.gpu, cluster.node, {gpus - spare_gpus, spare_gpus, share});
+    price.usd_per_hour += cost.usd_per_hour.value_or(0);
+    if (!cost.power) return false;
+    price.load_w += cost.power->load_w;
+    price.mean_w += cost.power->mean_w;
+    return true;
+  };
+  const PoolSize& prefill = size.prefill;
+  bool powered = add(scenario.cost, scenario.deployment.cluster, size.gpus - prefill.gpus, size.spare_gpus - prefill.spare_gpus, busy.serving);
+  if (size.pools()) {
+    const DisaggregationSpec& spec = *scenario.disaggregation;
+    powered = add(spec.cost ? *spec.cost : scenario.cost, spec.prefill.cluster, prefill.gpus, prefill.spare_gpus, busy.prefill) && powered;
   }
+  // What one pool draws says nothing of both.
+  if (!powered) price.load_w = price.mean_w = 0;
   return price;
 }
 
@@ -113,6 +133,9 @@ CandidateOutcome rejected(Rejection rejection, std::string reason, std::string k
 }
 
 std::string replicas_text(const PlanSize& size) {
+  if (size.pools()) {
+    return fmt::format("{} prefill and {} decode {} ({} GPUs)", size.prefill.serving, size.serving, size.serving == 1 ? "replica" : "replicas", size.gpus);
+  }
   return fmt::format("{} {} ({} GPUs)", size.serving, size.serving == 1 ? "replica" : "replicas", size.gpus);
 }
 

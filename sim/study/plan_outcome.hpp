@@ -38,8 +38,12 @@ struct PlanPrice {
   double load_w = 0;  ///< serving GPUs busy all the time
   double mean_w = 0;  ///< at the utilisation of the run
 };
-/// At `busy` share of the time in steps; `busy` 0 bounds the cost from below.
-PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, double busy);
+/// Share of the time in steps, by pool.
+struct PlanBusy {
+  double serving = 0, prefill = 0;
+};
+/// Of both pools; `busy` 0 bounds the cost from below.
+PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, const PlanBusy& busy);
 
 /// A plan: how many replicas of a candidate, and what they do under the load they are sized for, spares down.
 struct PlanFigures {
@@ -50,6 +54,7 @@ struct PlanFigures {
   std::array<LatencySummary, kLatencyMetrics.size()> latency{};
   ThroughputSummary throughput;
   double utilisation = 0;
+  double prefill_utilisation = 0;  ///< of the prefill pool; `utilisation` is then that of the decode pool
   std::vector<double> objectives;  ///< values, in the order of the scenario's
 
   [[nodiscard]] std::optional<double> usd_per_million_output_tokens() const;
@@ -67,7 +72,7 @@ struct CandidateOutcome {
 
 CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key = {});
 
-/// "3 replicas (12 GPUs)": those that serve, and all GPUs.
+/// "3 replicas (12 GPUs)", "2 prefill and 3 decode replicas (24 GPUs)": those that serve, and all GPUs.
 std::string replicas_text(const PlanSize& size);
 
 }  // namespace moeplan

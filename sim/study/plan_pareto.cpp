@@ -36,7 +36,7 @@ ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& 
 }
 
 void choose_plans(const PlanSpace& space, PlanAnswer& answer) {
-  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  const std::vector<Objective>& objectives = space.objectives;
   std::vector<std::size_t> plans;
   for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
     if (answer.outcomes[i].plan) plans.push_back(i);

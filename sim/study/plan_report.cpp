@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "study/plan_feature_report.hpp"
 #include "study/simulation.hpp"
 
 namespace moeplan {
@@ -52,6 +53,15 @@ json objectives_of(const PlanFigures& plan, const std::vector<Objective>& object
   return out;
 }
 
+json layout_json(const ParallelLayout& l) { return {{"tensor", l.tensor}, {"pipeline", l.pipeline}, {"expert", l.expert}, {"attention_data", l.attention_data}}; }
+
+json prefill_json(const DisaggregationSpec& pools) {
+  const DeploymentConfig& d = pools.prefill;
+  json out = {{"gpu", d.cluster.gpu.id}, {"node", d.cluster.node.id}, {"gpus_per_replica", d.layout.gpus()}, {"parallel", layout_json(d.layout)}};
+  out["scheduler"] = {{"max_batch_requests", d.scheduler.max_batch_requests}, {"max_batch_tokens", d.scheduler.max_batch_tokens}};
+  return out;
+}
+
 /// What is true of a candidate whether it is a plan or not.
 json candidate_json(const PlanSpace& space, std::size_t index) {
   const PlanCandidate& c = space.candidates[index];
@@ -63,11 +73,15 @@ json candidate_json(const PlanSpace& space, std::size_t index) {
   out["node"] = d.cluster.node.id;
   out["engine"] = d.engine.id;
   out["gpus_per_replica"] = d.layout.gpus();
-  out["parallel"] = {{"tensor", d.layout.tensor}, {"pipeline", d.layout.pipeline}, {"expert", d.layout.expert}, {"attention_data", d.layout.attention_data}};
+  out["parallel"] = layout_json(d.layout);
   out["precision"] = {{"weights", to_string(d.precision.weights)}, {"kv_cache", to_string(d.precision.kv_cache)}};
   if (d.model.is_moe()) out["precision"]["experts"] = to_string(d.precision.experts);
   out["scheduler"] = {{"max_batch_requests", c.scheduler.max_batch_requests}, {"max_batch_tokens", c.scheduler.max_batch_tokens}};
   out["memory"] = memory_of(space, c);
+  const PlanGroup& group = space.groups[c.group];
+  const auto& features = space.bases[group.base].features;
+  if (!features.empty()) out["features"] = features;
+  if (group.pools) out["prefill"] = prefill_json(*group.pools);
   return out;
 }
 
@@ -77,6 +91,13 @@ json plan_candidate_json(const PlanSpace& space, const PlanAnswer& answer, std::
   if (!plan) return out;
   out["replicas"] = plan->size.serving + plan->size.spare;
   out["spare_replicas"] = plan->size.spare;
+  if (plan->size.pools()) {
+    const PoolSize& prefill = plan->size.prefill;
+    out["prefill"]["replicas"] = prefill.serving + prefill.spare;
+    out["prefill"]["spare_replicas"] = prefill.spare;
+    out["prefill"]["gpus"] = prefill.gpus;
+    out["prefill"]["utilisation"] = plan->prefill_utilisation;
+  }
   out["gpus"] = plan->size.gpus;
   out["nodes"] = plan->size.nodes;
   out["latency"] = latency_of(*plan);
@@ -87,7 +108,7 @@ json plan_candidate_json(const PlanSpace& space, const PlanAnswer& answer, std::
   out["cost"] = {{"usd_per_hour", plan->price.usd_per_hour}, {"usd_per_million_output_tokens", per_million ? json(*per_million) : json()}};
   out["power_w"] = plan->price.mean_w;
   out["load_power_w"] = plan->price.load_w;
-  out["objectives"] = objectives_of(*plan, space.bases.front().scenario.objectives);
+  out["objectives"] = objectives_of(*plan, space.objectives);
   return out;
 }
 
@@ -137,7 +158,7 @@ json choices_json(const PlanSpace& space, const PlanAnswer& answer) {
 }
 
 json section(const PlanSpace& space, const PlanAnswer& answer) {
-  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  const std::vector<Objective>& objectives = space.objectives;
   json out;
   out["best"] = answer.best ? plan_candidate_json(space, answer, *answer.best) : json();
   out["pareto"] = json::array();
@@ -159,6 +180,7 @@ json section(const PlanSpace& space, const PlanAnswer& answer) {
   out["objectives"] = json::array();
   for (const Objective& o : objectives) out["objectives"].push_back({{"key", o.key}, {"unit", o.kind == ObjectiveKind::kLatency ? "s" : "/s"}, {"bound", o.bound}});
   out["load"] = {{"mean_factor", answer.factors.mean}, {"peak_factor", answer.factors.peak}, {"trough_factor", answer.factors.trough}, {"months", space.search.load.months}};
+  if (!space.features.empty()) out["features"] = features_json(space, answer);
   if (space.search.reliability.stated) out["reliability"] = reliability_json(space.search.reliability);
   if (answer.headroom) {
     out["headroom"] = headroom_json(*answer.headroom, objectives);
@@ -170,7 +192,7 @@ json section(const PlanSpace& space, const PlanAnswer& answer) {
 
 /// The latency objective that is used up most; nothing where there is none.
 const Objective* tightest(const PlanSpace& space, const PlanFigures& plan) {
-  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  const std::vector<Objective>& objectives = space.objectives;
   const Objective* found = nullptr;
   double most = 0;
   for (std::size_t i = 0; i < objectives.size(); ++i) {
@@ -186,7 +208,7 @@ const Objective* tightest(const PlanSpace& space, const PlanFigures& plan) {
 std::vector<std::string> largest_effects(const PlanSpace& space, const PlanFigures& plan, const Uncertainty& uncertainty) {
   std::vector<std::string> out;
   const Objective* objective = tightest(space, plan);
-  if (objective == nullptr) return out;
+  if (objective == nullptr || !objective->workload_class.empty()) return out;
   std::string key = objective->key;
   std::replace(key.begin(), key.end(), '_', '.');
   const auto effects = uncertainty.sensitivity.find(key);
@@ -206,7 +228,7 @@ PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const E
   PlanReport report;
   if (!answer.best) {
     report.result = memory_only(answer.scenario);
-    for (const Objective& o : answer.scenario.objectives) report.result.objectives.push_back({o, std::nullopt, false});
+    for (const Objective& o : space.objectives) report.result.objectives.push_back({o, std::nullopt, false});
     return report;
   }
   StudyLibraries shared;
@@ -278,8 +300,8 @@ std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnsw
   for (const PlanHeadroom::Assumption& a : answer.headroom->assumptions) {
     if (a.replicas == 0) {
       out.push_back(fmt::format("{}: no number of replicas up to twice as many would do", a.text));
-    } else if (a.replicas > best.size.serving) {
-      out.push_back(fmt::format("{}: {} serving replicas instead of {}", a.text, a.replicas, best.size.serving));
+    } else if (const int serving = PlanProportion(best.size).most(); a.replicas > serving) {
+      out.push_back(fmt::format("{}: {} serving replicas instead of {}", a.text, a.replicas, serving));
     } else {
       out.push_back(fmt::format("{}: the plan still does", a.text));
     }

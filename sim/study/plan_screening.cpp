@@ -13,19 +13,24 @@ namespace {
 
 std::string screened_text(const std::vector<Screened>& group) {
   json out = json::array();
-  for (const Screened& s : group) out.push_back({s.outcome.to_text(), s.first, s.least_usd});
+  for (const Screened& s : group) out.push_back({s.outcome.to_text(), s.first, s.prefill, s.least_usd});
   return out.dump();
 }
 
 std::vector<Screened> screened_from(const std::string& text) {
   std::vector<Screened> out;
   for (const json& s : json::parse(text)) {
-    out.push_back({CandidateOutcome::from_text(s[0].get<std::string>()), s[1].get<int>(), s[2].get<double>()});
+    out.push_back({CandidateOutcome::from_text(s[0].get<std::string>()), s[1].get<int>(), s[2].get<int>(), s[3].get<double>()});
   }
   return out;
 }
 
-Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const PlanLadder& ladder) {
+CandidateOutcome unfit(const MemorySummary& memory, const char* pool) {
+  return rejected(Rejection::kMemory, fmt::format("does not fit{}: {:.1f} GB missing per GPU ({:.1f} GB of weights on {:.1f} GB)", pool, memory.plan.missing.as_double() / 1e9,
+                                                  memory.plan.weights.as_double() / 1e9, memory.plan.capacity.as_double() / 1e9));
+}
+
+Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const PlanLadder& smallest) {
   const PlanSpace& space = workshop.space();
   const PlanCandidate& c = space.candidates[candidate];
   const PlanGroup& group = space.groups[c.group];
@@ -34,36 +39,35 @@ Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const P
   Screened s;
   const MemorySummary memory = plan_deployment_memory(config);
   if (!memory.plan.fits) {
-    s.outcome = rejected(Rejection::kMemory, fmt::format("does not fit: {:.1f} GB missing per GPU ({:.1f} GB of weights on {:.1f} GB)", memory.plan.missing.as_double() / 1e9,
-                                                         memory.plan.weights.as_double() / 1e9, memory.plan.capacity.as_double() / 1e9));
+    s.outcome = unfit(memory, group.pools ? " where it decodes" : "");
     return s;
   }
-  if (ladder.rungs() == 0) {
-    s.outcome = rejected(Rejection::kLimit, ladder.limit());
+  if (group.pools) {
+    const MemorySummary prefill = plan_deployment_memory(group.pools->prefill);
+    if (!prefill.plan.fits) {
+      s.outcome = unfit(prefill, " in the prefill pool");
+      return s;
+    }
+  }
+  if (smallest.rungs() == 0) {
+    s.outcome = rejected(Rejection::kLimit, smallest.limit());
     return s;
   }
-  config = workshop.candidate_config(candidate);
-  const PlanReplica replica{config, memory.plan, workshop.deployment(c.group).cost()};
-  const PlanBounds bounds = bound_plan(workshop.question(group), workshop.profile(), replica);
+  const CandidateReplica replica(workshop, candidate, workshop.candidate_config(candidate));
+  const PlanBounds bounds = bound_plan(workshop.question(group), workshop.profile(group), replica.get());
   if (!bounds.problem.empty()) {
     s.outcome = rejected(Rejection::kBound, bounds.problem, bounds.failing);
     return s;
   }
-  if (ladder.size(ladder.rungs()).serving < bounds.replicas) {
-    s.outcome = rejected(Rejection::kLimit, fmt::format("needs at least {} serving replicas by the bound of its best batches; {}", bounds.replicas, ladder.limit()));
+  const PlanLadder ladder = group.pools ? PlanLadder(space, group, bounds.prefill) : smallest;
+  s.prefill = bounds.prefill;
+  s.first = ladder.rung_of(bounds.replicas);
+  if (s.first > ladder.rungs()) {
+    const std::string needs = group.pools ? fmt::format("{} prefill and {} decode replicas", bounds.prefill, bounds.replicas) : fmt::format("{} serving replicas", bounds.replicas);
+    s.outcome = rejected(Rejection::kLimit, fmt::format("needs at least {} by the bound of its best batches; {}", needs, ladder.limit()));
     return s;
   }
-  s.first = 1;
-  int high = ladder.rungs();
-  while (s.first < high) {
-    const int middle = s.first + (high - s.first) / 2;
-    if (ladder.size(middle).serving >= bounds.replicas) {
-      high = middle;
-    } else {
-      s.first = middle + 1;
-    }
-  }
-  s.least_usd = ladder.price(s.first, 0).usd_per_hour;
+  s.least_usd = ladder.price(s.first, {}).usd_per_hour;
   return s;
 }
 
@@ -78,7 +82,7 @@ std::string screen_group(PlanWorkshop& workshop, std::size_t index) {
   if (!group.refusal.empty()) return all(rejected(group.refused_by_engine ? Rejection::kSupport : Rejection::kLayout, group.refusal));
   if (const std::string& problem = space.bases[group.base].price_problem; !problem.empty()) return all(rejected(Rejection::kPrice, problem));
   if (workshop.out_of_time()) return {};
-  const PlanLadder ladder(space, group);
+  const PlanLadder ladder(space, group, group.pools ? 1 : 0);
   bool open = false;
   for (std::size_t i = 0; i < group.count; ++i) {
     out[i] = screen_candidate(workshop, group.first + i, ladder);

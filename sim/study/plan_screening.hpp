@@ -10,7 +10,8 @@ namespace moeplan {
 /// A candidate after screening.
 struct Screened {
   CandidateOutcome outcome;  ///< kNone: to be simulated; kUnfinished: the time ended first
-  int first = 1;             ///< lowest rung of its ladder that may do
+  int first = 1;             ///< lowest rung of its ladder that may do; with prefill apart, of the ladder with `prefill` replicas
+  int prefill = 0;           ///< fewest prefill replicas that may do
   double least_usd = 0;      ///< cost of that rung, at least
 };
 

@@ -21,15 +21,6 @@ std::optional<std::vector<JsonReader>> choices(const JsonReader& search, const c
   return std::nullopt;
 }
 
-ParallelLayout layout_of(const JsonReader& reader) {
-  ParallelLayout layout;
-  layout.tensor = static_cast<int>(reader.integer("tensor", 1));
-  layout.pipeline = static_cast<int>(reader.integer("pipeline", 1));
-  layout.expert = static_cast<int>(reader.integer("expert", 1));
-  layout.attention_data = static_cast<int>(reader.integer("attention_data", 1));
-  return layout;
-}
-
 std::optional<int> optional_integer(const JsonReader& reader, const char* key) {
   if (!reader.has(key)) return std::nullopt;
   return static_cast<int>(reader.integer(key));
@@ -96,6 +87,15 @@ ReliabilityConfig reliability_of(const JsonReader& reader) {
 
 }  // namespace
 
+ParallelLayout parse_search_layout(const JsonReader& reader) {
+  ParallelLayout layout;
+  layout.tensor = static_cast<int>(reader.integer("tensor", 1));
+  layout.pipeline = static_cast<int>(reader.integer("pipeline", 1));
+  layout.expert = static_cast<int>(reader.integer("expert", 1));
+  layout.attention_data = static_cast<int>(reader.integer("attention_data", 1));
+  return layout;
+}
+
 SearchConfig parse_search(const JsonReader& reader) {
   SearchConfig search;
   search.models = reader.strings("models");
@@ -109,7 +109,7 @@ SearchConfig parse_search(const JsonReader& reader) {
   }
   if (const auto layouts = choices(reader, "parallel")) {
     search.layouts.emplace();
-    for (const JsonReader& layout : *layouts) search.layouts->push_back(layout_of(layout));
+    for (const JsonReader& layout : *layouts) search.layouts->push_back(parse_search_layout(layout));
   }
   if (reader.has("precision")) {
     for (const JsonReader& choice : reader.at("precision").elements()) search.precisions.push_back(precision_choice(choice));

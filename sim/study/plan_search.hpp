@@ -70,6 +70,9 @@ struct SearchConfig {
 /// zeros, months of growth without a rate.
 SearchConfig parse_search(const JsonReader& reader);
 
+/// A layout of `search`: widths left out are 1.
+ParallelLayout parse_search_layout(const JsonReader& reader);
+
 /// The formats that a choice means for a model; `kv_cache` is left as it is where the choice does not state one, and `kv_stated` says so. A checkpoint
 /// name means what published runs mean by it: "fp8" the publisher's own fp8 checkpoint, "mxfp4" (and "int4" of an MoE model) quantised experts and bf16 elsewhere.
 DeploymentPrecision chosen_precision(const PrecisionChoice& choice, const ModelSpec& model, DeploymentPrecision start, bool& kv_stated);

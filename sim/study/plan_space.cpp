@@ -12,7 +12,9 @@
 #include "input/json_document.hpp"
 #include "input/json_reader.hpp"
 #include "model/layout_check.hpp"
+#include "study/plan_bases.hpp"
 #include "study/plan_load.hpp"
+#include "workload/request_sources.hpp"
 
 namespace moeplan {
 namespace fs = std::filesystem;
@@ -40,62 +42,35 @@ bool divides(const ModelSpec& model, const ParallelLayout& layout) {
   }
 }
 
-/// The hardware choices as `cluster` objects.
-std::vector<json> clusters(const SearchConfig& search, const json& own) {
-  std::vector<json> out;
-  for (const std::string& gpu : search.gpus) out.push_back({{"gpu", gpu}});
-  for (const std::string& node : search.nodes) out.push_back({{"node", node}});
-  if (out.empty()) {
-    out.push_back(own);
-    out.back().erase("gpus");
-    out.back().erase("nodes");
-  }
-  if (own.contains("peer_to_peer")) {
-    for (json& cluster : out) cluster["peer_to_peer"] = own["peer_to_peer"];
-  }
-  return out;
-}
-
-/// A document for one base: the scenario's own with another model, cluster and engine, and without what candidates state themselves.
-json base_document(const json& root, const json& model, const json& cluster, const json& engine) {
-  json out = root;
-  out["model"] = model;
-  out["cluster"] = cluster;
-  out.erase("cost");
-  json& deployment = out["deployment"];
-  if (deployment.is_null()) deployment = json::object();
-  deployment.erase("parallel");
-  deployment.erase("replicas");
-  if (!engine.is_null()) deployment["engine"] = engine;
-  return out;
-}
-
-PlanBase make_base(const json& document, const json& cost, const JsonDocument& original, const fs::path& folder, const DataRoot& data) {
-  PlanBase base;
-  const JsonDocument own(document, original.file);
-  base.scenario = resolve_starting_point(own, folder, data);
-  const ClusterSpec& cluster = base.scenario.deployment.cluster;
-  try {
-    base.scenario.cost = parse_cost(JsonReader(cost, original.file, "/cost"), cluster.gpu, cluster.node, data);
-    if (!base.scenario.cost.rental_usd_per_gpu_hour && !base.scenario.cost.owned) {
-      throw InputError(original.file + ": /cost", "a plan needs a price: state \"rental\" or \"owned\"");
+/// Requests of each class that are measured, as drawn.
+std::map<std::string, std::uint64_t> measured_by_class(const Scenario& scenario, std::uint64_t first) {
+  std::map<std::string, std::uint64_t> counts;
+  const auto source = make_request_source(scenario.workload, scenario.seed);
+  while (const auto spec = source->next()) {
+    if (source->closed()) {
+      source->on_arrived(spec->id);
+      source->on_finished(spec->id, spec->arrival);
     }
-    if (base.scenario.cost.uses_list()) base.scenario.files.push_back(data.prices());
-  } catch (const InputError& error) {
-    base.price_problem = error.what();
+    if (spec->id >= first) ++counts[scenario.workload.classes.at(static_cast<std::size_t>(spec->class_id)).name];
   }
-  return base;
+  return counts;
 }
 
-void check_objectives(const Scenario& scenario, const std::string& file) {
-  if (scenario.objectives.empty()) {
+void check_objectives(const Scenario& scenario, const std::vector<Objective>& objectives, const std::string& file) {
+  if (objectives.empty()) {
     throw InputError(file + ": /objectives", "a plan needs objectives, such as {\"ttft_p99\": \"2 s\", \"tpot_p99\": \"60 ms\"}");
   }
   const WorkloadConfig& w = scenario.workload;
   const std::uint64_t measured = w.arrivals.process == ArrivalProcess::kBatch ? w.requests : w.requests - std::min(w.requests, w.warmup_requests);
-  for (const Objective& o : scenario.objectives) {
+  std::map<std::string, std::uint64_t> by_class;
+  if (!scenario.class_objectives.empty()) by_class = measured_by_class(scenario, w.requests - measured);
+  for (const Objective& o : objectives) {
     if (o.kind != ObjectiveKind::kLatency || o.statistic.kind != LatencyStatistic::Kind::kQuantile) continue;
     const auto needed = static_cast<std::uint64_t>(std::ceil(kSamplesBeyond / (1 - o.statistic.quantile) - 1e-6));
+    if (!o.workload_class.empty() && by_class[o.workload_class] < needed) {
+      throw InputError(file + ": /workload/requests", fmt::format("{} needs {} measured requests of its class ({} beyond the percentile), but only {} of {} are; state more requests",
+                                                                  o.key, needed, kSamplesBeyond, by_class[o.workload_class], measured));
+    }
     if (measured >= needed) continue;
     throw InputError(file + ": /workload/requests",
                      fmt::format("{} needs {} measured requests ({} beyond the percentile), but {} - {} of warm-up leave {}; state at least {} requests", o.key,
@@ -117,8 +92,14 @@ void check_offer(const Scenario& scenario, const std::string& file) {
   }
 }
 
-std::vector<SchedulerConfig> schedulers_of(const SearchConfig& search, const SchedulerConfig& start, bool stated) {
-  if (!search.schedulers) return stated ? std::vector{start} : automatic_schedulers(start);
+/// `decodes`: prompts are computed elsewhere, so that the automatic choices differ in requests only.
+std::vector<SchedulerConfig> schedulers_of(const SearchConfig& search, const SchedulerConfig& start, bool stated, bool decodes) {
+  if (!search.schedulers) {
+    std::vector<SchedulerConfig> out = stated ? std::vector{start} : automatic_schedulers(start);
+    const auto other_tokens = [&](const SchedulerConfig& s) { return decodes && s.max_batch_tokens != start.max_batch_tokens; };
+    out.erase(std::remove_if(out.begin(), out.end(), other_tokens), out.end());
+    return out;
+  }
   std::vector<SchedulerConfig> out;
   for (const SchedulerChoice& choice : *search.schedulers) {
     SchedulerConfig s = start;
@@ -143,22 +124,65 @@ std::vector<DeploymentPrecision> precisions_of(const SearchConfig& search, const
 }
 
 /// Why the deployment cannot be; empty when it can.
-void judge(PlanGroup& group) {
+void judge(const DeploymentConfig& config, PlanGroup& group) {
   try {
-    check_layout(group.config.model, group.config.layout, "layout");
+    check_layout(config.model, config.layout, "layout");
   } catch (const InputError& error) {
     group.refusal = error.what();
     return;
   }
-  const SupportAnswer answer = check_support(group.config.engine, group.config.cluster.gpu, engine_use(group.config));
+  const SupportAnswer answer = check_support(config.engine, config.cluster.gpu, engine_use(config));
   if (answer.ok()) return;
-  const auto source = group.config.engine.sources.find("supports");
-  group.refusal = fmt::format("{} (support matrix of {}{})", answer.refusals.front(), group.config.engine.id,
-                              source == group.config.engine.sources.end() ? "" : ": " + source->second);
+  const auto source = config.engine.sources.find("supports");
+  group.refusal = fmt::format("{} (support matrix of {}{})", answer.refusals.front(), config.engine.id,
+                              source == config.engine.sources.end() ? "" : ": " + source->second);
   group.refused_by_engine = true;
 }
 
-void add_groups(PlanSpace& space, std::size_t base_index, bool kv_in_scenario, bool scheduler_in_scenario) {
+/// Keeps prefill apart in a group whose decode pool is complete.
+void add_prefill(const DisaggregationSpec& start, const ParallelLayout& layout, const ReliabilityConfig& reliability, PlanGroup& group) {
+  group.pools = start;
+  DeploymentConfig& prefill = group.pools->prefill;
+  prefill.layout = layout;
+  prefill.precision = group.config.precision;
+  prefill.cluster.nodes = nodes_for(prefill.cluster.node, layout.gpus());
+  prefill.cluster.gpus = layout.gpus();
+  // A node that goes must not take replicas of both pools with it.
+  group.pools->own_cluster = start.own_cluster || reliability.spare_nodes > 0 || reliability.maintenance_nodes > 0;
+  group.id += fmt::format("/prefill-{}-{}", prefill.cluster.node.id, layout_id(layout));
+  if (group.refusal.empty()) judge(prefill, group);
+}
+
+/// Layouts of the prefill pool beside a decode pool of `decode`; one that stands for "none" where prefill is not apart.
+std::vector<ParallelLayout> prefill_layouts(const Scenario& start, const FeatureChoice& features, const ParallelLayout& decode, int most) {
+  if (!start.disaggregation || (!features.pools->layouts && !features.pools->automatic_layouts)) return {decode};
+  const DeploymentConfig& prefill = start.disaggregation->prefill;
+  return features.pools->layouts ? *features.pools->layouts : automatic_layouts(prefill.model, prefill.cluster.node, most);
+}
+
+void add_group(PlanSpace& space, std::size_t base_index, const ParallelLayout& layout, const ParallelLayout& prefill, const DeploymentPrecision& precision, bool scheduler_in_scenario) {
+  const PlanBase& base = space.bases[base_index];
+  const DeploymentConfig& d = base.scenario.deployment;
+  PlanGroup group;
+  group.base = base_index;
+  group.config = d;
+  group.config.layout = layout;
+  group.config.precision = precision;
+  group.config.cluster.nodes = nodes_for(d.cluster.node, layout.gpus());
+  group.config.cluster.gpus = layout.gpus();
+  group.id = fmt::format("{}/{}/{}/{}/{}{}", d.model.id, d.cluster.node.id, d.engine.id, layout_id(layout), precision_id(precision, d.model.is_moe()), base.features_id);
+  judge(group.config, group);
+  if (base.scenario.disaggregation) add_prefill(*base.scenario.disaggregation, prefill, space.search.reliability, group);
+  group.first = space.candidates.size();
+  for (const SchedulerConfig& s : schedulers_of(space.search, d.scheduler, scheduler_in_scenario, group.pools.has_value())) {
+    space.candidates.push_back({fmt::format("{}/r{}-c{}", group.id, s.max_batch_requests, s.max_batch_tokens), space.groups.size(), s});
+  }
+  group.count = space.candidates.size() - group.first;
+  group.config.scheduler = space.candidates[group.first].scheduler;
+  space.groups.push_back(std::move(group));
+}
+
+void add_groups(PlanSpace& space, std::size_t base_index, const FeatureChoice& features, bool kv_in_scenario, bool scheduler_in_scenario) {
   const Scenario& start = space.bases[base_index].scenario;
   const SearchConfig& search = space.search;
   const DeploymentConfig& d = start.deployment;
@@ -167,22 +191,7 @@ void add_groups(PlanSpace& space, std::size_t base_index, bool kv_in_scenario, b
   const std::vector<ParallelLayout> layouts = search.layouts ? *search.layouts : automatic_layouts(d.model, d.cluster.node, most);
   for (const ParallelLayout& layout : layouts) {
     for (const DeploymentPrecision& precision : precisions_of(search, d, kv_in_scenario)) {
-      PlanGroup group;
-      group.base = base_index;
-      group.config = d;
-      group.config.layout = layout;
-      group.config.precision = precision;
-      group.config.cluster.nodes = nodes_for(d.cluster.node, layout.gpus());
-      group.config.cluster.gpus = layout.gpus();
-      group.id = fmt::format("{}/{}/{}/{}/{}", d.model.id, d.cluster.node.id, d.engine.id, layout_id(layout), precision_id(precision, d.model.is_moe()));
-      judge(group);
-      group.first = space.candidates.size();
-      for (const SchedulerConfig& s : schedulers_of(search, d.scheduler, scheduler_in_scenario)) {
-        space.candidates.push_back({fmt::format("{}/r{}-c{}", group.id, s.max_batch_requests, s.max_batch_tokens), space.groups.size(), s});
-      }
-      group.count = space.candidates.size() - group.first;
-      group.config.scheduler = space.candidates[group.first].scheduler;
-      space.groups.push_back(std::move(group));
+      for (const ParallelLayout& prefill : prefill_layouts(start, features, layout, most)) add_group(space, base_index, layout, prefill, precision, scheduler_in_scenario);
     }
   }
 }
@@ -198,11 +207,6 @@ std::string inputs_hash(const PlanSpace& space, const JsonDocument& document, co
   std::string all = std::string(MOEPLAN_VERSION) + "\n" + document.root().dump() + "\n";
   for (const std::string& digest : digests) all += digest + "\n";
   return sha256_of(all);
-}
-
-std::vector<json> or_own(const std::vector<std::string>& names, const json& own) {
-  if (names.empty()) return {own};
-  return {names.begin(), names.end()};
 }
 
 }  // namespace
@@ -252,16 +256,10 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
   PlanSpace space;
   if (reader.has("search")) space.search = parse_search(reader.at("search"));
   const json deployment = root.value("deployment", json::object());
-  const json cost = root.value("cost", json{{"rental", "auto"}});
   const bool kv_stated = deployment.contains("precision") && deployment["precision"].contains("kv_cache");
   const bool scheduler_stated = !reader.has("search") || !root["search"].contains("schedulers");
-  for (const json& model : or_own(space.search.models, root.at("model"))) {
-    for (const json& cluster : clusters(space.search, root.at("cluster"))) {
-      for (const json& engine : or_own(space.search.engines, deployment.value("engine", json()))) {
-        space.bases.push_back(make_base(base_document(root, model, cluster, engine), cost, document, folder, data));
-      }
-    }
-  }
+  const std::vector<FeatureChoice> features = feature_choices(reader, space.features);
+  const std::vector<std::size_t> features_of = add_bases(document, folder, data, features, space);
   const Scenario& first = space.bases.front().scenario;
   if (std::none_of(space.bases.begin(), space.bases.end(), [](const PlanBase& b) { return b.price_problem.empty(); })) {
     throw InputError(space.bases.front().price_problem);
@@ -270,11 +268,10 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
   if (first.workload.arrivals.process == ArrivalProcess::kBatch && factors.peak != 1) {
     throw InputError(document.file + ": /search/load", "a batch has no rate that could grow or have a peak");
   }
-  if (first.disaggregation) throw InputError(document.file + ": /deployment/disaggregation", "a plan searches one pool of replicas; leave it out");
-  if (!first.class_objectives.empty()) throw InputError(document.file + ": /workload/classes", "a plan searches by the objectives of all requests together; leave out those of single classes");
-  check_objectives(first, document.file);
+  space.objectives = all_objectives(first);
+  check_objectives(first, space.objectives, document.file);
   check_offer(first, document.file);
-  for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, kv_stated, scheduler_stated);
+  for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, features[features_of[i]], kv_stated, scheduler_stated);
   if (space.candidates.empty()) {
     throw InputError(document.file + ": /search", "is empty: no layout divides a model of it on the nodes and GPU counts allowed");
   }

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "study/plan_features.hpp"
 #include "study/plan_search.hpp"
 #include "study/scenario.hpp"
 
@@ -17,11 +20,14 @@ struct JsonDocument;
 struct PlanBase {
   Scenario scenario;  ///< its deployment is the starting point; `replicas` is 1
   std::string price_problem;  ///< why there is no price; empty: there is one
+  std::map<std::string, std::string> features;  ///< of search.features: what it serves with, by feature
+  std::string features_id;                      ///< "/prefix_cache_on/speculation_none"; empty: nothing to choose from
 };
 
 /// One deployment of one replica.
 struct PlanCandidate {
-  std::string id;     ///< "deepseek-r1/hgx-h200/sglang/t8-p1-e8-d1/fp8_block-fp8_block-bf16/r256-c8192"
+  std::string id;     ///< "deepseek-r1/hgx-h200/sglang/t8-p1-e8-d1/fp8_block-fp8_block-bf16/r256-c8192"; with prefill apart
+                      ///< ".../prefill-hgx-h100-t8-p1-e8-d1/r256-c8192"
   std::size_t group = 0;
   SchedulerConfig scheduler;
 };
@@ -30,7 +36,8 @@ struct PlanCandidate {
 struct PlanGroup {
   std::string id;
   std::size_t base = 0;
-  DeploymentConfig config;  ///< with the scheduler of its first candidate
+  DeploymentConfig config;  ///< with the scheduler of its first candidate; of the decode pool where prefill is apart
+  std::optional<DisaggregationSpec> pools;  ///< prefill apart
   std::string refusal;      ///< why none of them can be: layout or support matrix; empty: they can
   bool refused_by_engine = false;
   std::size_t first = 0, count = 0;  ///< its candidates
@@ -41,6 +48,8 @@ struct PlanSpace {
   std::vector<PlanBase> bases;
   std::vector<PlanGroup> groups;
   std::vector<PlanCandidate> candidates;
+  std::vector<Objective> objectives;  ///< of all requests, then those of single classes
+  std::vector<PlanFeature> features;  ///< to choose from
   std::string inputs;  ///< SHA-256 of the scenario's text and of every file it rests on
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "study/plan_feature_report.hpp"
 #include "study/plan_report.hpp"
 
 namespace moeplan {
@@ -29,23 +30,44 @@ std::string per_million_text(const PlanFigures& plan) {
   return usd ? fmt::format("{:.2f} USD per million output tokens", *usd) : std::string();
 }
 
+std::string hardware_text(int gpus, int nodes, const ClusterSpec& cluster) {
+  return fmt::format("{} x {} in {} {} {}", gpus, cluster.gpu.name, nodes, cluster.node.id, nodes == 1 ? "node" : "nodes");
+}
+
+std::string replicas_of_text(const PoolSize& size, const DeploymentConfig& d) {
+  const int all = size.serving + size.spare;
+  return fmt::format("{} {}{} of {} GPUs ({})", all, all == 1 ? "replica" : "replicas", size.spare > 0 ? fmt::format(" ({} of them spare)", size.spare) : "", d.layout.gpus(),
+                     layout_text(d.layout));
+}
+
+std::string features_of_text(const std::map<std::string, std::string>& features) {
+  std::string text;
+  for (const auto& [name, value] : features) text += fmt::format("{}{} {}", text.empty() ? "" : "; ", name, value);
+  return text;
+}
+
 std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
   const PlanCandidate& c = space.candidates[*answer.best];
   const DeploymentConfig& d = space.groups[c.group].config;
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
-  const int all = plan.size.serving + plan.size.spare;
-  std::string text = fmt::format("buy         {} x {} in {} {} {}, for {}\n", plan.size.gpus, d.cluster.gpu.name, plan.size.nodes, d.cluster.node.id,
-                                 plan.size.nodes == 1 ? "node" : "nodes", d.model.name);
-  text += fmt::format("  deploy    {} {}{} of {} GPUs ({}), {} {}\n", all, all == 1 ? "replica" : "replicas",
-                      plan.size.spare > 0 ? fmt::format(" ({} of them spare)", plan.size.spare) : "", d.layout.gpus(), layout_text(d.layout), d.engine.id, d.engine.version);
+  const auto& pools = space.groups[c.group].pools;
+  const PoolSize& prefill = plan.size.prefill;
+  const bool apart = pools && pools->prefill.cluster.node.id != d.cluster.node.id;
+  const int gpus = apart ? plan.size.gpus - prefill.gpus : plan.size.gpus;
+  const int nodes = apart ? plan.size.nodes - prefill.nodes : plan.size.nodes;
+  std::string text = fmt::format("buy         {}{}, for {}\n", apart ? hardware_text(prefill.gpus, prefill.nodes, pools->prefill.cluster) + " and " : "",
+                                 hardware_text(gpus, nodes, d.cluster), d.model.name);
+  if (pools) text += fmt::format("  prefill   {}\n", replicas_of_text(prefill, pools->prefill));
+  text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
+  if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
   text += fmt::format("  cost      {:.2f} USD/h, {}; {:.1f} kW\n", plan.price.usd_per_hour, per_million_text(plan), plan.price.mean_w / 1e3);
   return text;
 }
 
 std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
-  std::string text = plan.size.spare > 0 ? "objectives, with all spare replicas down\n" : "objectives\n";
-  const std::vector<Objective>& objectives = space.bases.front().scenario.objectives;
+  std::string text = plan.size.spare + plan.size.prefill.spare > 0 ? "objectives, with all spare replicas down\n" : "objectives\n";
+  const std::vector<Objective>& objectives = space.objectives;
   for (std::size_t i = 0; i < objectives.size(); ++i) {
     const Objective& o = objectives[i];
     const bool latency = o.kind == ObjectiveKind::kLatency;
@@ -53,8 +75,9 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
     text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is allowed)\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
                         objective_value_text(o, o.bound), share * 100);
   }
-  text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; GPUs busy {:.0f} % of the time\n", plan.throughput.requests_per_s,
-                      plan.throughput.output_tokens_per_s, plan.utilisation * 100);
+  text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; {} busy {:.0f} % of the time\n", plan.throughput.requests_per_s,
+                      plan.throughput.output_tokens_per_s, plan.size.pools() ? fmt::format("prefill GPUs busy {:.0f} %, those that decode", plan.prefill_utilisation * 100) : "GPUs",
+                      plan.utilisation * 100);
   if (plan.short_window) text += "  the trace is too short to show the machine in steady state: a longer one may need more\n";
   return text;
 }
@@ -68,7 +91,8 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
                         space.search.load.months > 0 ? fmt::format(" of the {} months", space.search.load.months) : "");
   }
   text += fmt::format("  with all replicas up it bears {}{:.0f} % more load than that\n", h.load_share_is_bound ? "at least " : "", h.load_share * 100);
-  if (h.replicas_at_mean > 0 && h.replicas_at_mean < plan.size.serving) text += fmt::format("  the mean load needs {} serving replicas, the peak {}\n", h.replicas_at_mean, plan.size.serving);
+  const int serving = PlanProportion(plan.size).most();
+  if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {} serving replicas, the peak {}\n", h.replicas_at_mean, serving);
   for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {} serving replicas\n", m.month, m.factor, m.replicas);
   if (h.outages) {
     text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {:.4f} % of the time\n",
@@ -85,6 +109,14 @@ std::string confidence_text(const PlanConfidence& c) {
   return text;
 }
 
+/// "2 x (tensor 4) for prefill and "; empty where it is not apart.
+std::string prefill_text(const PlanSpace& space, std::size_t candidate, const PlanFigures& plan) {
+  if (!plan.size.pools()) return {};
+  const DeploymentConfig& d = space.groups[space.candidates[candidate].group].pools->prefill;
+  const PoolSize& size = plan.size.prefill;
+  return fmt::format("{} x ({}) on {} for prefill and ", size.serving + size.spare, layout_text(d.layout), d.cluster.gpu.id);
+}
+
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = "the cheapest of each model and GPU\n";
   for (const PlanChoice& c : plan_choices(space, answer)) {
@@ -92,8 +124,8 @@ std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
     if (c.candidate) {
       const PlanFigures& plan = *answer.outcomes[*c.candidate].plan;
       const DeploymentConfig& d = space.groups[space.candidates[*c.candidate].group].config;
-      what = fmt::format("{:>4} GPUs {:>9.2f} USD/h  {} x ({}), {}", plan.size.gpus, plan.price.usd_per_hour, plan.size.serving + plan.size.spare, layout_text(d.layout),
-                         to_string(d.model.is_moe() ? d.precision.experts : d.precision.weights));
+      what = fmt::format("{:>4} GPUs {:>9.2f} USD/h  {}{} x ({}), {}", plan.size.gpus, plan.price.usd_per_hour, prefill_text(space, *c.candidate, plan),
+                         plan.size.serving + plan.size.spare, layout_text(d.layout), to_string(d.model.is_moe() ? d.precision.experts : d.precision.weights));
       if (answer.best && *c.candidate != *answer.best) {
         what += fmt::format("; {:.0f} % dearer", (plan.price.usd_per_hour / answer.outcomes[*answer.best].plan->price.usd_per_hour - 1) * 100);
       }
@@ -124,7 +156,7 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
   const PlanFigures& best = *answer.outcomes[*answer.best].plan;
   const PlanFigures& plan = *answer.outcomes[*second].plan;
   const DeploymentConfig& d = space.groups[space.candidates[*second].group].config;
-  std::string text = fmt::format("nearly won  {} on {}: {} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, plan.size.serving + plan.size.spare,
+  std::string text = fmt::format("nearly won  {} on {}: {}{} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, prefill_text(space, *second, plan), plan.size.serving + plan.size.spare,
                                  layout_text(d.layout), precision_text(d), plan.price.usd_per_hour);
   if (plan.price.usd_per_hour > best.price.usd_per_hour) {
     text += fmt::format("\n  lost by {:.0f} %: {} GPUs at {:.2f} USD/h each against {} at {:.2f}\n", (plan.price.usd_per_hour / best.price.usd_per_hour - 1) * 100,
@@ -177,12 +209,13 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   const Result& result = report.result;
   std::string text = space.bases.front().scenario.name + "\n";
   if (!answer.best) {
-    text += "  " + no_plan_text(space, answer) + "\n\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
+    text += "  " + no_plan_text(space, answer) + "\n\n" + features_text(space, answer) + choices_text(space, answer) + "\n" + rejections_text(answer);
     return text;
   }
   text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence) + "\n";
+  if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
   const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";

@@ -19,13 +19,18 @@ std::vector<int> place(int replicas, int gpus, int per_node, bool align, int& ne
   return first;
 }
 
-ServingPool make_pool(const Deployment& deployment, int replicas, RequestRouting routing) {
+ServingPool make_pool(const PoolPart& part, RequestRouting routing) {
   ServingPool pool;
-  pool.replicas = replicas;
-  pool.replica = deployment.cluster(replicas, routing).replica;
+  pool.replicas = part.replicas;
+  pool.replica = cluster_config(part.config, part.memory, part.replicas, routing).replica;
+  pool.replica.kv_reuse = kv_reuse_config(part.config, part.memory, part.cost);
   pool.routing = routing;
-  pool.gpus = deployment.config().layout.gpus();
+  pool.gpus = part.config.layout.gpus();
   return pool;
+}
+
+PoolPart part_of(const Deployment& deployment, int replicas) {
+  return {deployment.config(), deployment.memory().plan, deployment.cost(), replicas, deployment.config().cluster.nodes};
 }
 
 /// Bytes that a token's KV has once, in all layers: what different GPUs hold of it, not their copies.
@@ -37,38 +42,39 @@ double kv_bytes(const DeploymentConfig& config) {
 
 }  // namespace
 
-ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {
-  const DisaggregationSpec& spec = *scenario.disaggregation;
-  const RequestRouting routing = scenario.router == RequestRouting::kRoundRobin ? RequestRouting::kLeastOutstandingTokens : scenario.router;
-  config_.prefill = make_pool(prefill, spec.prefill_replicas, routing);
-  config_.decode = make_pool(decode, scenario.replicas, routing);
+ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode)
+    : ScenarioPools(*scenario.disaggregation, scenario.router, part_of(prefill, scenario.disaggregation->prefill_replicas), part_of(decode, scenario.replicas)) {}
+
+ScenarioPools::ScenarioPools(const DisaggregationSpec& spec, RequestRouting router, const PoolPart& prefill, const PoolPart& decode) {
+  const RequestRouting routing = router == RequestRouting::kRoundRobin ? RequestRouting::kLeastOutstandingTokens : router;
+  config_.prefill = make_pool(prefill, routing);
+  config_.decode = make_pool(decode, routing);
   // One cluster, or two of like nodes beside each other on one network.
-  ClusterSpec cluster = scenario.deployment.cluster;
-  if (spec.own_cluster) {
-    cluster = spec.prefill.cluster;
-    cluster.nodes += scenario.deployment.cluster.nodes;
-  }
+  ClusterSpec cluster = spec.own_cluster ? prefill.config.cluster : decode.config.cluster;
+  cluster.nodes = spec.own_cluster ? prefill.nodes + decode.nodes : decode.nodes;
   const int per_node = cluster.node.gpus;
-  const int all = cluster.nodes * per_node;
+  int next = 0;
   for (const bool align : {true, false}) {
-    int next = 0;
+    next = 0;
     config_.prefill.first_gpu = place(config_.prefill.replicas, config_.prefill.gpus, per_node, align, next);
-    if (spec.own_cluster) next = spec.prefill.cluster.nodes * per_node;
+    if (spec.own_cluster) next = prefill.nodes * per_node;
     config_.decode.first_gpu = place(config_.decode.replicas, config_.decode.gpus, per_node, align, next);
-    if (next <= all) break;
+    if (next <= cluster.nodes * per_node) break;
   }
-  cluster.gpus = all;
+  // A decode pool on nodes of more GPUs than the prefill pool's.
+  cluster.nodes = std::max(cluster.nodes, (next + per_node - 1) / per_node);
+  cluster.gpus = cluster.nodes * per_node;
   topology_.emplace(cluster);
   config_.topology = &*topology_;
   KvTransferConfig& transfer = config_.transfer;
-  transfer.bytes_per_token = kv_bytes(scenario.deployment);
-  transfer.state_per_sequence = Bytes(static_cast<std::int64_t>(state_bytes_per_sequence(scenario.deployment.model, 1)));
-  transfer.layers = scenario.deployment.model.layer_count();
+  transfer.bytes_per_token = kv_bytes(decode.config);
+  transfer.state_per_sequence = Bytes(static_cast<std::int64_t>(state_bytes_per_sequence(decode.config.model, 1)));
+  transfer.layers = decode.config.model.layer_count();
   transfer.layerwise = spec.layerwise;
   transfer.latency = spec.latency;
   transfer.stay_below = spec.stay_below_tokens;
   if (spec.own_cluster) {
-    const double port = scenario.deployment.cluster.node.scale_out_bandwidth.value();
+    const double port = decode.config.cluster.node.scale_out_bandwidth.value();
     transfer.limit = port * std::min(config_.prefill.gpus, config_.decode.gpus);
   }
 }

@@ -29,8 +29,19 @@ struct PoolsSummary {
   double send_mean_s = 0, send_p50_s = 0, send_p99_s = 0;
 };
 
+/// One pool to be placed.
+struct PoolPart {
+  const DeploymentConfig& config;
+  const MemoryPlan& memory;
+  const DeploymentCost& cost;
+  int replicas = 1;
+  int nodes = 1;  ///< of the cluster it lies on
+};
+
 class ScenarioPools {
  public:
+  /// REQUIRES: all that the parts name outlives it.
+  ScenarioPools(const DisaggregationSpec& spec, RequestRouting router, const PoolPart& prefill, const PoolPart& decode);
   /// REQUIRES: scenario.disaggregation; all outlive it.
   ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode);
   ScenarioPools(const ScenarioPools&) = delete;

@@ -276,10 +276,6 @@ void resolve_disaggregation(Context& context, const JsonReader& root) {
                             prefill.deployment.layout.gpus(), decode.replicas, decode.deployment.layout.gpus(), scenario.gpus(),
                             scenario.deployment.cluster.gpus));
   }
-  if (spec.own_cluster && spec.prefill.cluster.gpu.id != scenario.deployment.cluster.gpu.id) {
-    scenario.warnings.push_back(fmt::format("cost and power count every GPU as '{}'; those of the prefill pool are '{}'", scenario.deployment.cluster.gpu.id,
-                                            spec.prefill.cluster.gpu.id));
-  }
 }
 
 /// What the engine refuses is wrong input; what it runs with reservations is a warning of the result.
@@ -314,6 +310,18 @@ std::optional<Quality> parse_quality(const JsonReader& root) {
 }
 
 }  // namespace
+
+std::vector<Objective> all_objectives(const Scenario& scenario) {
+  std::vector<Objective> all = scenario.objectives;
+  for (const auto& [name, objectives] : scenario.class_objectives) {
+    for (const Objective& o : objectives) {
+      all.push_back(o);
+      all.back().key = name + "." + o.key;
+      all.back().workload_class = name;
+    }
+  }
+  return all;
+}
 
 EngineUse engine_use(const DeploymentConfig& deployment) {
   EngineUse use;
@@ -367,6 +375,10 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
     for (auto& [name, objectives] : parse_class_objectives(root.at("objectives"), classes)) scenario.class_objectives[name] = std::move(objectives);
   }
   if (root.has("cost")) scenario.cost = parse_cost(root.at("cost"), scenario.deployment.cluster.gpu, scenario.deployment.cluster.node, data);
+  if (root.has("cost") && scenario.disaggregation && scenario.disaggregation->prefill.cluster.gpu.id != scenario.deployment.cluster.gpu.id) {
+    const ClusterSpec& prefill = scenario.disaggregation->prefill.cluster;
+    scenario.disaggregation->cost = parse_cost(root.at("cost"), prefill.gpu, prefill.node, data);
+  }
   scenario.quality = parse_quality(root);
   if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());
   if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));

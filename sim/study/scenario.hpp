@@ -58,6 +58,8 @@ struct DisaggregationSpec {
   bool layerwise = true;     ///< KV is sent layer by layer beside the prefill
   Seconds latency{0};        ///< of starting a transfer
   std::int32_t stay_below_tokens = 0;
+  std::optional<CostSpec> cost;  ///< prices of the prefill pool's GPUs where they are others than the decode pool's; nothing: the scenario's
+  int spare_gpus = 0;            ///< of a plan: those of Scenario::spare_gpus that are the prefill pool's
 };
 
 struct Scenario {
@@ -91,6 +93,9 @@ Scenario resolve_scenario(const JsonDocument& document, const std::filesystem::p
 
 /// The same for the starting point of a search: whether its layout divides the model, its replicas have GPUs and its engine runs it is not asked.
 Scenario resolve_starting_point(const JsonDocument& document, const std::filesystem::path& folder, const DataRoot& data);
+
+/// Objectives of all requests, then those of single classes, whose keys become "CLASS.ttft_p99".
+std::vector<Objective> all_objectives(const Scenario& scenario);
 
 /// What a deployment asks of its engine.
 EngineUse engine_use(const DeploymentConfig& deployment);

@@ -147,9 +147,14 @@ double prompt_time_share(const Deployment& deployment, const StepMetrics& steps)
 }
 
 std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t) {
-  const CostDemand demand{scenario.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
+  CostDemand demand{scenario.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
   const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
-  return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
+  const auto& pools = scenario.disaggregation;
+  if (!pools || !pools->cost) return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
+  const CostBeside prefill{*pools->cost, pools->prefill.cluster, {pools->prefill_replicas * pools->prefill.layout.gpus(), pools->spare_gpus, demand.busy}};
+  demand.gpus -= prefill.demand.gpus;
+  demand.spare_gpus -= prefill.demand.spare_gpus;
+  return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters, &prefill);
 }
 
 void add_warnings(const Scenario& scenario, const Observers& seen, Result& result) {

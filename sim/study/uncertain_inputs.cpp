@@ -137,18 +137,23 @@ std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribu
 DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDistribution>& inputs, const std::vector<double>& values) {
   MOEPLAN_CHECK(inputs.size() == values.size());
   DrawnScenario drawn{scenario, 1};
-  EngineProfile& engine = drawn.scenario.deployment.engine;
+  // A pool that prefills runs the same kernels, off by the same factors.
+  std::vector<DeploymentConfig*> deployments = {&drawn.scenario.deployment};
+  if (drawn.scenario.disaggregation) deployments.push_back(&drawn.scenario.disaggregation->prefill);
+  const auto each = [&](auto change) {
+    for (DeploymentConfig* d : deployments) change(d->engine);
+  };
   WorkloadConfig& workload = drawn.scenario.workload;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const double v = values[i];
     switch (inputs[i].kind) {
-      case InputKind::kStep: engine.kernel_multiplier *= v; break;
-      case InputKind::kGemm: engine.operations.gemm *= v; break;
-      case InputKind::kExperts: engine.operations.experts *= v; break;
-      case InputKind::kAttention: engine.operations.attention *= v; break;
-      case InputKind::kCommunication: engine.operations.communication *= v; break;
-      case InputKind::kHost: engine.host_per_step = Seconds(std::max(0.0, engine.host_per_step.value() + v)); break;
-      case InputKind::kRequestPath: engine.request_latency = Seconds(engine.request_latency.value() * v); break;
+      case InputKind::kStep: each([v](EngineProfile& e) { e.kernel_multiplier *= v; }); break;
+      case InputKind::kGemm: each([v](EngineProfile& e) { e.operations.gemm *= v; }); break;
+      case InputKind::kExperts: each([v](EngineProfile& e) { e.operations.experts *= v; }); break;
+      case InputKind::kAttention: each([v](EngineProfile& e) { e.operations.attention *= v; }); break;
+      case InputKind::kCommunication: each([v](EngineProfile& e) { e.operations.communication *= v; }); break;
+      case InputKind::kHost: each([v](EngineProfile& e) { e.host_per_step = Seconds(std::max(0.0, e.host_per_step.value() + v)); }); break;
+      case InputKind::kRequestPath: each([v](EngineProfile& e) { e.request_latency = Seconds(e.request_latency.value() * v); }); break;
       case InputKind::kFirstToken: drawn.first_token_factor = v; break;
       case InputKind::kRate: workload.arrivals.rate = v; break;
       case InputKind::kLoad: scale_rates(workload, v); break;
@@ -158,7 +163,9 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
       case InputKind::kOutputs:
         for (WorkloadClass& c : workload.classes) scale_lengths(c.output_tokens, v);
         break;
-      case InputKind::kRoutingSigma: drawn.scenario.deployment.routing.sigma = v; break;
+      case InputKind::kRoutingSigma:
+        for (DeploymentConfig* d : deployments) d->routing.sigma = v;
+        break;
     }
   }
   return drawn;

@@ -39,13 +39,15 @@ void stretch_first_token(Result& result, double factor) {
     e2e.*value = std::max(0.0, e2e.*value + longer);
   }
   const bool saturated = result.throughput && result.throughput->saturated;
-  for (ObjectiveResult& o : result.objectives) {
-    if (o.objective.kind != ObjectiveKind::kLatency || !o.value) continue;
+  const auto stretch = [&](ObjectiveResult& o) {
+    if (o.objective.kind != ObjectiveKind::kLatency || !o.value) return;
     if (o.objective.statistic.metric == LatencyMetric::kTtft) *o.value *= factor;
     else if (o.objective.statistic.metric == LatencyMetric::kE2e) *o.value = std::max(0.0, *o.value + longer);
-    else continue;
+    else return;
     o.met = *o.value <= o.objective.bound && !saturated;
-  }
+  };
+  std::for_each(result.objectives.begin(), result.objectives.end(), stretch);
+  for (ClassSummary& c : result.classes) std::for_each(c.objectives.begin(), c.objectives.end(), stretch);
 }
 
 Sample sample_of(const Result& result) {
@@ -62,7 +64,8 @@ Sample sample_of(const Result& result) {
   }
   sample.metrics["throughput.requests_per_s"] = result.throughput->requests_per_s;
   sample.metrics["throughput.output_tokens_per_s"] = result.throughput->output_tokens_per_s;
-  sample.met = std::all_of(result.objectives.begin(), result.objectives.end(), [](const ObjectiveResult& o) { return o.met; });
+  const auto all_met = [](const std::vector<ObjectiveResult>& objectives) { return std::all_of(objectives.begin(), objectives.end(), [](const ObjectiveResult& o) { return o.met; }); };
+  sample.met = all_met(result.objectives) && std::all_of(result.classes.begin(), result.classes.end(), [&](const ClassSummary& c) { return all_met(c.objectives); });
   return sample;
 }
 

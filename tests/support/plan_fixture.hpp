@@ -1,0 +1,58 @@
+// A plan search small enough to try everything beside it: a dense model of 8 billion parameters on kernels from the datasheet.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "input/json_document.hpp"
+#include "study/plan.hpp"
+#include "study/plan_report.hpp"
+#include "support/input_error.hpp"
+
+namespace moeplan::test {
+
+using nlohmann::json;
+
+inline const DataRoot& data() {
+  static const DataRoot root(MOEPLAN_SOURCE_DIR);
+  return root;
+}
+
+/// A small dense model; kernels from the datasheet are quick to make.
+inline json small_question() {
+  return json::parse(R"({
+    "name": "small", "model": "llama-3.1-8b", "cluster": {"gpu": "l40s"},
+    "deployment": {"engine": "vllm", "cost_profile": "datasheet"},
+    "workload": {
+      "arrivals": {"process": "poisson", "rate": "30 /s"},
+      "prompt_tokens": {"distribution": "uniform", "low": 100, "high": 900},
+      "output_tokens": {"distribution": "uniform", "low": 20, "high": 100},
+      "requests": 330, "warmup_requests": 30
+    },
+    "objectives": {"ttft_p90": "500 ms", "tpot_p90": "40 ms"},
+    "search": {"parallel": [{"tensor": 1}, {"tensor": 2}], "schedulers": [{"max_batch_requests": 64}, {"max_batch_requests": 16}], "limits": {"gpus": 16}},
+    "cost": {"rental": "auto"}
+  })");
+}
+
+inline PlanSpace space_of(const json& question) {
+  return lay_out_plan(parse_json(question.dump(), "s.json", data().schema("scenario")), std::filesystem::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
+}
+
+inline PlanAnswer answer_of(const PlanSpace& space, PlanOptions options = {}) { return search_plan(space, data(), options); }
+
+/// The answer as JSON, checked against the schema of results.
+inline json result_of(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors = nullptr) {
+  const std::string text = plan_json(space, answer, report_plan(space, answer, errors, 0, {}), data());
+  CHECK(complaint_of([&] { parse_json(text, "result", std::filesystem::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json"); }) == "");
+  return json::parse(text);
+}
+
+inline std::string whole_answer(const PlanSpace& space, PlanOptions options) {
+  const PlanAnswer answer = answer_of(space, options);
+  return plan_json(space, answer, report_plan(space, answer, nullptr, 0, {}), data());
+}
+
+}  // namespace moeplan::test
