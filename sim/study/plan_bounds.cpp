@@ -169,8 +169,9 @@ int fewest_prefill(const WorkloadProfile& profile, const PlanReplica& replica) {
   return at_least(for_prompts(profile, prefill, serving_of(prefill)));
 }
 
-/// Prompt tokens of a request that no cache can spare: all but what it may share with others.
-std::int32_t own_tokens(const RequestSpec& spec) {
+/// Prompt tokens of a request that no cache can spare: all but what it may share with others. `cached`: there is one.
+std::int32_t own_tokens(const RequestSpec& spec, bool cached) {
+  if (!cached) return spec.prompt_tokens;
   if (spec.session_id >= 0 || !spec.trace_blocks.empty()) return 1;
   return spec.prefix_id >= 0 ? std::max(1, spec.prompt_tokens - spec.prefix_tokens) : spec.prompt_tokens;
 }
@@ -193,7 +194,7 @@ WorkloadProfile profile_workload(const PlanQuestion& question) {
       source->on_arrived(spec->id);
       source->on_finished(spec->id, spec->arrival);
     }
-    const std::int32_t prompt = own_tokens(*spec);
+    const std::int32_t prompt = own_tokens(*spec, question.workload.arrivals.prompt_blocks);
     last = to_seconds(spec->arrival).value();
     prompts += prompt;
     outputs += spec->output_tokens;

@@ -19,7 +19,7 @@ inline constexpr double kBoundMargin = 0.85;
 
 /// The requests of a question, as its runs will see them.
 struct WorkloadProfile {
-  std::vector<std::int32_t> prompts, outputs;  ///< of the measured requests, rising; prompts without what they may share with others
+  std::vector<std::int32_t> prompts, outputs;  ///< of the measured requests, rising; prompts without what a prefix cache may spare
   double requests_per_s = 0;  ///< what must be served: offered, or the largest minimum among the objectives; 0: nothing of the kind
   double mean_prompt = 0, mean_output = 0;
   std::int32_t shortest_prompt = 1;

@@ -221,7 +221,7 @@ PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanC
   const auto source = make_request_source(question.workload, question.seed);
   const MeasuredRequests measured{.total = source->total(),
                                   .warmup = question.workload.warmup_requests,
-                                  .closed = source->closed(),
+                                  .closed = question.workload.arrivals.process == ArrivalProcess::kClosed,
                                   .batch = question.workload.arrivals.process == ArrivalProcess::kBatch};
   Watch seen(question, measured, counts);
   PlanRun run;
@@ -242,7 +242,7 @@ PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanC
 bool can_lengthen(const WorkloadConfig& workload, std::uint64_t requests) {
   const ArrivalConfig& a = workload.arrivals;
   if (a.process == ArrivalProcess::kTrace) return a.repeat || (a.trace && requests < a.trace->rows);
-  return a.process == ArrivalProcess::kPoisson || a.process == ArrivalProcess::kGamma;
+  return a.process == ArrivalProcess::kPoisson || a.process == ArrivalProcess::kGamma || a.process == ArrivalProcess::kMarkovModulated;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/error.hpp"
 #include "study/plan_evaluate.hpp"
@@ -58,15 +59,17 @@ void compare(const PlanSpace& space, const PlanAnswer& answer, const FeatureWort
 }
 
 /// Takes one candidate into account.
-void count(const PlanAnswer& answer, std::size_t candidate, FeatureWorth& worth, std::map<std::string, std::size_t>& problems) {
+void count(const PlanSpace& space, const PlanAnswer& answer, std::size_t candidate, FeatureWorth& worth, std::map<std::string, std::size_t>& problems) {
   const CandidateOutcome& o = answer.outcomes[candidate];
   ++worth.candidates;
   if (!o.plan) {
     ++problems[std::string(to_string(o.rejection)) + (o.key.empty() ? "" : " (" + o.key + ")")];
     return;
   }
-  // Of equally cheap ones the plan that is bought, if it is among them.
-  const auto rank = [&](std::size_t c) { return std::pair(plan_of(answer, c).price.usd_per_hour, answer.best != c); };
+  // Of equally cheap ones the plan that is bought, if it is among them, else the one furthest from its bounds.
+  const auto rank = [&](std::size_t c) {
+    return std::tuple(plan_of(answer, c).price.usd_per_hour, answer.best != c, pareto_point(plan_of(answer, c), space.objectives).tightest_objective);
+  };
   if (!worth.best || rank(candidate) < rank(*worth.best)) worth.best = candidate;
 }
 
@@ -77,7 +80,7 @@ FeatureFinding find(const PlanSpace& space, const PlanAnswer& answer, const Plan
   for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
     const std::string& value = space.bases[space.groups[space.candidates[i].group].base].features.at(feature.name);
     const auto at = static_cast<std::size_t>(std::find(feature.values.begin(), feature.values.end(), value) - feature.values.begin());
-    count(answer, i, finding.values.at(at), problems[at]);
+    count(space, answer, i, finding.values.at(at), problems[at]);
   }
   for (std::size_t v = 0; v < problems.size(); ++v) {
     const auto most = std::max_element(problems[v].begin(), problems[v].end(), [](const auto& a, const auto& b) { return a.second < b.second; });

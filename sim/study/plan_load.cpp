@@ -16,14 +16,36 @@ struct Hours {
   double highest = 1, lowest = 1;
 };
 
+/// Of all arrivals together where classes have their own; empty where no hour differs.
+std::vector<double> hourly_factors(const LoadGrowth& load, const WorkloadConfig& workload) {
+  if (!load.hourly.empty()) return load.hourly;
+  const auto own = [](const WorkloadClass& c) { return c.arrivals && !c.arrivals->hourly_factors.empty(); };
+  if (std::none_of(workload.classes.begin(), workload.classes.end(), own)) return workload.arrivals.hourly_factors;
+  std::vector<double> sum(24, 0.0);
+  double rate = 0;
+  const auto add = [&](const ArrivalConfig& a) {
+    const double share = mean_rate(a);
+    rate += share;
+    for (std::size_t hour = 0; hour < sum.size(); ++hour) sum[hour] += share * (a.hourly_factors.empty() ? 1.0 : a.hourly_factors[hour]);
+  };
+  for (const WorkloadClass& c : workload.classes) {
+    if (c.arrivals) add(*c.arrivals);
+  }
+  const bool shared = std::any_of(workload.classes.begin(), workload.classes.end(), [](const WorkloadClass& c) { return !c.arrivals; });
+  if (shared) add(workload.arrivals);
+  if (!(rate > 0)) return {};
+  for (double& factor : sum) factor /= rate;
+  return sum;
+}
+
 Hours hours_of(const LoadGrowth& load, const WorkloadConfig& workload) {
-  const std::vector<double>& factors = load.hourly.empty() ? workload.arrivals.hourly_factors : load.hourly;
+  const std::vector<double> factors = hourly_factors(load, workload);
   if (factors.empty()) return {};
   return {*std::max_element(factors.begin(), factors.end()), *std::min_element(factors.begin(), factors.end())};
 }
 
 double mean_hour(const LoadGrowth& load, const WorkloadConfig& workload) {
-  const std::vector<double>& factors = load.hourly.empty() ? workload.arrivals.hourly_factors : load.hourly;
+  const std::vector<double> factors = hourly_factors(load, workload);
   if (factors.empty()) return 1;
   return std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(factors.size());
 }

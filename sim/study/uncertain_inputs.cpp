@@ -36,6 +36,21 @@ void scale_lengths(LengthConfig& lengths, double factor) {
   for (LengthBin& bin : lengths.bins) bin.tokens = scaled(bin.tokens, factor);
 }
 
+bool own_arrivals(const WorkloadConfig& workload) {
+  return std::any_of(workload.classes.begin(), workload.classes.end(), [](const WorkloadClass& c) { return c.arrivals.has_value(); });
+}
+
+/// Requests (sessions, where there are any) per second of all classes together, which a stated rate means where they arrive by themselves.
+double arrivals_per_second(const WorkloadConfig& workload) {
+  double sum = 0;
+  bool shared = false;
+  for (const WorkloadClass& c : workload.classes) {
+    if (c.arrivals) sum += mean_rate(*c.arrivals);
+    shared = shared || !c.arrivals;
+  }
+  return shared ? sum + mean_rate(workload.arrivals) : sum;
+}
+
 bool traced(const WorkloadConfig& workload, LengthConfig WorkloadClass::*lengths) {
   return std::any_of(workload.classes.begin(), workload.classes.end(), [&](const WorkloadClass& c) { return (c.*lengths).kind == LengthKind::kTrace; });
 }
@@ -46,7 +61,9 @@ bool traced(const WorkloadConfig& workload, LengthConfig WorkloadClass::*lengths
 
 void check_ranges(const Scenario& scenario, const UncertaintySpec& spec) {
   const ArrivalProcess process = scenario.workload.arrivals.process;
-  if (spec.rate && process != ArrivalProcess::kPoisson && process != ArrivalProcess::kGamma) {
+  if (spec.rate && own_arrivals(scenario.workload)) {
+    if (!(arrivals_per_second(scenario.workload) > 0)) refuse(scenario, "rate", "no class has arrivals with a rate; state \"load_factor\"");
+  } else if (spec.rate && process != ArrivalProcess::kPoisson && process != ArrivalProcess::kGamma) {
     refuse(scenario, "rate", fmt::format("arrivals are '{}', which has no rate; accepted with poisson and gamma, others take \"load_factor\"", to_string(process)));
   }
   if (spec.load_factor && process == ArrivalProcess::kBatch) {
@@ -155,7 +172,13 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
       case InputKind::kHost: each([v](EngineProfile& e) { e.host_per_step = Seconds(std::max(0.0, e.host_per_step.value() + v)); }); break;
       case InputKind::kRequestPath: each([v](EngineProfile& e) { e.request_latency = Seconds(e.request_latency.value() * v); }); break;
       case InputKind::kFirstToken: drawn.first_token_factor = v; break;
-      case InputKind::kRate: workload.arrivals.rate = v; break;
+      case InputKind::kRate:
+        if (own_arrivals(workload)) {
+          scale_rates(workload, v / arrivals_per_second(workload));
+        } else {
+          workload.arrivals.rate = v;
+        }
+        break;
       case InputKind::kLoad: scale_rates(workload, v); break;
       case InputKind::kPrompts:
         for (WorkloadClass& c : workload.classes) scale_lengths(c.prompt_tokens, v);

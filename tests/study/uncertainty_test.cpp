@@ -158,6 +158,25 @@ TEST_CASE("stated ranges of load, lengths and routing are drawn, and each alone 
   CHECK(json::parse(uncertainty_json(u)).at("sensitivity").at("e2e.p99").size() == effects.size());
 }
 
+TEST_CASE("a range of the rate is that of all classes together where they arrive by themselves") {
+  json text = small();
+  const json lengths = {{"prompt_tokens", {{"distribution", "fixed"}, {"value", 64}}}, {"output_tokens", {{"distribution", "fixed"}, {"value", 8}}}};
+  json a = lengths, b = lengths;
+  a.update({{"name", "a"}, {"arrivals", {{"process", "poisson"}, {"rate", "1 /s"}}}});
+  b.update({{"name", "b"}, {"arrivals", {{"process", "poisson"}, {"rate", "3 /s"}}}});
+  text["workload"] = {{"classes", {a, b}}, {"requests", 40}};
+  text["uncertainty"] = {{"rate", {"2 /s", "8 /s"}}};
+  const Scenario scenario = resolved(text);
+  const auto inputs = uncertain_inputs(scenario, exact(), {});
+  REQUIRE(inputs.size() == 1);
+  // 8 a second of which a quarter is a's, as of the 4 a second stated
+  const WorkloadConfig drawn = draw_scenario(scenario, inputs, {8}).scenario.workload;
+  CHECK(drawn.classes[0].arrivals->rate == doctest::Approx(2));
+  CHECK(drawn.classes[1].arrivals->rate == doctest::Approx(6));
+  for (json& c : text["workload"]["classes"]) c["arrivals"] = {{"process", "batch"}};
+  CHECK(complaint_of([&] { assessed(text, exact(), 8); }).find("no class has arrivals with a rate") != std::string::npos);
+}
+
 TEST_CASE("a range that the workload cannot take is refused in one line with what it can") {
   json text = small();
   text["uncertainty"] = {{"rate", {"3 /s", "1 /s"}}};

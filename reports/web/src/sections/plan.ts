@@ -30,7 +30,19 @@ function described(v: Values, candidate: string): Child {
   const { doc } = v;
   const layout = doc.children(`${candidate}/parallel`).filter((path) => (doc.number(path) ?? 1) > 1);
   return [v.num(doc.first(`${candidate}/gpus`, `${candidate}/gpus_per_replica`) ?? `${candidate}/gpus`, "count"), " × ", v.text(`${candidate}/gpu`), doc.has(`${candidate}/precision/weights`) && [", ", v.text(`${candidate}/precision/weights`)],
-    layout.map((path) => [`, ${path.slice(path.lastIndexOf("/") + 1).replace("_", " ")} `, v.num(path, "count")])];
+    layout.map((path) => [`, ${path.slice(path.lastIndexOf("/") + 1).replace("_", " ")} `, v.num(path, "count")]),
+    doc.has(`${candidate}/prefill`) && ["; prefill apart: ", doc.has(`${candidate}/prefill/replicas`) && [v.num(`${candidate}/prefill/replicas`, "count"), " × "], v.num(`${candidate}/prefill/gpus_per_replica`, "count"), " ", v.text(`${candidate}/prefill/gpu`)],
+    doc.children(`${candidate}/features`).filter((path) => !["none", "off"].includes(doc.text(path) ?? "")).map((path) => [`, ${path.slice(path.lastIndexOf("/") + 1).replace("_", " ")} `, v.text(path)])];
+}
+
+/** What each feature of serving is worth: the cheapest plan with every choice of it. */
+function featureTable(v: Values): Child {
+  const { doc } = v;
+  const rows = doc.children("/plan/features").flatMap((feature) => doc.children(`${feature}/choices`).map((choice): Child[] => [v.text(`${feature}/feature`), v.text(`${choice}/value`),
+    v.num(`${choice}/gpus`, "count"), v.num(`${choice}/usd_per_hour`, "usd_per_h"), v.num(`${choice}/saves_usd_per_hour`, "usd_per_h"),
+    doc.has(`${choice}/text`) ? v.text(`${choice}/text`) : doc.has(`${choice}/problem`) ? v.text(`${choice}/problem`) : "what the others are compared with"]));
+  return rows.length > 0 && scrolling("What features are worth", table("What features are worth: the cheapest plan with every choice of each",
+    [{ name: "feature" }, { name: "choice" }, { name: "GPUs", number: true }, { name: "cost", number: true }, { name: "saves", number: true }, { name: "in words" }], rows));
 }
 
 const kColumns = [{ name: "deployment" }, { name: "model" }, { name: "replicas", number: true }, { name: "cost", number: true }, { name: "per million output tokens", number: true }, { name: "TTFT p99", number: true }, { name: "TPOT p99", number: true }, { name: "output", number: true }];
@@ -79,7 +91,7 @@ export function planSection(v: Values): Section | undefined {
   const choices = doc.children("/plan/choices");
   const choiceTable = choices.length > 0 && scrolling("Best of each model and GPU", table("The best of each model and GPU, or what stands against it", [{ name: "model" }, { name: "GPU" }, { name: "cost", number: true }, { name: "best deployment, or the problem" }, { name: "looked at", number: true }],
     choices.map((path) => [v.text(`${path}/model`), v.text(`${path}/gpu`), v.num(`${path}/usd_per_hour`, "usd_per_h"), v.text(doc.first(`${path}/best`, `${path}/problem`) ?? `${path}/problem`), v.num(`${path}/candidates`, "count")])));
-  return sectionOf("plan", "Alternatives: what else could be bought?", intro, paretoChart(v, pareto, best), choiceTable,
+  return sectionOf("plan", "Alternatives: what else could be bought?", intro, paretoChart(v, pareto, best), featureTable(v), choiceTable,
     pareto.length > 0 && scrolling("Alternatives", table("Deployments that nothing beats on all counts", kColumns, pareto.map((path) => cells(v, path)))));
 }
 
