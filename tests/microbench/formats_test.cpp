@@ -64,6 +64,33 @@ TEST_CASE("fp4 e2m1 gives every number its nearest code") {
   CHECK(int{to_e2m1(100.0F)} == 7);
 }
 
+TEST_CASE("a block of fp4 numbers is scaled so that its largest comes to lie at the largest code") {
+  // Largest 3: scale 3 / 6 = 0.5, so 1.5 is three units, 0.25 half a unit, and -3 six.
+  float block[kFp4Block] = {3, 1.5F, 0.25F, -3, -0.5F};
+  const std::uint8_t scale = fp4_block_scale(3);
+  CHECK(from_e4m3(scale) == 0.5F);
+  const std::uint64_t codes = fp4_block_codes(block, scale);
+  const auto value = [&](int i) { return 0.5F * from_e2m1(static_cast<std::uint8_t>(codes >> (4 * i) & 15U)); };
+  for (int i = 0; i < kFp4Block; ++i) CHECK(value(i) == block[i]);
+  CHECK((codes & 15U) == 7);  // the first number lies in the lowest bits
+  const float nothing[kFp4Block] = {};
+  CHECK(fp4_block_codes(nothing, fp4_block_scale(0)) == 0);
+}
+
+TEST_CASE("fp4 blocks of any size keep their numbers to a code's width") {
+  for (float size = 0.02F; size < 2000; size *= 1.7F) {
+    float block[kFp4Block];
+    for (int i = 0; i < kFp4Block; ++i) block[i] = size * static_cast<float>((i * 7) % 16 - 8) / 8;
+    const std::uint8_t scale = fp4_block_scale(size);
+    const std::uint64_t codes = fp4_block_codes(block, scale);
+    for (int i = 0; i < kFp4Block; ++i) {
+      const float got = from_e4m3(scale) * from_e2m1(static_cast<std::uint8_t>(codes >> (4 * i) & 15U));
+      // Half the widest step (4 to 6) and the rounding of the scale, 1/16 of the largest at most.
+      CHECK(std::abs(got - block[i]) <= size * (1.0F / 6 + 0.0625F));
+    }
+  }
+}
+
 TEST_CASE("softmax states of two parts join to the state of the whole") {
   const double scores[] = {1.5, -2, 0.25, 3, 2.5, -1};
   const auto state = [&](int begin, int end) {
@@ -119,6 +146,9 @@ TEST_CASE("fp4 scales fill each 128 x 4 tile of the library's layout exactly onc
   }
   CHECK(seen.size() == 2048);
   CHECK(*seen.rbegin() == 2047);
+  CHECK(scale_bytes(256, 8) == 2048);
+  CHECK(scale_bytes(129, 5) == 2048);  // whole tiles
+  CHECK(scale_offset(128, 0, 5) == scale_bytes(128, 5));
   CHECK(scale_offset(0, 1, 8) == 1);
   CHECK(scale_offset(32, 0, 8) == 4);     // rows 0, 32, 64, 96 share 16 bytes
   CHECK(scale_offset(1, 0, 8) == 16);

@@ -11,7 +11,7 @@
 namespace moeplan::bench {
 namespace {
 
-const Abilities kGpu{{{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"bf16"}}, {Op::kGemm, {"bf16", "fp8", "nvfp4"}}, {Op::kMoe, {"bf16", "fp8"}}, {Op::kRouter, {"bf16"}},
+const Abilities kGpu{{{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"bf16"}}, {Op::kGemm, {"bf16", "fp8", "nvfp4"}}, {Op::kMoe, {"bf16", "fp8", "nvfp4"}}, {Op::kRouter, {"bf16"}},
                       {Op::kAttentionDecode, {"bf16", "fp8"}}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16"}}, {Op::kCollective, {"bf16"}}},
                      false, 4, 80e9};
 const Abilities kHost{{{Op::kGemm, {"bf16", "fp32"}}, {Op::kMoe, {"bf16"}}, {Op::kAttentionDecode, {"bf16"}}}, true, 1, 1e9};

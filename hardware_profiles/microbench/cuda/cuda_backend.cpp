@@ -57,7 +57,9 @@ class CudaBackend final : public Backend {
     if (generation.fp8) {
       for (auto* list : {&products, &experts, &caches}) list->emplace_back("fp8");
     }
-    if (generation.fp4) products.emplace_back("nvfp4");
+    if (generation.fp4) {
+      for (auto* list : {&products, &experts}) list->emplace_back("nvfp4");
+    }
     Abilities a;
     a.formats = {{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"bf16"}}, {Op::kGemm, products}, {Op::kMoe, experts}, {Op::kRouter, {"bf16"}},
                  {Op::kAttentionDecode, caches}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16"}}};

@@ -35,6 +35,18 @@ std::vector<std::uint8_t> stored(const std::vector<float>& values, DeviceFormat 
   return bytes;
 }
 
+/// Block scales that are all one.
+DeviceBuffer unit_scales(std::size_t bytes) {
+  return bytes == 0 ? DeviceBuffer() : upload(std::vector<std::uint8_t>(bytes, to_e4m3(1.0F)));
+}
+
+/// Weights with unit scales behind them, where the plan wants some.
+DeviceBuffer weights_of(const std::vector<float>& values, DeviceFormat format, std::size_t bytes) {
+  std::vector<std::uint8_t> all = stored(values, format);
+  all.resize(bytes, to_e4m3(1.0F));
+  return upload(all);
+}
+
 std::vector<float> result_of(const DeviceBuffer& out, std::size_t count) {
   const auto bits = download<std::uint16_t>(out.data(), count);
   std::vector<float> values(count);
@@ -46,7 +58,8 @@ std::vector<float> gemm_result(const Problem& p, Libraries& libraries) {
   const DeviceFormat format = device_format(p.shape.text("dtype"));
   const GemmPlan plan(libraries, p.shape.integer("m"), p.shape.integer("n"), p.shape.integer("k"), format);
   const DeviceBuffer a = upload(stored(p.operands[0], format)), w = upload(stored(p.operands[1], format)), out(plan.out_bytes());
-  plan.run(a.data(), w.data(), out.data());
+  const DeviceBuffer a_scales = unit_scales(plan.a_scale_bytes()), w_scales = unit_scales(plan.w_scale_bytes());
+  plan.run(a.data(), w.data(), out.data(), {a_scales.data(), w_scales.data()});
   libraries.stream.wait();
   return result_of(out, plan.out_bytes() / 2);
 }
@@ -56,7 +69,7 @@ std::vector<float> experts_result(const Problem& p, Libraries& libraries) {
   const DeviceFormat format = device_format(c.text("dtype"));
   const ExpertSizes sizes{whole(c, "tokens"), whole(c, "hidden"), whole(c, "inter"), whole(c, "experts"), whole(c, "top_k")};
   ExpertPlan plan(libraries, sizes, format, p.experts);
-  const DeviceBuffer x = upload(bf16(p.operands[0])), weights = upload(p.operands[1]), up = upload(stored(p.operands[2], format)), down = upload(stored(p.operands[3], format));
+  const DeviceBuffer x = upload(bf16(p.operands[0])), weights = upload(p.operands[1]), up = weights_of(p.operands[2], format, plan.up_bytes()), down = weights_of(p.operands[3], format, plan.down_bytes());
   const DeviceBuffer out(p.operands[0].size() * 2);
   plan.run(x.as<std::uint16_t>(), nullptr, weights.as<float>(), up.data(), down.data(), out.as<std::uint16_t>());
   libraries.stream.wait();

@@ -59,7 +59,10 @@ class GemmWork final : public CudaWork {
  private:
   void launch() override {
     const std::byte* a = arena_.take(plan_.a_bytes());
-    plan_.run(a, arena_.take(plan_.w_bytes()), out_.data());
+    const std::byte* w = arena_.take(plan_.w_bytes());
+    BlockScales scales;
+    if (plan_.w_scale_bytes() > 0) scales = {arena_.take(plan_.a_scale_bytes()), arena_.take(plan_.w_scale_bytes())};
+    plan_.run(a, w, out_.data(), scales);
   }
   DeviceArena& arena_;
   GemmPlan plan_;

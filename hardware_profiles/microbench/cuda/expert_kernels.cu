@@ -118,13 +118,47 @@ __global__ void gather(int top_k, int hidden, const int* place, const std::uint1
   }
 }
 
+/// One block of 16 numbers of row `row` to codes and scale.
+__device__ inline void store_fp4(const float (&values)[kFp4Block], std::int64_t row, std::int64_t group, std::int64_t groups, int scale_row, std::uint64_t* codes,
+                                 std::uint8_t* scales) {
+  float largest = 0;
+  for (int i = 0; i < kFp4Block; ++i) largest = fmaxf(largest, fabsf(values[i]));
+  const std::uint8_t scale = fp4_block_scale(largest);
+  codes[row * groups + group] = fp4_block_codes(values, scale);
+  scales[scale_offset(scale_row, group, groups)] = scale;
+}
+
+__global__ void gather_fp4(int top_k, int hidden, const int* place, const int* scale_row, const std::uint16_t* x, std::uint64_t* codes, std::uint8_t* scales) {
+  const std::int64_t pair = blockIdx.x;
+  const std::uint16_t* from = x + pair / top_k * hidden;
+  const int row = place[pair], groups = hidden / kFp4Block;
+  for (int group = static_cast<int>(threadIdx.x); group < groups; group += static_cast<int>(blockDim.x)) {
+    float values[kFp4Block];
+    for (int i = 0; i < kFp4Block; ++i) values[i] = from_bf16(from[group * kFp4Block + i]);
+    store_fp4(values, row, group, groups, scale_row[row], codes, scales);
+  }
+}
+
+__device__ inline float activated(const std::uint16_t* in, std::int64_t row, std::int64_t column, int inter) {
+  const float gate = from_bf16(in[2 * row * inter + column]), up = from_bf16(in[(2 * row + 1) * inter + column]);
+  return gate / (1 + __expf(-gate)) * up;
+}
+
+__global__ void activate_fp4(std::int64_t rows, int inter, const int* scale_row, const std::uint16_t* in, std::uint64_t* codes, std::uint8_t* scales) {
+  const std::int64_t groups = inter / kFp4Block;
+  for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < rows * groups; i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
+    const std::int64_t row = i / groups, group = i % groups;
+    float values[kFp4Block];
+    for (int j = 0; j < kFp4Block; ++j) values[j] = activated(in, row, group * kFp4Block + j, inter);
+    store_fp4(values, row, group, groups, scale_row[row], codes, scales);
+  }
+}
+
 template <class Element>
 __global__ void activate(std::int64_t rows, int inter, const std::uint16_t* in, Element* out) {
   const std::int64_t count = rows * inter;
   for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < count; i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
-    const std::int64_t row = i / inter, column = i % inter;
-    const float gate = from_bf16(in[2 * row * inter + column]), up = from_bf16(in[(2 * row + 1) * inter + column]);
-    out[i] = element_of<Element>(gate / (1 + __expf(-gate)) * up);
+    out[i] = element_of<Element>(activated(in, i / inter, i % inter, inter));
   }
 }
 
@@ -189,6 +223,15 @@ void launch_gather_bf16(int pairs, int top_k, int hidden, const int* place, cons
 void launch_gather_e4m3(int pairs, int top_k, int hidden, const int* place, const std::uint16_t* x, std::uint8_t* rows, cudaStream_t stream) {
   gather<<<static_cast<unsigned>(pairs), kThreads, 0, stream>>>(top_k, hidden, place, x, rows);
   check_launch("gather");
+}
+void launch_gather_fp4(int pairs, int top_k, int hidden, const int* place, const int* scale_row, const std::uint16_t* x, std::uint64_t* codes, std::uint8_t* scales,
+                       cudaStream_t stream) {
+  gather_fp4<<<static_cast<unsigned>(pairs), kThreads, 0, stream>>>(top_k, hidden, place, scale_row, x, codes, scales);
+  check_launch("gather_fp4");
+}
+void launch_activate_fp4(std::int64_t rows, int inter, const int* scale_row, const std::uint16_t* in, std::uint64_t* codes, std::uint8_t* scales, cudaStream_t stream) {
+  activate_fp4<<<some_blocks(rows * inter / kFp4Block), kThreads, 0, stream>>>(rows, inter, scale_row, in, codes, scales);
+  check_launch("activate_fp4");
 }
 void launch_activate_bf16(std::int64_t rows, int inter, const std::uint16_t* in, std::uint16_t* out, cudaStream_t stream) {
   activate<<<some_blocks(rows * inter), kThreads, 0, stream>>>(rows, inter, in, out);

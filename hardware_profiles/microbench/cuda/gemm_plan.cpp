@@ -1,6 +1,6 @@
 #include "cuda/gemm_plan.hpp"
 
-#include "suite/numerics.hpp"
+#include "suite/indexing.hpp"
 
 namespace moeplan::bench {
 namespace {
@@ -53,7 +53,7 @@ std::size_t format_bytes(DeviceFormat format, std::int64_t count) {
 }
 
 GemmPlan::GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::int64_t k, DeviceFormat format, int batch)
-    : libraries_(libraries), a_bytes_(format_bytes(format, m * k * batch)), w_bytes_(format_bytes(format, n * k * batch)),
+    : libraries_(libraries), format_(format), a_bytes_(format_bytes(format, m * k * batch)), w_bytes_(format_bytes(format, n * k * batch)),
       out_bytes_(static_cast<std::size_t>(m * n * batch) * 2) {
   if (format != DeviceFormat::kBf16 && (k % 32 != 0 || n % 16 != 0)) throw Unsupported("8 and 4 bit products of sizes that are no multiples of 16 and 32");
   const cudaDataType_t type = type_of(format);
@@ -64,7 +64,11 @@ GemmPlan::GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::in
   w_ = layout_of(type, n, k, batch);
   a_ = layout_of(type, m, k, batch);
   out_ = layout_of(CUDA_R_16BF, m, n, batch);
-  set_scales(format, m, n, k, batch);
+  if (format == DeviceFormat::kNvfp4) {
+    a_scale_bytes_ = static_cast<std::size_t>(scale_bytes(m, k / kFp4Block) * batch);
+    w_scale_bytes_ = static_cast<std::size_t>(scale_bytes(n, k / kFp4Block) * batch);
+  }
+  set_scale_modes();
   cublasLtMatmulPreference_t preference = nullptr;
   MOEPLAN_CUDA(cublasLtMatmulPreferenceCreate(&preference));
   try {
@@ -76,26 +80,19 @@ GemmPlan::GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::in
   cublasLtMatmulPreferenceDestroy(preference);
 }
 
-void GemmPlan::set_scales(DeviceFormat format, std::int64_t m, std::int64_t n, std::int64_t k, int batch) {
-  if (format == DeviceFormat::kFp8) {
+void GemmPlan::set_scale_modes() {
+  if (format_ == DeviceFormat::kFp8) {
     set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, libraries_.one.data());
     set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, libraries_.one.data());
   }
-  if (format != DeviceFormat::kNvfp4) return;
 #if CUBLAS_VERSION >= 120800
-  // One e4m3 scale per 16 elements, in tiles of 128 rows by 4 scales.
-  const auto scales = [&](std::int64_t rows) {
-    const std::int64_t tiles = (rows + 127) / 128 * ((k / 16 + 3) / 4);
-    return upload(std::vector<std::uint8_t>(static_cast<std::size_t>(tiles * 512 * batch), to_e4m3(1.0F)));
-  };
-  w_scales_ = scales(n);
-  a_scales_ = scales(m);
-  set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
-  set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
-  set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, w_scales_.data());
-  set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, a_scales_.data());
-#else
-  static_cast<void>(m), static_cast<void>(n), static_cast<void>(k), static_cast<void>(batch);
+  if (format_ == DeviceFormat::kNvfp4) {
+    set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+    set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+    // The heuristic wants to see pointers; run() sets the real ones.
+    set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, libraries_.one.data());
+    set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, libraries_.one.data());
+  }
 #endif
 }
 
@@ -115,7 +112,12 @@ GemmPlan::~GemmPlan() {
   cublasLtMatmulDescDestroy(product_);
 }
 
-void GemmPlan::run(const void* a, const void* w, void* out) const {
+void GemmPlan::run(const void* a, const void* w, void* out, const BlockScales& scales) const {
+  if (format_ == DeviceFormat::kNvfp4) {
+    // Column-major: the library's first matrix is w.
+    set(product_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scales.w);
+    set(product_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scales.a);
+  }
   const float alpha = 1, beta = 0;
   MOEPLAN_CUDA(cublasLtMatmul(libraries_.blas_lt, product_, &alpha, w, w_, a, a_, &beta, out, out_, out, out_, &algorithm_, libraries_.workspace.data(), kWorkspaceLimit,
                               libraries_.stream));

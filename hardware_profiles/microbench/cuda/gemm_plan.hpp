@@ -11,6 +11,12 @@ DeviceFormat device_format(const std::string& name);
 /// Bytes of `count` elements, without scales.
 std::size_t format_bytes(DeviceFormat format, std::int64_t count);
 
+/// Block scales of nvfp4 operands on the device, in cuBLASLt's tiles; null for other formats.
+struct BlockScales {
+  const void* a = nullptr;
+  const void* w = nullptr;
+};
+
 class GemmPlan {
  public:
   /// out[m][n] = a[m][k] w[n][k], bf16 out, `batch` products side by side. Throws Unsupported where the library or the device has no such product.
@@ -22,18 +28,21 @@ class GemmPlan {
   [[nodiscard]] std::size_t a_bytes() const { return a_bytes_; }
   [[nodiscard]] std::size_t w_bytes() const { return w_bytes_; }
   [[nodiscard]] std::size_t out_bytes() const { return out_bytes_; }
-  /// Enqueues the product. nvfp4 scales are all one.
-  void run(const void* a, const void* w, void* out) const;
+  /// Of the scales of a and w, all products of a batch together; 0 for formats without.
+  [[nodiscard]] std::size_t a_scale_bytes() const { return a_scale_bytes_; }
+  [[nodiscard]] std::size_t w_scale_bytes() const { return w_scale_bytes_; }
+  /// Enqueues the product.
+  void run(const void* a, const void* w, void* out, const BlockScales& scales = {}) const;
 
  private:
-  void set_scales(DeviceFormat format, std::int64_t m, std::int64_t n, std::int64_t k, int batch);
+  void set_scale_modes();
   void choose(cublasLtMatmulPreference_t preference);
   Libraries& libraries_;
   cublasLtMatmulDesc_t product_ = nullptr;
   cublasLtMatrixLayout_t a_ = nullptr, w_ = nullptr, out_ = nullptr;
   cublasLtMatmulAlgo_t algorithm_{};
-  std::size_t a_bytes_, w_bytes_, out_bytes_;
-  DeviceBuffer a_scales_, w_scales_;
+  DeviceFormat format_;
+  std::size_t a_bytes_, w_bytes_, out_bytes_, a_scale_bytes_ = 0, w_scale_bytes_ = 0;
 };
 
 }  // namespace moeplan::bench

@@ -27,6 +27,9 @@ void launch_place_pairs(int pairs, int experts, int pad, const int* chosen, int*
 /// rows[place[pair]] = x[pair / top_k]; bf16 in, bf16 or e4m3 out.
 void launch_gather_bf16(int pairs, int top_k, int hidden, const int* place, const std::uint16_t* x, std::uint16_t* rows, cudaStream_t stream);
 void launch_gather_e4m3(int pairs, int top_k, int hidden, const int* place, const std::uint16_t* x, std::uint8_t* rows, cudaStream_t stream);
+/// As nvfp4: codes [row][hidden / 2] and a scale per 16 numbers, written where scale_offset says for row scale_row[place[pair]]. hidden: of 16.
+void launch_gather_fp4(int pairs, int top_k, int hidden, const int* place, const int* scale_row, const std::uint16_t* x, std::uint64_t* codes, std::uint8_t* scales,
+                       cudaStream_t stream);
 /// Three arrays of `count` addresses for a grouped product: weights + touched[i] x weight_stride, in + start[i] x in_stride, out + start[i] x
 /// out_stride (bytes).
 void launch_set_addresses(int count, const int* touched, const int* start, const void* weights, std::int64_t weight_stride, const void* in, std::int64_t in_stride, void* out,
@@ -34,6 +37,7 @@ void launch_set_addresses(int count, const int* touched, const int* start, const
 /// out[r][i] = silu(in[r][i]) in[r][inter + i]; bf16 in, bf16 or e4m3 out.
 void launch_activate_bf16(std::int64_t rows, int inter, const std::uint16_t* in, std::uint16_t* out, cudaStream_t stream);
 void launch_activate_e4m3(std::int64_t rows, int inter, const std::uint16_t* in, std::uint8_t* out, cudaStream_t stream);
+void launch_activate_fp4(std::int64_t rows, int inter, const int* scale_row, const std::uint16_t* in, std::uint64_t* codes, std::uint8_t* scales, cudaStream_t stream);
 /// out[t] = sum of weights x rows[place].
 void launch_weighted_sum(int tokens, int top_k, int hidden, const int* place, const float* weights, const std::uint16_t* rows, std::uint16_t* out, cudaStream_t stream);
 

@@ -47,4 +47,7 @@ MOEPLAN_HD inline std::int64_t scale_offset(std::int64_t row, std::int64_t group
   return tile * 512 + (row % 32) * 16 + (row % 128) / 32 * 4 + group % 4;
 }
 
+/// Bytes of those scales for `rows` rows: whole tiles.
+MOEPLAN_HD inline std::int64_t scale_bytes(std::int64_t rows, std::int64_t groups) { return (rows + 127) / 128 * ((groups + 3) / 4) * 512; }
+
 }  // namespace moeplan::bench

@@ -74,6 +74,19 @@ MOEPLAN_HD inline float from_e2m1(std::uint8_t code) {
   return (code & 8U) != 0 ? -a : a;
 }
 
+/// Scale (e4m3) of a block of fp4 numbers whose largest magnitude is `largest`: it comes to lie at 6, the largest code.
+MOEPLAN_HD inline std::uint8_t fp4_block_scale(float largest) { return to_e4m3(largest * (1.0F / 6.0F)); }
+
+inline constexpr int kFp4Block = 16;
+/// Codes of a block under its scale, the first in the lowest four bits. A block of scale 0 is all zero.
+MOEPLAN_HD inline std::uint64_t fp4_block_codes(const float (&x)[kFp4Block], std::uint8_t scale) {
+  const float unit = from_e4m3(scale);
+  const float inverse = unit > 0 ? 1.0F / unit : 0.0F;
+  std::uint64_t codes = 0;
+  for (int i = 0; i < kFp4Block; ++i) codes |= static_cast<std::uint64_t>(to_e2m1(x[i] * inverse)) << (4 * i);
+  return codes;
+}
+
 /// State of a softmax over keys that arrive in parts: the largest score and the sum of exponentials relative to it.
 struct RunningSoftmax {
   float top = -3.0e38F;
