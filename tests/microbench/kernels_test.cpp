@@ -56,6 +56,16 @@ TEST_CASE("verification notices a wrong kernel") {
   for (const Verification& v : verify(backend, cases, 1)) CHECK_FALSE(v.passed());
 }
 
+TEST_CASE("an operation that computes wrongly in one format is left out in that format alone, and said so") {
+  std::vector<Case> cases = {{Op::kGemm, {"4", "8", "16", "fp32"}}, {Op::kGemm, {"4", "8", "16", "bf16"}}, {Op::kGemm, {"8", "8", "16", "fp32"}}};
+  const std::vector<std::string> lines = leave_out_wrong({{cases[0], 0.5, 0.01}, {cases[1], 0.001, 0.01}}, cases);
+  REQUIRE(cases.size() == 1);
+  CHECK(cases[0].text("dtype") == "bf16");
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0] == "gemm in fp32 is left out: 4,8,16,fp32 differs from the float64 reference by 0.5, allowed is 0.01");
+  CHECK(verification_text({{cases[0], 0.5, 0.01}}).find("WRONG") != std::string::npos);
+}
+
 TEST_CASE("the vector exponential is within 3e-7 of the true one and never infinite") {
   for (float first = -100; first < 90; first += 3.7F) {
     Floats x;

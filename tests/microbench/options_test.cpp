@@ -25,6 +25,7 @@ TEST_CASE("a full command line") {
   CHECK(o.threads == 3);
   CHECK(parse_options({"--backend", "cuda", "--out", "x"}).seconds == 120);
   CHECK(parse_options({"--backend", "cuda", "--dry-run"}).dry_run);
+  CHECK(parse_options({"--backend", "cuda", "--check"}).check);
   CHECK(parse_options({"--list"}).list);
 }
 

@@ -39,7 +39,15 @@ Decoder::Decoder(Model& model, int blocks)
 
 std::uint16_t* Decoder::pool(int layer) { return cache_.as<std::uint16_t>() + size_of(layer) * layer_elements_; }
 
+void Decoder::book(Operation operation) {
+  const auto now = std::chrono::steady_clock::now();
+  booked_[static_cast<std::size_t>(operation)] += std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+}
+
 StepResult Decoder::step(std::span<const Slice> slices) {
+  booked_ = {};
+  last_ = std::chrono::steady_clock::now();
   embed(slices);
   StepResult result;
   for (int layer = 0; layer < model_.config().layers; ++layer) {
@@ -47,6 +55,7 @@ StepResult Decoder::step(std::span<const Slice> slices) {
     result.distinct_experts += feed_forward(layer) / model_.config().layers;
   }
   sample(slices, result);
+  result.seconds = booked_;
   return result;
 }
 
@@ -85,8 +94,11 @@ void Decoder::attention(int layer, std::span<const Slice> slices) {
   const ModelConfig& c = model_.config();
   const int width = c.heads * c.head_dim;
   rms_norm_rows(tokens_, c.hidden, stream_.data(), grown(normed_, tokens_, c.hidden));
+  book(Operation::kElementwise);
   model_.qkv_product.run(tokens_, normed_.data(), model_.layer(layer).qkv.data(), grown(qkv_, tokens_, c.qkv()));
+  book(Operation::kProducts);
   rotate_and_store(layer, slices);
+  book(Operation::kElementwise);
   std::uint16_t* out = grown(attended_, tokens_, width);
   decodes_.clear();
   std::ptrdiff_t row = 0;
@@ -102,13 +114,16 @@ void Decoder::attention(int layer, std::span<const Slice> slices) {
     row += count;
   }
   bench::decode_attention(c.attention(), pool(layer), decodes_, queries_.data(), out);
+  book(Operation::kAttention);
   model_.output_product.run(tokens_, out, model_.layer(layer).output.data(), grown(delta_, tokens_, c.hidden));
+  book(Operation::kProducts);
   add_rows(tokens_, c.hidden, delta_.data(), stream_.data());
 }
 
 double Decoder::feed_forward(int layer) {
   const ModelConfig& c = model_.config();
   rms_norm_rows(tokens_, c.hidden, stream_.data(), normed_.data());
+  book(Operation::kElementwise);
   double distinct = 0;
   if (c.experts > 0) distinct = mixture(model_.layer(layer));
   else dense(model_.layer(layer));
@@ -119,8 +134,11 @@ double Decoder::feed_forward(int layer) {
 void Decoder::dense(const Model::Layer& layer) {
   const ModelConfig& c = model_.config();
   model_.gate_up_product.run(tokens_, normed_.data(), layer.ffn.data(), grown(inner_, tokens_, 2 * c.inter));
+  book(Operation::kProducts);
   bench::gated_activation(tokens_, c.inter, inner_.data(), grown(active_, tokens_, c.inter));
+  book(Operation::kElementwise);
   model_.down_product.run(tokens_, active_.data(), layer.ffn.data() + model_.down_offset(), delta_.data());
+  book(Operation::kProducts);
 }
 
 double Decoder::mixture(const Model::Layer& layer) {
@@ -128,8 +146,10 @@ double Decoder::mixture(const Model::Layer& layer) {
   model_.router_product.run(tokens_, normed_.data(), layer.router.data(), grown(router_bits_, tokens_, c.experts));
   router_logits_.resize(size_of(std::int64_t{tokens_} * c.experts));
   std::transform(router_bits_.begin(), router_bits_.begin() + static_cast<std::ptrdiff_t>(router_logits_.size()), router_logits_.begin(), bench::from_bf16);
+  book(Operation::kRouter);
   bench::softmax_topk(tokens_, model_.experts->dims(), router_logits_.data(), routing_);
   model_.experts->run(tokens_, normed_.data(), routing_, layer.ffn.data(), delta_.data());
+  book(Operation::kExperts);
   std::vector<bool> seen(size_of(c.experts), false);
   for (const int expert : routing_.experts) seen[size_of(expert)] = true;
   return static_cast<double>(std::count(seen.begin(), seen.end(), true));
@@ -137,6 +157,7 @@ double Decoder::mixture(const Model::Layer& layer) {
 
 void Decoder::sample(std::span<const Slice> slices, StepResult& result) {
   const ModelConfig& c = model_.config();
+  book(Operation::kElementwise);
   int rows = 0;
   std::ptrdiff_t row = -1;
   // Sampled rows move up to the front: a row never moves down.
@@ -153,6 +174,7 @@ void Decoder::sample(std::span<const Slice> slices, StepResult& result) {
   model_.head_product.run(rows, normed_.data(), model_.head().data(), logits_.data());
   logits_.resize(size_of(std::int64_t{rows} * c.vocab));
   for (int r = 0; r < rows; ++r) result.next.push_back(largest(logits_.data() + std::ptrdiff_t{r} * c.vocab, c.vocab));
+  book(Operation::kHead);
 }
 
 void Decoder::warm_up(int tokens) {

@@ -1,6 +1,8 @@
 // One forward pass over a batch that mixes prompts and decodes: what a serving engine runs each step, on the processor.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <span>
 
 #include "reference_engine/model.hpp"
@@ -15,9 +17,15 @@ struct Slice {
   bool samples = false;                  ///< the last token's logits are wanted
 };
 
+/// Where the time of a step goes; the parts that the cost model knows (dense FFN products count as kProducts).
+enum class Operation : std::uint8_t { kProducts, kAttention, kExperts, kRouter, kElementwise, kHead };
+inline constexpr int kOperations = 6;
+using OperationSeconds = std::array<double, kOperations>;
+
 struct StepResult {
   std::vector<std::int32_t> next;   ///< the most likely token of every slice that samples, in order
   double distinct_experts = 0;      ///< mean over the layers; 0 for dense
+  OperationSeconds seconds{};
 };
 
 class Decoder {
@@ -33,6 +41,8 @@ class Decoder {
   void warm_up(int tokens);
 
  private:
+  /// Books the time since the last call on `operation`.
+  void book(Operation operation);
   void embed(std::span<const Slice> slices);
   void attention(int layer, std::span<const Slice> slices);
   void rotate_and_store(int layer, std::span<const Slice> slices);
@@ -51,6 +61,8 @@ class Decoder {
   std::vector<float> router_logits_;
   std::vector<bench::PagedSequence> decodes_;
   bench::Routing routing_;
+  OperationSeconds booked_{};
+  std::chrono::steady_clock::time_point last_;
 };
 
 }  // namespace moeplan::reference

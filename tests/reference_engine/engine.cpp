@@ -121,7 +121,9 @@ void Engine::run_step(ServingLog& log) {
       ++step.decode_sequences;
       step.decode_context += s.cached + 1;
     } else {
-      step.prefill_tokens += static_cast<int>(slices_[i].tokens.size());
+      const int tokens = static_cast<int>(slices_[i].tokens.size());
+      step.prefill_tokens += tokens;
+      step.chunks.push_back({tokens, slices_[i].position, slices_[i].samples});
     }
   }
   const long before = clock_.disturbances();
@@ -130,6 +132,7 @@ void Engine::run_step(ServingLog& log) {
   step.seconds = clock_.now() - step.start;
   step.disturbed = clock_.disturbances() != before;
   step.distinct_experts = result.distinct_experts;
+  step.operations = result.seconds;
   log.steps.push_back(step);
   advance(result, log);
 }

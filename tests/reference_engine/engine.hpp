@@ -35,11 +35,19 @@ struct RequestLog {
   std::vector<std::int32_t> output;
 };
 
+/// Part of one prompt in a step.
+struct ChunkLog {
+  int tokens = 0, position = 0;
+  bool samples = false;
+};
+
 struct StepLog {
   double start = 0, seconds = 0;
   int decode_sequences = 0, prefill_tokens = 0;
   std::int64_t decode_context = 0;  ///< KV tokens read by the decodes, the new ones included
   double distinct_experts = 0;
+  std::vector<ChunkLog> chunks;
+  OperationSeconds operations{};
   bool disturbed = false;
 };
 

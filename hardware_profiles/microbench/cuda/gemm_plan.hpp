@@ -21,9 +21,6 @@ class GemmPlan {
  public:
   /// out[m][n] = a[m][k] w[n][k], bf16 out, `batch` products side by side. Throws Unsupported where the library or the device has no such product.
   GemmPlan(Libraries& libraries, std::int64_t m, std::int64_t n, std::int64_t k, DeviceFormat format, int batch = 1);
-  ~GemmPlan();
-  GemmPlan(const GemmPlan&) = delete;
-  GemmPlan& operator=(const GemmPlan&) = delete;
 
   [[nodiscard]] std::size_t a_bytes() const { return a_bytes_; }
   [[nodiscard]] std::size_t w_bytes() const { return w_bytes_; }
@@ -38,8 +35,15 @@ class GemmPlan {
   void set_scale_modes();
   void choose(cublasLtMatmulPreference_t preference);
   Libraries& libraries_;
-  cublasLtMatmulDesc_t product_ = nullptr;
-  cublasLtMatrixLayout_t a_ = nullptr, w_ = nullptr, out_ = nullptr;
+  // A constructor that finds no algorithm throws: what was made by then must go.
+  struct Destroy {
+    void operator()(cublasLtMatmulDesc_t p) const { cublasLtMatmulDescDestroy(p); }
+    void operator()(cublasLtMatrixLayout_t p) const { cublasLtMatrixLayoutDestroy(p); }
+  };
+  using Layout = std::unique_ptr<std::remove_pointer_t<cublasLtMatrixLayout_t>, Destroy>;
+  static Layout layout_of(cudaDataType_t type, std::int64_t rows, std::int64_t width, int batch);
+  std::unique_ptr<std::remove_pointer_t<cublasLtMatmulDesc_t>, Destroy> product_;
+  Layout a_, w_, out_;
   cublasLtMatmulAlgo_t algorithm_{};
   DeviceFormat format_;
   std::size_t a_bytes_, w_bytes_, out_bytes_, a_scale_bytes_ = 0, w_scale_bytes_ = 0;

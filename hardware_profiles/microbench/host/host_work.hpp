@@ -15,11 +15,14 @@ class Arena {
   Arena(std::size_t bytes, std::uint64_t seed);
   /// Aligned to 4 KiB. Throws Unsupported when larger than the arena.
   std::byte* take(std::size_t bytes);
+  /// Reads 16 MiB (or all there is), as other layers would between two calls of a kernel.
+  void sweep();
   [[nodiscard]] std::size_t size() const { return buffer_.size(); }
 
  private:
   Buffer buffer_;
   std::uint64_t taken_ = 0;
+  volatile std::uint64_t swept_ = 0;
 };
 
 HostFormat host_format(const std::string& name);

@@ -68,7 +68,7 @@ std::string amount(double x, const char* unit) {
 }  // namespace
 
 Options parse_options(const std::vector<std::string>& arguments) {
-  static const std::vector<std::string> known = {"--backend", "--ops", "--quick", "--full", "--out", "--list", "--dry-run", "--seed", "--threads", "--seconds", "--help", "--version"};
+  static const std::vector<std::string> known = {"--backend", "--ops", "--quick", "--full", "--out", "--list", "--dry-run", "--check", "--seed", "--threads", "--seconds", "--help", "--version"};
   Options o;
   o.backend = BackendKind::kHost;
   bool quick = false, full = false, backend = false;
@@ -87,6 +87,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
     else if (name == "--full") words.no_value(), full = true;
     else if (name == "--list") words.no_value(), o.list = true;
     else if (name == "--dry-run") words.no_value(), o.dry_run = true;
+    else if (name == "--check") words.no_value(), o.check = true;
     else if (name == "--help" || name == "-h") words.no_value(), o.help = true;
     else if (name == "--version") words.no_value(), o.version = true;
     else throw InputError("unknown option '" + name + "'" + did_you_mean(name, known) + "; see moeplan-microbench --help");
@@ -97,7 +98,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
   if (o.help || o.version || o.list) return o;
   if (!backend) throw InputError("--backend is missing, accepted: host, cuda; see moeplan-microbench --help");
   if (o.threads > 0 && o.backend == BackendKind::kCuda) throw InputError("--threads is of the host backend");
-  if (o.out.empty() && !o.dry_run) throw InputError("--out is missing: the folder that the tables go to");
+  if (o.out.empty() && !o.dry_run && !o.check) throw InputError("--out is missing: the folder that the tables go to");
   return o;
 }
 
@@ -113,6 +114,7 @@ std::string help_text() {
       "  --ops A,B        only these operations\n"
       "  --list           the operations\n"
       "  --dry-run        every shape with its bytes and operations; measures nothing\n"
+      "  --check          every kernel on small cases against float64; measures nothing\n"
       "  --seed N         of the random operands and routings (1)\n"
       "  --threads N      host backend: threads (one per processor)\n"
       "  --help, --version\n\n"

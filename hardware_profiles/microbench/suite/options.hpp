@@ -17,7 +17,7 @@ struct Options {
   Extent extent = Extent::kQuick;
   double seconds = 120;
   std::filesystem::path out;
-  bool list = false, dry_run = false, help = false, version = false;
+  bool list = false, dry_run = false, check = false, help = false, version = false;
   std::uint64_t seed = 1;
   int threads = 0;  ///< host backend; 0: one per processor
 };

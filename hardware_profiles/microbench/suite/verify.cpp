@@ -1,5 +1,7 @@
 #include "suite/verify.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -166,6 +168,26 @@ std::vector<Verification> verify(Backend& backend, const std::vector<Case>& case
     }
   }
   return results;
+}
+
+std::vector<std::string> leave_out_wrong(const std::vector<Verification>& results, std::vector<Case>& cases) {
+  std::vector<std::string> lines;
+  for (const Verification& v : results) {
+    if (v.passed()) continue;
+    const Op op = v.shape.op;
+    const std::string format = format_of(v.shape);
+    lines.push_back(fmt::format("{} in {} is left out: {} differs from the float64 reference by {:.2g}, allowed is {:.2g}", info(op).name, format, v.shape.key(), v.error, v.tolerance));
+    std::erase_if(cases, [&](const Case& c) { return c.op == op && format_of(c) == format; });
+  }
+  return lines;
+}
+
+std::string verification_text(const std::vector<Verification>& results) {
+  std::string text;
+  for (const Verification& v : results) {
+    text += fmt::format("{:<18} {:<60} error {:.2e}, allowed {:.2e}{}\n", info(v.shape.op).name, v.shape.key(), v.error, v.tolerance, v.passed() ? "" : "  WRONG");
+  }
+  return text;
 }
 
 }  // namespace moeplan::bench

@@ -23,6 +23,11 @@ std::vector<double> reference_result(const Problem& problem);
 /// Checks every operation and format that occurs in `cases`. Unsupported ones are left out.
 std::vector<Verification> verify(Backend& backend, const std::vector<Case>& cases, std::uint64_t seed);
 
+/// Takes operations in a format that some check fails out of `cases`: what computes wrongly is never timed. Returns a line for each failed check.
+std::vector<std::string> leave_out_wrong(const std::vector<Verification>& results, std::vector<Case>& cases);
+/// Every check with its error and what is allowed.
+std::string verification_text(const std::vector<Verification>& results);
+
 /// The number format that decides which kernel runs: of the weights, or of the KV cache.
 const std::string& format_of(const Case& c);
 

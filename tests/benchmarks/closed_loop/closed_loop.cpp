@@ -1,7 +1,8 @@
 // Measure -> calibrate -> simulate -> compare, on the processor it is built on: the reference engine runs for about a minute, dense and as a mixture of
 // experts with equal active parameters; what it does is predicted from the host microbenchmarks alone.
 //
-// usage: closed_loop MEASURED_DIR OUT_DIR [SECONDS] [THREADS]; MEASURED_DIR: what `moeplan-microbench --backend host --threads THREADS` left.
+// usage: closed_loop MEASURED_DIR OUT_DIR [SECONDS] [THREADS]; MEASURED_DIR: what `moeplan-microbench --backend host --threads THREADS` left. Its tables are
+// taken again beside the engine's runs.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -9,8 +10,7 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "benchmarks/closed_loop/loop_report.hpp"
-#include "calibration/calibrate.hpp"
-#include "hardware/hardware_catalogue.hpp"
+#include "benchmarks/closed_loop/side_tables.hpp"
 #include "model/weights.hpp"
 
 namespace {
@@ -31,27 +31,33 @@ Setup setup_of(bool mixture) {
   return s;
 }
 
-void calibrate_into(const fs::path& measured, const fs::path& out, const DataRoot& data) {
-  const GpuSpec device = load_gpu(measured / "gpu.json", data.schema("gpu"));
-  fs::create_directories(out);
-  for (const char* name : {"gpu.json", "node.json"}) fs::copy_file(measured / name, out / name, fs::copy_options::overwrite_existing);
-  write_file(out / "fitted.json", to_json(calibrate(measured, device)));
+Scenario scenario_of(const Setup& setup, const fs::path& out, const DataRoot& data) {
+  // Read back as a user's would be; the requests are put in later.
+  return load_scenario(write_scenario(out, setup, {{0, 1, 1}}), data);
 }
 
-LoopResult run_one(bool mixture, const fs::path& out, double seconds, const DataRoot& data) {
+/// Passes of the suite before and after each of the two runs; predictions rest on the two around a run.
+LoopResult run_one(bool mixture, SideTables& tables, const fs::path& out, double seconds, const DataRoot& data) {
   const Setup setup = setup_of(mixture);
-  // Read back as a user's scenario would be; the requests are put in later.
-  const Scenario scenario = load_scenario(write_scenario(out, setup, {{0, 1, 1}}), data);
-  const Deployment predicted(scenario.deployment);
   Model model(setup.model);
   LoopResult result;
   result.name = setup.name;
   result.weight_bytes = model.weight_bytes();
+  tables.fit_measured();
+  const Scenario scenario = scenario_of(setup, out, data);
   const ParameterCount parameters = count_parameters(scenario.deployment.model);
   result.active_parameters = parameters.active();
   result.total_parameters = parameters.total();
-  result.steps = compare_steps(model, setup, predicted, 0.2 * seconds);
-  result.load = compare_load(model, setup, predicted, out, kLoadShare, 0.3 * seconds);
+  const Deployment guess(scenario.deployment);
+  result.steps = measure_steps(model, setup, guess, 0.2 * seconds);
+  tables.pass();
+  tables.fit_last_two();
+  const Deployment now(scenario_of(setup, out, data).deployment);
+  predict_steps(now, result.steps);
+  result.load = measure_load(model, setup, now, kLoadShare, 0.3 * seconds);
+  tables.pass();
+  tables.fit_last_two();
+  predict_load(setup, out, result.load);
   return result;
 }
 
@@ -59,14 +65,16 @@ int run(int argc, char** argv) {
   if (argc < 3) throw InputError("usage: closed_loop MEASURED_DIR OUT_DIR [SECONDS] [THREADS]");
   const fs::path measured = argv[1], out = argv[2];
   const double seconds = argc > 3 ? std::atof(argv[3]) : 60;
-  bench::use_threads(argc > 4 ? std::atoi(argv[4]) : 1);
+  const int threads = argc > 4 ? std::atoi(argv[4]) : 1;
   const DataRoot data = find_data_root("", MOEPLAN_SOURCE_DIR);
-  calibrate_into(measured, out, data);
-  const std::vector<LoopResult> results = {run_one(false, out, seconds, data), run_one(true, out, seconds, data)};
-  const std::string text = report_text(results);
+  SideTables tables(measured, out, threads, 0.4 * seconds);
+  tables.pass();
+  const std::vector<LoopResult> results = {run_one(false, tables, out, seconds, data), run_one(true, tables, out, seconds, data)};
+  const std::string text = report_text(results) + fmt::format("time of all rows against {}: {}\n", measured.string(), tables.drift());
   fmt::print("{}", text);
   write_file(out / "report.txt", text);
   write_file(out / "steps.csv", steps_csv(results));
+  write_file(out / "load.csv", load_csv(results));
   write_file(out / "steps.svg", steps_svg(results));
   return 0;
 }

@@ -22,6 +22,36 @@ std::string load_line(const char* what, double measured, double predicted, doubl
   return fmt::format("  {:<22} {:>10.2f} {:>10.2f} {:>+8.1f} %  {}\n", what, measured * scale, predicted * scale, 100 * error, std::abs(error) <= mark ? "" : "MISSED");
 }
 
+constexpr const char* kOperationNames[kOperations] = {"products", "attention", "experts", "router", "element-wise", "head"};
+
+/// Steps of one kind under load, replayed by the cost model as they were composed: which operation is off.
+std::string replay_lines(const std::vector<StepComparison>& steps, bool with_prompts) {
+  OperationSeconds measured{}, predicted{};
+  double measured_all = 0, predicted_all = 0;
+  int count = 0;
+  std::vector<double> errors;
+  for (const StepComparison& c : steps) {
+    if ((c.step.prefill_tokens > 0) != with_prompts || c.step.disturbed) continue;
+    ++count;
+    measured_all += c.step.seconds;
+    predicted_all += c.predicted_seconds;
+    errors.push_back(std::abs(error_of(c.predicted_seconds, c.step.seconds)));
+    for (std::size_t i = 0; i < kOperations; ++i) {
+      measured[i] += c.step.operations[i];
+      predicted[i] += c.predicted[i];
+    }
+  }
+  if (count == 0) return "";
+  std::sort(errors.begin(), errors.end());
+  const double mean = 1e3 / count;
+  std::string text = fmt::format("  {} steps {}, replayed: median error {:.1f} %; mean ms measured / predicted: {:.2f} / {:.2f}\n   ", count, with_prompts ? "with prompts" : "of decodes alone",
+                                 100 * errors[errors.size() / 2], measured_all * mean, predicted_all * mean);
+  for (std::size_t i = 0; i < kOperations; ++i) {
+    if (measured[i] > 0) text += fmt::format(" {} {:.2f} / {:.2f}{}", kOperationNames[i], measured[i] * mean, predicted[i] * mean, i + 1 < kOperations ? "," : "");
+  }
+  return text + "\n";
+}
+
 constexpr double kWidth = 760, kHeight = 460, kLeft = 60, kRight = 60, kTop = 40, kBottom = 50;
 
 struct Frame {
@@ -56,13 +86,14 @@ std::string report_text(const std::vector<LoopResult>& results) {
     const double steps = median_error(r.steps);
     text += fmt::format("  median error of the step time {:.1f} % {}\n", 100 * steps, steps <= 0.10 ? "" : " MISSED");
     const LoadPoint& l = r.load;
-    text += fmt::format("  Poisson load {:.2f} requests/s, {} requests, mean decode batch {:.1f}, {} steps ({} disturbed)\n  {:<22} {:>10} {:>10} {:>10}\n", l.rate, l.requests,
-                        l.mean_batch, l.steps, l.disturbed_steps, "", "measured", "predicted", "error");
+    text += fmt::format("  Poisson load {:.2f} requests/s, {} requests, mean decode batch {:.1f}, {} steps ({} disturbed)\n  {:.1f} s, another {:.1f} s during which others had the processor are left out\n  {:<22} {:>10} {:>10} {:>10}\n", l.rate, l.requests.size(),
+                        l.mean_batch, l.steps.size(), l.disturbed_steps, l.seconds, l.taken, "", "measured", "predicted", "error");
     text += load_line("TTFT mean, ms", l.measured.ttft_mean, l.predicted.ttft_mean, 1e3, 0.15);
     text += load_line("TTFT median, ms", l.measured.ttft_p50, l.predicted.ttft_p50, 1e3, 0.15);
     text += load_line("TPOT mean, ms", l.measured.tpot_mean, l.predicted.tpot_mean, 1e3, 0.10);
     text += load_line("TPOT median, ms", l.measured.tpot_p50, l.predicted.tpot_p50, 1e3, 0.10);
     text += load_line("output tokens/s", l.measured.output_tokens_per_s, l.predicted.output_tokens_per_s, 1, 0.10);
+    text += replay_lines(l.steps, false) + replay_lines(l.steps, true);
   }
   return text;
 }
@@ -73,6 +104,22 @@ std::string steps_csv(const std::vector<LoopResult>& results) {
     for (const StepPoint& p : r.steps) {
       text += fmt::format("{},{},{:.1f},{:.4f},{:.4f},{:.4f},{:.3f},{:.3f},{},{}\n", r.name, p.batch, p.context, p.measured * 1e3, p.fastest * 1e3, p.predicted * 1e3, p.distinct_measured,
                           p.distinct_predicted, p.steps, p.disturbed);
+    }
+  }
+  return text;
+}
+
+std::string load_csv(const std::vector<LoopResult>& results) {
+  std::string text = "model,start_s,decodes,context,prefill_tokens,chunks,disturbed,measured_ms,predicted_ms";
+  for (const char* name : kOperationNames) text += fmt::format(",{0}_measured_ms,{0}_predicted_ms", name);
+  text += "\n";
+  for (const LoopResult& r : results) {
+    for (const StepComparison& c : r.load.steps) {
+      const StepLog& s = c.step;
+      text += fmt::format("{},{:.6f},{},{},{},{},{},{:.4f},{:.4f}", r.name, s.start, s.decode_sequences, s.decode_context, s.prefill_tokens, s.chunks.size(), s.disturbed ? 1 : 0,
+                          s.seconds * 1e3, c.predicted_seconds * 1e3);
+      for (std::size_t i = 0; i < kOperations; ++i) text += fmt::format(",{:.4f},{:.4f}", s.operations[i] * 1e3, c.predicted[i] * 1e3);
+      text += "\n";
     }
   }
   return text;

@@ -18,6 +18,8 @@ struct LoopResult {
 
 std::string report_text(const std::vector<LoopResult>& results);
 std::string steps_csv(const std::vector<LoopResult>& results);
+/// Every step of the Poisson load, measured and replayed, by operation.
+std::string load_csv(const std::vector<LoopResult>& results);
 /// Step time and distinct experts against batch, measured and predicted, all on one picture.
 std::string steps_svg(const std::vector<LoopResult>& results);
 

@@ -1,4 +1,4 @@
-// The two comparisons: step time against batch, and a Poisson load below saturation; each measured on the running engine and predicted.
+// The two comparisons: step time against batch, and a Poisson load below saturation; each measured on the running engine, then predicted.
 #pragma once
 
 #include "benchmarks/closed_loop/deployment_files.hpp"
@@ -14,21 +14,33 @@ struct StepPoint {
   int steps = 0, disturbed = 0;
 };
 
-/// Decode steps of `batch` sequences each, about `seconds` long in all.
-std::vector<StepPoint> compare_steps(Model& model, const Setup& setup, const Deployment& predicted, double seconds);
+/// Decode steps of 1 to 32 sequences, about `seconds` long in all; `guess` tells how many steps that is.
+std::vector<StepPoint> measure_steps(Model& model, const Setup& setup, const Deployment& guess, double seconds);
+void predict_steps(const Deployment& predicted, std::vector<StepPoint>& points);
+
+/// A step that ran under load, and the same step predicted; by operation.
+struct StepComparison {
+  StepLog step;
+  OperationSeconds predicted{};
+  double predicted_seconds = 0;
+};
 
 struct LoadFigures {
   double ttft_mean = 0, ttft_p50 = 0, tpot_mean = 0, tpot_p50 = 0, output_tokens_per_s = 0;
 };
 struct LoadPoint {
   double rate = 0;
-  std::size_t requests = 0;
-  int disturbed_steps = 0, steps = 0;
+  std::vector<Request> requests;
+  int disturbed_steps = 0;
   double mean_batch = 0;
+  double seconds = 0, taken = 0;  ///< of serving; during which the processor was somebody else's, which the clock leaves out
   LoadFigures measured, predicted;
+  std::vector<StepComparison> steps;  ///< every one predicted as it was composed: what is wrong here is no matter of scheduling
 };
 
-/// Poisson arrivals at `share` of what the engine can serve by prediction, for about `seconds`; the same requests simulated.
-LoadPoint compare_load(Model& model, const Setup& setup, const Deployment& predicted, const std::filesystem::path& folder, double share, double seconds);
+/// Poisson arrivals at `share` of what the engine can serve by `guess`, for about `seconds`.
+LoadPoint measure_load(Model& model, const Setup& setup, const Deployment& guess, double share, double seconds);
+/// The same requests simulated from the scenario in `folder`, and every step that ran replayed.
+void predict_load(const Setup& setup, const std::filesystem::path& folder, LoadPoint& point);
 
 }  // namespace moeplan::reference
