@@ -129,7 +129,7 @@ void describe_stored(const json& stored, ComparedRow& row) {
 
 void run_alone(const Scenario& scenario, const Deployment& deployment, ComparedRow& row) {
   Scenario lone = scenario;
-  lone.workload = at_rate(scenario.workload, 1, kLoneRequests, 0);
+  lone.workload = without_conversations(at_rate(scenario.workload, 1, kLoneRequests, 0));
   lone.workload.arrivals = {};
   lone.workload.arrivals.process = ArrivalProcess::kClosed;
   lone.workload.arrivals.concurrency = 1;

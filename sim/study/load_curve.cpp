@@ -8,6 +8,7 @@
 
 #include "study/deployment.hpp"
 #include "study/simulation.hpp"
+#include "workload/lengths.hpp"
 #include "workload/request_sources.hpp"
 
 namespace moeplan {
@@ -19,6 +20,7 @@ constexpr std::array kShares = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0
 constexpr std::uint64_t kMeanOver = 1000;
 constexpr double kFewestRequests = 800;
 constexpr double kMostRequests = 60'000;
+constexpr double kCycles = 8;
 
 double trace_rate(const ArrivalConfig& arrivals) {
   const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
@@ -45,7 +47,35 @@ std::uint64_t requests_for(double in_flight) {
   return static_cast<std::uint64_t>(std::clamp(5 * in_flight, kFewestRequests, kMostRequests));
 }
 
+/// Conversations and classes with arrivals of their own have no closed loop: the load is doubled until it is not served.
+Result run_flooded(const Scenario& scenario, const Deployment& deployment, double in_flight) {
+  static constexpr int kMostDoublings = 30;
+  const std::uint64_t requests = requests_for(in_flight);
+  const auto warmup = static_cast<std::uint64_t>(static_cast<double>(requests) / 4);
+  double rate = std::max(1e-3, request_rate(scenario.workload));
+  for (int doubling = 0;; ++doubling, rate *= 2) {
+    Result result = run_at(scenario, deployment, at_rate(scenario.workload, rate, requests, warmup));
+    if (result.throughput->requests_per_s < 0.8 * rate || doubling == kMostDoublings) return result;
+  }
+}
+
+/// Time in which arrivals show all that they do: once through the states of bursts, once through a conversation.
+double cycle_seconds(const WorkloadConfig& workload) {
+  const auto states = [](const ArrivalConfig& arrivals) {
+    double seconds = 0;
+    for (const RateState& state : arrivals.states) seconds += state.mean_seconds;
+    return seconds;
+  };
+  double longest = states(workload.arrivals);
+  for (const WorkloadClass& c : workload.classes) {
+    if (c.arrivals) longest = std::max(longest, states(*c.arrivals));
+    if (c.sessions.on) longest = std::max(longest, mean_tokens(c.sessions.turns) * c.sessions.think_seconds);
+  }
+  return longest;
+}
+
 Result run_saturated(const Scenario& scenario, const Deployment& deployment, double in_flight) {
+  if (mixes(scenario.workload)) return run_flooded(scenario, deployment, in_flight);
   WorkloadConfig workload = at_rate(scenario.workload, 1, 0, 0);
   workload.arrivals = {};
   workload.arrivals.process = ArrivalProcess::kClosed;
@@ -59,7 +89,7 @@ Result run_saturated(const Scenario& scenario, const Deployment& deployment, dou
 /// `saturation`: requests per second; `in_flight`: requests held when saturated.
 LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, double rate, double saturation, double in_flight) {
   const double held = std::min(1.0, rate / saturation) * in_flight;
-  const std::uint64_t measured = requests_for(held);
+  const std::uint64_t measured = std::max(requests_for(held), static_cast<std::uint64_t>(std::min(kMostRequests / 2, kCycles * cycle_seconds(scenario.workload) * rate)));
   const auto warmup = static_cast<std::uint64_t>(std::max(100.0, 2 * held));
   const Result result = run_at(scenario, deployment, at_rate(scenario.workload, rate, measured + warmup, warmup));
   const auto latency = [&](LatencyMetric metric) -> const LatencySummary& { return (*result.latency)[static_cast<std::size_t>(metric)]; };
@@ -77,10 +107,14 @@ LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, doub
   point.e2e_mean_s = latency(LatencyMetric::kE2e).mean;
   point.busy = result.utilisation;
   // A short run far beyond saturation may end before its queue gives it away.
-  point.saturated = result.throughput->saturated || rate >= saturation;
-  point.within_objectives =
-      !point.saturated && std::all_of(result.objectives.begin(), result.objectives.end(),
-                                      [](const ObjectiveResult& o) { return o.objective.kind != ObjectiveKind::kLatency || o.met; });
+  // A backlog that a burst or the end of long conversations leaves is none.
+  const bool uneven = cycle_seconds(scenario.workload) > 0;
+  point.saturated = rate >= saturation || (result.throughput->saturated && (!uneven || point.requests_per_s < 0.7 * rate));
+  const auto met = [](const std::vector<ObjectiveResult>& objectives) {
+    return std::all_of(objectives.begin(), objectives.end(), [](const ObjectiveResult& o) { return o.objective.kind != ObjectiveKind::kLatency || (o.value && *o.value <= o.objective.bound); });
+  };
+  point.within_objectives = !point.saturated && met(result.objectives) &&
+                            std::all_of(result.classes.begin(), result.classes.end(), [&](const ClassSummary& c) { return met(c.objectives); });
   return point;
 }
 
@@ -123,7 +157,9 @@ WorkloadConfig at_rate(const WorkloadConfig& workload, double rate, std::uint64_
     return out;
   }
   const double recorded = arrivals.process == ArrivalProcess::kTrace ? trace_rate(arrivals) : 0.0;
-  if (recorded > 0) {
+  if (arrivals.process == ArrivalProcess::kMarkovModulated) {
+    scale_rates(out, rate / mean_rate(arrivals));
+  } else if (recorded > 0) {
     arrivals.speedup = rate / recorded;
     arrivals.repeat = true;
   } else {
@@ -159,7 +195,7 @@ MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
 
 LoadCurve load_curve(const Scenario& scenario, const Deployment& deployment) {
   LoadCurve curve;
-  curve.has_objectives = std::any_of(scenario.objectives.begin(), scenario.objectives.end(),
+  curve.has_objectives = !scenario.class_objectives.empty() || std::any_of(scenario.objectives.begin(), scenario.objectives.end(),
                                      [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
   const double in_flight = most_in_flight(scenario, deployment, mean_lengths(scenario.workload, scenario.seed));
   const Result full = run_saturated(scenario, deployment, in_flight);

@@ -254,6 +254,21 @@ bool mixes(const WorkloadConfig& config) {
   return std::any_of(config.classes.begin(), config.classes.end(), [](const WorkloadClass& c) { return c.sessions.on || c.arrivals; });
 }
 
+WorkloadConfig without_conversations(WorkloadConfig config) {
+  if (!mixes(config)) return config;
+  const std::vector<ClassMeans> means = class_means(config);
+  for (std::size_t i = 0; i < means.size(); ++i) {
+    WorkloadClass& c = config.classes[i];
+    c.weight = means[i].request_share;
+    if (c.sessions.on) c.prompt_tokens = LengthConfig::fixed(static_cast<std::int32_t>(std::lround(means[i].prompt_tokens)) - c.prefix.tokens);
+  }
+  for (WorkloadClass& c : config.classes) {
+    c.arrivals.reset();
+    c.sessions = {};
+  }
+  return config;
+}
+
 double request_rate(const WorkloadConfig& config) {
   double weights = 0;
   for (const WorkloadClass& c : config.classes) weights += c.arrivals ? 0.0 : c.weight;

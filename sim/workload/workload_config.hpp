@@ -133,6 +133,9 @@ struct ClassMeans {
 /// Of each class; lengths from a trace are its mean. REQUIRES: resolved. An estimate: clamps of sessions by max_context are left out.
 std::vector<ClassMeans> class_means(const WorkloadConfig& config);
 
+/// The same requests without order: classes come by their share of all requests, a later turn is a prompt of the class's mean length.
+WorkloadConfig without_conversations(WorkloadConfig config);
+
 /// Whether a class has arrivals of its own or holds conversations.
 bool mixes(const WorkloadConfig& config);
 

@@ -97,6 +97,29 @@ TEST_CASE("closed loops, batches and traces have a curve as well") {
   }
 }
 
+TEST_CASE("conversations, bursts and objectives of classes have a curve") {
+  json scenario = small_scenario();
+  scenario.erase("objectives");
+  scenario["workload"] = json::parse(R"({"requests": 200, "classes": [
+    {"name": "chat", "prompt_tokens": {"distribution": "fixed", "value": 300}, "output_tokens": {"distribution": "fixed", "value": 40},
+     "arrivals": {"process": "poisson", "rate": "2 /s"}, "objectives": {"tpot_p99": "40 ms"},
+     "sessions": {"turns": {"distribution": "fixed", "value": 3}, "think_time": "2 s"}},
+    {"name": "code", "prompt_tokens": {"distribution": "fixed", "value": 800}, "output_tokens": {"distribution": "fixed", "value": 20},
+     "arrivals": {"process": "markov_modulated", "states": [{"rate": "0 /s", "duration": "5 s"}, {"rate": "8 /s", "duration": "5 s"}]}}]})");
+  // 2 conversations/s of three turns and 4 requests/s in the mean of silence and bursts
+  CHECK(request_rate(resolved(scenario).workload) == Approx(10));
+  const LoadCurve drawn = curve_of(scenario);
+  CHECK(drawn.has_objectives);
+  CHECK(drawn.saturation_requests_per_s > 0);
+  CHECK_FALSE(drawn.points[5].saturated);
+  CHECK(drawn.points[5].requests_per_s == Approx(drawn.points[5].offered_per_s).epsilon(0.3));  // eight times through the bursts
+  CHECK(drawn.points.back().saturated);
+  CHECK(drawn.capacity_per_s > 0);
+  const WorkloadConfig flat = without_conversations(resolved(scenario).workload);
+  CHECK(flat.classes[0].weight == Approx(0.6));
+  CHECK(flat.classes[0].prompt_tokens.value == 640);  // 300, 640 and 980 in the three turns
+}
+
 TEST_CASE("the rate of a workload is set by its process, a trace's by its speed") {
   WorkloadConfig trace;
   trace.arrivals.process = ArrivalProcess::kTrace;
