@@ -12,11 +12,15 @@ namespace moeplan {
 
 namespace {
 
-/// Published before these fits by a study of its own; the width says how far an engine may be from it.
+/// Published before these fits by a study of its own; the width is the standard deviation of an engine's constants around it.
 constexpr EngineConstants kStudy{1.4e-3, 40e-3, 12e-6, 1 / 0.94};
 constexpr EngineConstants kWidth{0.5e-3, 100e-3, 6e-6, 0.05};
-constexpr double kPull = 0.02;        // weight of the pull against the mean loss of the rows
-constexpr double kHuber = 0.1;
+// Deviations of logarithmic errors: of a row from its cell's common error, beyond which it counts linearly, and of that common error, which is the
+// kernels' and no engine constant's. First tokens have little of it: what a cell's first tokens share is the path.
+constexpr double kRowDeviation = 0.1;
+constexpr double kCellDeviation = 0.12;
+constexpr double kFirstTokenCellDeviation = 0.03;
+constexpr int kReweighted = 5;
 constexpr double kFirstTokenScale = 0.4;
 constexpr int kIterations = 60;
 constexpr double kLeastFactor = 0.2;  // a linear prediction never falls below this share of the simulated one
@@ -71,51 +75,89 @@ double predicted_at(const Problem& problem, const LeaveOutRow& r, const std::vec
   return std::max(y, kLeastFactor * r.predicted);
 }
 
-/// Weight of each row used: rows of one (group, engine, metric) share the square root of their number.
-std::vector<double> weights_of(const std::vector<LeaveOutRow>& rows, const std::vector<bool>& used) {
-  const auto key = [](const LeaveOutRow& r) { return r.group + "|" + r.engine + "|" + std::string(to_string(r.metric)); };
-  std::map<std::string, double> count;
+/// Rows of one (group, engine, metric), whose errors have a part in common.
+std::vector<std::vector<std::size_t>> cells_of(const std::vector<LeaveOutRow>& rows, const std::vector<bool>& used) {
+  std::map<std::string, std::vector<std::size_t>> cells;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (used[i]) count[key(rows[i])] += 1;
+    if (used[i]) cells[rows[i].group + "|" + rows[i].engine + "|" + std::string(to_string(rows[i].metric))].push_back(i);
   }
-  std::vector<double> weights(rows.size());
-  double sum = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (used[i]) sum += weights[i] = 1 / std::sqrt(count[key(rows[i])]);
+  std::vector<std::vector<std::size_t>> out;
+  for (auto& [key, cell] : cells) out.push_back(std::move(cell));
+  return out;
+}
+
+/// Inverse variances of a cell's rows around its common error, which is drawn to zero by `precision`; both found in turn.
+std::vector<double> row_weights(const std::vector<double>& errors, double precision) {
+  std::vector<double> weights(errors.size(), 1 / (kRowDeviation * kRowDeviation));
+  for (int round = 0; round < kReweighted; ++round) {
+    double sum = precision, weighted = 0;
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      sum += weights[i];
+      weighted += weights[i] * errors[i];
+    }
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      const double off = std::abs(errors[i] - weighted / sum);
+      weights[i] = (off <= kRowDeviation ? 1.0 : kRowDeviation / off) / (kRowDeviation * kRowDeviation);
+    }
   }
-  for (double& w : weights) w /= std::max(sum, 1e-300);
   return weights;
 }
 
-/// Iteratively reweighted Gauss-Newton steps, each solved by coordinate descent within the bounds.
+struct Normal {
+  std::vector<double> hessian, gradient;
+};
+
+/// Adds one cell's generalised least squares: rows weigh by themselves, less what their common error explains.
+void add_cell(const Problem& problem, const std::vector<LeaveOutRow>& rows, const std::vector<std::size_t>& cell, const std::vector<double>& x, Normal& out) {
+  const bool first_tokens = rows[cell.front()].metric == RunMetric::kTtft;
+  const double scale = first_tokens ? kFirstTokenScale : 1.0;
+  const double deviation = first_tokens ? kFirstTokenCellDeviation : kCellDeviation;
+  const double precision = 1 / (deviation * deviation);
+  std::vector<double> errors, predicted;
+  for (const std::size_t i : cell) {
+    predicted.push_back(predicted_at(problem, rows[i], x));
+    errors.push_back(scale * std::log(predicted.back() / rows[i].measured));
+  }
+  const std::vector<double> weights = row_weights(errors, precision);
+  const std::size_t n = problem.size();
+  std::vector<double> shared(n, 0.0);
+  double sum = precision, weighted = 0;
+  for (std::size_t c = 0; c < cell.size(); ++c) {
+    const auto slopes = problem.slopes(rows[cell[c]]);
+    const double unit = scale / predicted[c];
+    for (const auto& [a, sa] : slopes) {
+      shared[a] += weights[c] * sa * unit;
+      out.gradient[a] += weights[c] * errors[c] * sa * unit;
+      for (const auto& [b, sb] : slopes) out.hessian[a * n + b] += weights[c] * sa * sb * unit * unit;
+    }
+    sum += weights[c];
+    weighted += weights[c] * errors[c];
+  }
+  for (std::size_t a = 0; a < n; ++a) {
+    out.gradient[a] -= shared[a] * weighted / sum;
+    for (std::size_t b = 0; b < n; ++b) out.hessian[a * n + b] -= shared[a] * shared[b] / sum;
+  }
+}
+
+/// Gauss-Newton steps towards the most likely constants, each solved by coordinate descent within the bounds.
 std::vector<double> fit(const Problem& problem, const std::vector<LeaveOutRow>& rows, const std::vector<bool>& used) {
-  const std::vector<double> weights = weights_of(rows, used), target = problem.target(), low = problem.least();
+  const std::vector<std::vector<std::size_t>> cells = cells_of(rows, used);
+  const std::vector<double> target = problem.target(), low = problem.least();
   const std::size_t n = problem.size();
   std::vector<double> x(n, 0.0);
   for (int iteration = 0; iteration < kIterations; ++iteration) {
-    std::vector<double> hessian(n * n, 0.0), gradient(n, 0.0);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (!used[i]) continue;
-      const double y = predicted_at(problem, rows[i], x);
-      const double scale = rows[i].metric == RunMetric::kTtft ? kFirstTokenScale : 1.0;
-      const double error = scale * std::log(y / rows[i].measured);
-      const double weight = weights[i] * (std::abs(error) <= kHuber ? 1.0 : kHuber / std::abs(error)) / (kHuber * kHuber);
-      const auto slopes = problem.slopes(rows[i]);
-      for (const auto& [a, sa] : slopes) {
-        gradient[a] += weight * error * scale * sa / y;
-        for (const auto& [b, sb] : slopes) hessian[a * n + b] += weight * scale * scale * sa * sb / (y * y);
-      }
-    }
+    Normal normal{std::vector<double>(n * n, 0.0), std::vector<double>(n, 0.0)};
+    for (const auto& cell : cells) add_cell(problem, rows, cell, x, normal);
     for (std::size_t k = 0; k < n; ++k) {
-      gradient[k] += kPull * (x[k] - target[k]);
-      hessian[k * n + k] += kPull;
+      normal.gradient[k] += x[k] - target[k];
+      normal.hessian[k * n + k] += 1.0;
     }
     std::vector<double> next = x;
     for (int sweep = 0; sweep < 200; ++sweep) {
       for (std::size_t k = 0; k < n; ++k) {
-        double slope = gradient[k];
-        for (std::size_t j = 0; j < n; ++j) slope += hessian[k * n + j] * (next[j] - x[j]);
-        next[k] = std::max(low[k], next[k] - slope / hessian[k * n + k]);
+        double slope = normal.gradient[k];
+        for (std::size_t j = 0; j < n; ++j) slope += normal.hessian[k * n + j] * (next[j] - x[j]);
+        next[k] = std::max(low[k], next[k] - slope / normal.hessian[k * n + k]);
       }
     }
     double moved = 0;

@@ -1,9 +1,10 @@
 // How well the engine constants carry over: for every (model, GPU) they are fitted anew on all runs but its own, and its runs are predicted with
 // them. Each run is simulated once more per constant; between, predictions are taken as linear in the constants.
 //
-// Fitted: host time per sequence and a kernel multiplier for all engines together, host time per step and the path to the client per engine. Robust
-// least squares of logarithmic errors (Huber at 0.1; first tokens count at 0.4 of their error), a cell of n rows of one metric weighing as sqrt(n),
-// with a weak pull to the constants of the feasibility study: 1.4 ms per step, 12 us per sequence, kernels / 0.94, 40 ms of path.
+// Fitted: host time per step and the path to the client of each engine, host time per sequence and a kernel multiplier of all engines together.
+// The most likely constants under a normal prior (the feasibility study's 1.4 ms per step, 12 us per sequence, kernels / 0.94, 40 ms of path, with
+// the spread of engines) when the logarithmic errors of a cell's rows are a common part, which is that of its kernels, and a part of each row's
+// own (Huber at 0.1; first tokens count at 0.4 of their error). Without the common part, one cell with slow kernels raises every host time.
 #pragma once
 
 #include <array>
