@@ -228,7 +228,7 @@ PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const E
   PlanReport report;
   if (!answer.best) {
     report.result = memory_only(answer.scenario);
-    for (const Objective& o : space.objectives) report.result.objectives.push_back({o, std::nullopt, false});
+    for (const Objective& o : answer.scenario.objectives) report.result.objectives.push_back({o, std::nullopt, false});
     return report;
   }
   StudyLibraries shared;

@@ -237,6 +237,22 @@ json objectives_json(const Scenario& scenario) {
   return out;
 }
 
+/// Prices of both pools, each by its own GPU or node.
+void resolve_prefill_price(const Scenario& scenario, json& cost) {
+  if (!scenario.disaggregation || !scenario.disaggregation->cost) return;
+  const ClusterSpec& decode = scenario.deployment.cluster;
+  const ClusterSpec& prefill = scenario.disaggregation->prefill.cluster;
+  const CostSpec& other = *scenario.disaggregation->cost;
+  if (cost.contains("rental") && other.rental_usd_per_gpu_hour) {
+    const json own = cost["rental"];
+    cost["rental"] = {{"prices", {{decode.gpu.id, own}, {prefill.gpu.id, fmt::format("{} USD/h", *other.rental_usd_per_gpu_hour)}}}};
+  }
+  if (cost.contains("owned") && other.owned) {
+    const json own = cost["owned"]["capex"];
+    cost["owned"]["capex"] = {{decode.node.id, own}, {prefill.node.id, fmt::format("{} USD", other.owned->capex_usd)}};
+  }
+}
+
 json cost_json(const CostSpec& cost) {
   json out = json::object();
   if (cost.rental_usd_per_gpu_hour) out["rental"] = fmt::format("{} USD/h", *cost.rental_usd_per_gpu_hour);
@@ -298,7 +314,10 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario, data);
   if (!scenario.objectives.empty() || !scenario.class_objectives.empty()) out["objectives"] = objectives_json(scenario);
-  if (const json cost = cost_json(scenario.cost); !cost.empty()) out["cost"] = cost;
+  if (json cost = cost_json(scenario.cost); !cost.empty()) {
+    resolve_prefill_price(scenario, cost);
+    out["cost"] = std::move(cost);
+  }
   if (scenario.uncertainty) out["uncertainty"] = uncertainty_json(*scenario.uncertainty);
   if (scenario.quality) {
     out["quality"] = {{"score", scenario.quality->score}, {"benchmark", scenario.quality->benchmark}, {"source", scenario.quality->source}};

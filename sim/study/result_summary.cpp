@@ -52,7 +52,7 @@ std::string heading(const Scenario& s, const MemorySummary& memory) {
   std::string text = s.name + "\n";
   text += fmt::format("  model       {}, {} parameters, {} active per token\n", d.model.name, count_text(memory.parameters.total()),
                       count_text(memory.parameters.active()));
-  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.gpus(), d.cluster.gpus, d.cluster.gpu.name,
+  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.gpus(), d.cluster.gpus + (s.disaggregation && s.disaggregation->own_cluster ? s.disaggregation->prefill.cluster.gpus : 0), d.cluster.gpu.name,
                       d.engine.id, d.engine.version);
   text += fmt::format("  precision   weights {}{}, KV cache {}\n", to_string(d.precision.weights),
                       d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "", to_string(d.precision.kv_cache));

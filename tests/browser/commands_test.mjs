@@ -151,6 +151,26 @@ await runTests({
     await checkPage(browser, join(folder, "l.html"), JSON.parse(readFileSync(join(folder, "l.json"), "utf8")), ["log"]);
   },
 
+  "plan writes a page with both pools and what features are worth": async (context) => {
+    const { browser, moeplan, folder } = context;
+    const tokens = (low, high) => ({ distribution: "uniform", low, high });
+    writeFileSync(join(folder, "p.json"), JSON.stringify({
+      name: "pools", model: "llama-3.1-8b", cluster: { gpu: "l40s" }, deployment: { engine: "vllm" },
+      workload: { arrivals: { process: "poisson", rate: "20 /s" }, prompt_tokens: tokens(400, 2900), output_tokens: tokens(20, 200), requests: 600, warmup_requests: 60 },
+      objectives: { ttft_p90: "800 ms", tpot_p90: "30 ms" }, uncertainty: { samples: 8 },
+      search: { parallel: [{ tensor: 2 }], schedulers: [{ max_batch_requests: 64 }], limits: { gpus: 64 }, features: { disaggregation: ["none", { prefill: { gpus: ["h100-sxm"] } }] } },
+      cost: { rental: { prices: { l40s: "1 USD/h", "h100-sxm": "2 USD/h" } } },
+    }));
+    await moeplan("plan", "p.json", "--json", "p.result.json", "--html", "p.html");
+    const json = JSON.parse(readFileSync(join(folder, "p.result.json"), "utf8"));
+    await checkPage(browser, join(folder, "p.html"), json, ["latency-ttft_s", "latency-tpot_s"]);
+    await withPage(browser, join(folder, "p.html"), async (page) => {
+      const text = await page.locator("#plan").innerText();
+      expect(text.includes(json.plan.features[0].choices[1].text), "what the feature is worth is not said");
+      expect(json.plan.best.prefill === undefined || text.includes("prefill apart"), "the prefill pool is not named");
+    });
+  },
+
   "the page of a stored result is that of the run": async (context) => {
     const { file } = await simulated(context);
     await context.moeplan("report", "s.result.json", "--html", "again.html");

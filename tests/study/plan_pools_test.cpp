@@ -132,6 +132,7 @@ TEST_CASE("cost and power count both pools, each at the prices of its own GPUs")
   CHECK(result["pools"]["decode"]["replicas"] == plan.size.serving);
   CHECK(result["plan"]["best"]["prefill"]["replicas"] == plan.size.prefill.serving);
   CHECK(result["plan"]["best"]["gpus"] == plan.size.gpus);
+  CHECK(result["scenario"]["cost"]["rental"]["prices"] == json{{"l40s", "1 USD/h"}, {"h100-sxm", "3 USD/h"}});
   // the plan's own figures and those of the full simulation are of the same deployment
   CHECK(result["latency"]["tpot_s"]["p90"].get<double>() == doctest::Approx(plan.latency[1].p90).epsilon(0.05));
   // a spare node for either pool
