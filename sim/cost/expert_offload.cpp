@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "base/error.hpp"
 #include "model/weights.hpp"
+#include "routing/token_sampler.hpp"
 
 namespace moeplan {
 namespace {
@@ -14,50 +16,6 @@ constexpr int kWarmUpSteps = 48;
 constexpr int kCountedSteps = 64;
 constexpr int kLayersPlayed = 8;         ///< layers are alike but for their popularity
 constexpr std::int64_t kMostChains = 64;  ///< beyond that nearly every expert is needed in every step
-
-/// The tokens of one sequence through one layer: each repeats an earlier token's experts or makes a choice of its own.
-class Chain {
- public:
-  Chain(const RoutingLocality& locality) : locality_(locality), past_(static_cast<std::size_t>(std::max(1, locality.reach))) {}
-
-  const std::vector<std::int32_t>& next(const LoadSampler& sampler, int layer, RandomStream& random, LayerLoad& scratch) {
-    const std::size_t reach = past_.size();
-    std::size_t from = 0;
-    if (locality_.copy > 0 && made_ > 0 && random.uniform() < locality_.copy) from = lag(random);
-    std::vector<std::int32_t>& mine = past_[made_ % reach];
-    if (from > 0 && from <= std::min(made_, reach)) {
-      const std::vector<std::int32_t> earlier = past_[(made_ - from) % reach];
-      mine = earlier;
-    } else {
-      sampler.sample(layer, 1, RoutingPhase::kDecode, random, scratch);
-      mine.clear();
-      for (std::size_t e = 0; e < scratch.tokens_per_expert.size(); ++e) {
-        if (scratch.tokens_per_expert[e] > 0) mine.push_back(static_cast<std::int32_t>(e));
-      }
-    }
-    ++made_;
-    return mine;
-  }
-
- private:
-  // Tokens back, geometric up to the reach.
-  std::size_t lag(RandomStream& random) const {
-    double weight = 1;
-    double sum = 0;
-    for (int d = 0; d < locality_.reach; ++d, weight *= locality_.decay) sum += weight;
-    double at = random.uniform() * sum;
-    weight = 1;
-    for (int d = 1; d < locality_.reach; ++d, weight *= locality_.decay) {
-      at -= weight;
-      if (at < 0) return static_cast<std::size_t>(d);
-    }
-    return static_cast<std::size_t>(locality_.reach);
-  }
-
-  const RoutingLocality& locality_;
-  std::vector<std::vector<std::int32_t>> past_;
-  std::size_t made_ = 0;
-};
 
 }  // namespace
 
@@ -113,7 +71,8 @@ ExpertOffload::ExpertOffload(const CostInputs& inputs)
       config_(*inputs.offload),
       expert_bytes_(expert_bytes_per_gpu(inputs)),
       local_(share(inputs.model.moe()->experts, inputs.layout.expert)),
-      slots_(config_.resident(local_)) {
+      slots_(config_.resident(local_)),
+      locality_(make_locality_tables(inputs.locality, inputs.sampler->top_k())) {
   MOEPLAN_CHECK(inputs.sampler != nullptr && config_.link > 0);
 }
 
@@ -136,10 +95,12 @@ std::vector<double> ExpertOffload::misses(RoutingPhase phase, std::int64_t token
                      [&](std::int32_t a, std::int32_t b) { return popularity[static_cast<std::size_t>(a)] > popularity[static_cast<std::size_t>(b)]; });
     if (config_.cache == ExpertCachePolicy::kPinnedHot) cache.pin(order);
 
-    const bool chains = phase == RoutingPhase::kDecode && tokens <= kMostChains;
-    std::vector<Chain> sequences;
-    if (chains) {
-      for (std::int64_t t = 0; t < tokens; ++t) sequences.emplace_back(inputs_.locality);
+    const bool chains = phase == RoutingPhase::kDecode && tokens <= kMostChains && locality_.on() && sampler.top_k() < sampler.experts();
+    const auto past = static_cast<std::size_t>(locality_.locality.reach * sampler.top_k());
+    std::vector<std::uint16_t> history(chains ? past * static_cast<std::size_t>(tokens) : 0);
+    std::vector<NeighbourDraws> sequences;  // each the tokens of one request
+    for (std::size_t t = 0; chains && t < static_cast<std::size_t>(tokens); ++t) {
+      sequences.emplace_back(sampler.choice(layer), locality_, std::span(history).subspan(t * past, past), random);
     }
     std::vector<char> needed(static_cast<std::size_t>(local_));
     std::vector<std::int32_t> list;
@@ -147,8 +108,8 @@ std::vector<double> ExpertOffload::misses(RoutingPhase phase, std::int64_t token
     for (unsigned step = 0; step < kWarmUpSteps + counted; ++step) {
       std::fill(needed.begin(), needed.end(), 0);
       if (chains) {
-        for (Chain& chain : sequences) {
-          for (const std::int32_t e : chain.next(sampler, layer, random, load)) {
+        for (NeighbourDraws& tokens_of_one : sequences) {
+          for (const std::uint16_t e : tokens_of_one.next()) {
             if (mine(e)) needed[static_cast<std::size_t>(e)] = 1;
           }
         }

@@ -1,6 +1,6 @@
 // Experts in host memory: which of those that a step needs are on the GPU, and how long the rest keeps it waiting.
 //
-// A cache of experts per layer and GPU is played through with tokens drawn from the router, each sequence a chain in which a token repeats the
+// A cache of experts per layer and GPU is played through with tokens drawn from the router, each sequence a chain in which a token repeats
 // choices of an earlier one as the router's locality says: what decides hits. Missing experts are streamed over the GPU's link to its host,
 // guessed one layer ahead where the deployment prefetches, or computed by the CPU. Left out: experts moving between GPUs, several GPUs sharing
 // one host link, disk.
@@ -11,6 +11,7 @@
 
 #include "base/random.hpp"
 #include "cost/cost_inputs.hpp"
+#include "routing/choice.hpp"
 
 namespace moeplan {
 
@@ -70,6 +71,7 @@ class ExpertOffload {
   double expert_bytes_;
   int local_;
   int slots_;
+  LocalityTables locality_;
 };
 
 /// Bytes of one routed expert on one GPU: its tensor share.

@@ -40,9 +40,14 @@ class Race {
 
   /// Goes on to time t.
   void advance(double t) {
+    advance(t, [](std::size_t, std::size_t, double) {});
+  }
+  /// Goes on to time t and calls `use(e, m, chance)` for the chance that exactly m < top_k experts other than e have arrived.
+  template <class Use>
+  void advance(double t, Use&& use) {
     for (std::size_t e = 0; e < weights_.size(); ++e) arrived_[e] = 1.0 - decay(weights_[e] * t);
     count_arrivals();
-    leave_one_out();
+    leave_one_out(use);
   }
 
  private:
@@ -66,7 +71,8 @@ class Race {
     for (const std::size_t e : likely_) add(arrived_[e], all_);
   }
 
-  void leave_one_out() {
+  template <class Use>
+  void leave_one_out(Use&& use) {
     const std::size_t n = arrived_.size();
     std::fill(open_.begin(), open_.end(), 0.0);
     std::fill(without_.begin(), without_.end(), 0.0);
@@ -75,6 +81,7 @@ class Race {
       for (std::size_t e = 0; e < n; ++e) {
         without_[e] = (all_[m] - without_[e] * arrived_[e]) * inverse_[e];
         open_[e] += without_[e];
+        if (arrived_[e] < kLikely) use(e, m, without_[e]);
       }
     }
     for (const std::size_t e : likely_) {
@@ -83,7 +90,10 @@ class Race {
         if (f != e) add(arrived_[f], others_);
       }
       open_[e] = 0;
-      for (const double p : others_) open_[e] += p;
+      for (std::size_t m = 0; m < k_; ++m) {
+        open_[e] += others_[m];
+        use(e, m, others_[m]);
+      }
     }
     for (double& p : open_) p = std::clamp(p, 0.0, 1.0);
   }
@@ -126,6 +136,30 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, int
   for (const double p : included) sum += p;
   for (double& p : included) p = std::min(1.0, p * top_k / sum);
   return included;
+}
+
+std::vector<double> orders_of_drawing(std::span<const double> weights, int top_k) {
+  const auto n = weights.size();
+  const auto k = static_cast<std::size_t>(top_k);
+  MOEPLAN_CHECK(top_k > 0 && n > k);
+  const double step = std::min(0.6, kStep / std::sqrt(static_cast<double>(top_k)));
+  double t = kFirst / std::accumulate(weights.begin(), weights.end(), 0.0);
+  Race race(weights, top_k);
+  std::vector<double> order(n * k, 0.0);
+  for (std::size_t e = 0; e < n; ++e) order[e * k] = weights[e] * t;
+  for (double width = 0.5 * step * t;; t *= std::exp(step), width = step * t) {
+    race.advance(t, [&](std::size_t e, std::size_t m, double chance) { order[e * k + m] += std::max(0.0, chance) * weights[e] * (1.0 - race.arrived()[e]) * width; });
+    double most = 0;
+    for (std::size_t e = 0; e < n; ++e) most = std::max(most, race.open()[e] * (1.0 - race.arrived()[e]));
+    if (most < kSurelyClosed) break;
+  }
+  for (std::size_t e = 0; e < n; ++e) {
+    const auto first = order.begin() + static_cast<std::ptrdiff_t>(e * k);
+    const auto last = first + static_cast<std::ptrdiff_t>(k);
+    const double sum = std::accumulate(first, last, 0.0);
+    std::for_each(first, last, [&](double& x) { x = sum > 0 ? x / sum : 1.0 / top_k; });
+  }
+  return order;
 }
 
 std::vector<double> choice_weights(std::span<const double> shares, int top_k) {

@@ -74,15 +74,15 @@ void draw_group_shifts(const RouterChoice& choice, QuickRandom& random, std::spa
   for (std::size_t g = 0; g < shift.size(); ++g) shift[g] -= choice.group_common[g] * shared;
 }
 
-/// Counts of `tokens` (any real number) independent tokens; returns their sum.
-std::int64_t draw_independent(const RouterChoice& choice, double tokens, QuickRandom& random, std::span<std::int32_t> counts) {
+/// Counts of independent tokens, `tokens_of(e)` (any real number) for expert e; returns their sum.
+template <class TokensOf>
+std::int64_t draw_independent(const RouterChoice& choice, TokensOf tokens_of, QuickRandom& random, std::span<std::int32_t> counts) {
   const auto groups = static_cast<std::size_t>(choice.groups());
   const std::size_t size = counts.size() / groups;
   std::array<double, kMostGroups> shift;
   shift[0] = 0;
   if (groups > 1) draw_group_shifts(choice, random, {shift.data(), groups});
   std::array<double, kMostExperts> z;
-  const double root = std::sqrt(tokens);
   std::int64_t sum = 0;
   for (std::size_t g = 0; g < groups; ++g) {
     double common = shift[g];
@@ -92,32 +92,35 @@ std::int64_t draw_independent(const RouterChoice& choice, double tokens, QuickRa
     }
     for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
       const double score = choice.own[e] * z[e] + choice.common[e] * common;
-      counts[e] = binomial_quantile(tokens, choice.included[e], choice.log_missed[e], root * choice.deviation[e], score);
+      const double tokens = tokens_of(e);
+      counts[e] = binomial_quantile(tokens, choice.included[e], choice.log_missed[e], std::sqrt(tokens) * choice.deviation[e], score);
       sum += counts[e];
     }
   }
   return sum;
 }
 
-/// Turns counts of uncopied tokens into counts of all `tokens` tokens; returns their sum. The copies of an expert's f uncopied choices have
-/// mean f (ratio - 1) and variance f ratio (inflation - ratio), so that the variance in all is inflation times that of independent tokens.
-std::int64_t add_copies(const RouterChoice& choice, double tokens, double fresh, double inflation, QuickRandom& random,
+/// Turns counts of fresh choices into counts of all choices of `tokens` tokens; returns their sum. The copies of an expert's f fresh choices
+/// have mean f (ratio - 1) and variance f ratio (inflation - ratio), ratio: tokens per fresh one, so that the variance in all is inflation
+/// times that of independent tokens.
+std::int64_t add_copies(const RouterChoice& choice, double tokens, const NeighbourCounts& neighbours, QuickRandom& random,
                         std::span<std::int32_t> counts, std::int64_t sum) {
-  const double ratio = tokens / fresh;
-  const double excess = std::max(1e-3, inflation - ratio);
   const auto groups = static_cast<std::size_t>(choice.groups());
   const std::size_t size = counts.size() / groups;
   std::array<double, kMostExperts> copies;
   double drawn = 0;
+  const double group_excess = std::max(1e-3, neighbours.group_inflation() - tokens / neighbours.mean_fresh());
   for (std::size_t g = 0; g < groups; ++g) {
     double in_group = 0;
     for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
       if (counts[e] == 0) continue;
+      const double ratio = tokens / neighbours.fresh(e);
+      const double excess = std::max(1e-3, neighbours.inflation(e) - ratio);
       copies[e] = non_negative(counts[e] * (ratio - 1.0), counts[e] * ratio * excess, random);
       in_group += copies[e];
     }
-    if (groups > 1 && in_group > 0) {  // whole tokens are copied, and the experts of a group come together
-      const double shift = std::sqrt(tokens * excess * choice.group_excess[g]) * standard_normal(random);
+    if (groups > 1 && in_group > 0) {  // the experts of a group come together, and are copied together
+      const double shift = std::sqrt(tokens * group_excess * choice.group_excess[g]) * standard_normal(random);
       const double factor = std::max(0.0, 1.0 + shift / in_group);
       for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
         if (counts[e] > 0) copies[e] *= factor;
@@ -126,7 +129,7 @@ std::int64_t add_copies(const RouterChoice& choice, double tokens, double fresh,
     }
     drawn += in_group;
   }
-  const double scale = drawn > 0 ? (ratio - 1.0) * static_cast<double>(sum) / drawn : 0.0;
+  const double scale = drawn > 0 ? std::max(0.0, tokens * choice.top_k - static_cast<double>(sum)) / drawn : 0.0;
   std::int64_t total = 0;
   for (std::size_t e = 0; e < counts.size(); ++e) {
     if (counts[e] == 0) continue;
@@ -164,11 +167,16 @@ void sample_counts(const RouterChoice& choice, const LocalityTables* locality, s
                    std::span<std::int32_t> counts) {
   MOEPLAN_CHECK(counts.size() <= kMostExperts && tokens < (std::int64_t{1} << 31));
   const auto all = static_cast<double>(tokens);
-  const bool neighbours = locality != nullptr && locality->on();
-  const double fresh = neighbours ? locality->fresh_tokens(all) : all;
   QuickRandom quick(random);
-  std::int64_t sum = draw_independent(choice, fresh, quick, counts);
-  if (neighbours) sum = add_copies(choice, all, fresh, locality->inflation(all), quick, counts, sum);
+  const bool neighbours = locality != nullptr && locality->on();
+  std::int64_t sum = 0;
+  if (neighbours) {
+    const NeighbourCounts expected(choice, *locality, all);
+    sum = draw_independent(choice, [&](std::size_t e) { return expected.fresh(e); }, quick, counts);
+    sum = add_copies(choice, all, expected, quick, counts, sum);
+  } else {
+    sum = draw_independent(choice, [all](std::size_t) { return all; }, quick, counts);
+  }
   restore_sum(choice, tokens, tokens * choice.top_k - sum, neighbours, quick, counts);
 }
 

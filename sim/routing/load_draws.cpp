@@ -14,7 +14,8 @@ namespace {
 constexpr int kFewestPerLayer = 4;
 
 /// Draws per layer, a power of two. Few tokens scatter widely and are cheap to draw; with few layers a step's spread is a draw's.
-unsigned draws_per_layer(std::int64_t tokens, int layers) {
+unsigned draws_per_layer(std::int64_t tokens, int top_k, int layers) {
+  if (top_k == 1) tokens = (tokens + 5) / 6;  // scatter like a sixth of the tokens with the six to eight experts of most models
   const int over_all_layers = (tokens <= 2 ? 1536 : tokens <= 4 ? 768 : tokens <= 16 ? 384 : 192) * (layers < 8 ? 4 : 1);
   return std::bit_ceil(static_cast<unsigned>(std::max(kFewestPerLayer, (over_all_layers + layers - 1) / layers)));
 }
@@ -60,7 +61,7 @@ LoadDraws::Layers LoadDraws::make(RoutingPhase phase, std::int64_t tokens) const
   const bool prefill = phase == RoutingPhase::kPrefill;
   RandomStream random(seed_, prefill ? "routing/draws/prefill" : "routing/draws/decode", static_cast<std::uint64_t>(tokens));
   Layers made;
-  made.per_layer = draws_per_layer(tokens, layers_);
+  made.per_layer = draws_per_layer(tokens, sampler_.top_k(), layers_);
   made.draws.reserve(static_cast<std::size_t>(layers_) * made.per_layer);
   LayerLoad load;
   for (int layer = 0; layer < layers_; ++layer) {

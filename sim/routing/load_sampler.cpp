@@ -51,6 +51,8 @@ class RouterLoadSampler final : public LoadSampler {
   }
   [[nodiscard]] const Placement& placement(int layer) const override { return layers_[static_cast<std::size_t>(layer)].placement; }
 
+  [[nodiscard]] const RouterChoice& choice(int layer) const override { return layers_[static_cast<std::size_t>(layer)].choice; }
+
   void sample(int layer, std::int64_t tokens, RoutingPhase phase, RandomStream& random, LayerLoad& out) const override {
     MOEPLAN_CHECK(layer >= 0 && layer < layers() && tokens > 0);
     const Layer& at = layers_[static_cast<std::size_t>(layer)];
@@ -91,16 +93,16 @@ class RouterLoadSampler final : public LoadSampler {
 class LayerMaker {
  public:
   LayerMaker(const MoeSpec& moe, const RoutingConfig& routing, const PlacementConfig& placement, std::uint64_t seed, const RoutingState& state)
-      : moe_(moe), routing_(routing), placement_(placement), seed_(seed), state_(state), learnt_domains_(routing.domains.size()) {}
+      : moe_(moe), routing_(routing), placement_(placement), seed_(seed), state_(state), ordered_(routing.locality.copy > 0 && routing.locality.kept < 1), learnt_domains_(routing.domains.size()) {}
 
   /// REQUIRES: layer 0 is made first; then any thread may make the others.
   Layer make(int layer) {
     std::vector<double> shares = expert_shares(routing_, moe_, layer, seed_, state_.period);
     std::vector<RouterChoice> domains;
     for (std::size_t d = 0; d < routing_.domains.size(); ++d) {
-      domains.push_back(make_router_choice(moe_, domain_shares(routing_, d, moe_, layer, seed_, state_.period), learnt_domains_[d]));
+      domains.push_back(make_router_choice(moe_, domain_shares(routing_, d, moe_, layer, seed_, state_.period), learnt_domains_[d], ordered_));
     }
-    return {make_router_choice(moe_, std::move(shares), learnt_), placement_at(moe_, routing_, placement_, layer, seed_, state_),
+    return {make_router_choice(moe_, std::move(shares), learnt_, ordered_), placement_at(moe_, routing_, placement_, layer, seed_, state_),
             std::move(domains)};
   }
 
@@ -110,6 +112,7 @@ class LayerMaker {
   const PlacementConfig& placement_;
   std::uint64_t seed_;
   const RoutingState& state_;
+  bool ordered_;
   GroupedCorrection learnt_;
   std::vector<GroupedCorrection> learnt_domains_;
 };
@@ -154,7 +157,7 @@ std::unique_ptr<LoadSampler> make_load_sampler(const MoeSpec& moe, int layers, c
   std::vector<Layer> all;
   all.reserve(made.size());
   for (auto& layer : made) all.push_back(std::move(*layer));
-  return std::make_unique<RouterLoadSampler>(std::move(all), routing, make_locality_tables(locality), placement.ranks, mode);
+  return std::make_unique<RouterLoadSampler>(std::move(all), routing, make_locality_tables(locality, moe.top_k), placement.ranks, mode);
 }
 
 }  // namespace moeplan

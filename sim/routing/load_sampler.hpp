@@ -13,6 +13,7 @@
 namespace moeplan {
 
 class Placement;
+struct RouterChoice;
 
 /// One MoE layer in one step.
 struct LayerLoad {
@@ -36,6 +37,8 @@ class LoadSampler {
   /// Long-run shares of a layer's pairs by expert, as decoding tokens choose them; and where the experts lie.
   [[nodiscard]] virtual std::vector<double> shares(int layer) const = 0;
   [[nodiscard]] virtual const Placement& placement(int layer) const = 0;
+  /// How decoding tokens choose.
+  [[nodiscard]] virtual const RouterChoice& choice(int layer) const = 0;
   /// Draws the load of `layer` (0 .. layers()-1) for `tokens` > 0 tokens. Reuses the memory of `out`.
   virtual void sample(int layer, std::int64_t tokens, RoutingPhase phase, RandomStream& random, LayerLoad& out) const = 0;
 };

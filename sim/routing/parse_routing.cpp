@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string_view>
@@ -56,6 +57,8 @@ RoutingLocality parse_locality(const JsonReader& routing, RoutingLocality fallba
   locality.copy = number_within(reader, "copy", 0.0, 0.99);
   locality.decay = number_within(reader, "decay", 0.0, 10.0, locality.decay);
   locality.reach = static_cast<int>(number_within(reader, "reach", 1.0, 512.0, locality.reach));
+  locality.kept = std::max(locality.copy, locality.kept);
+  if (reader.has("kept")) locality.kept = number_within(reader, "kept", std::max(locality.copy, 0.01), 1.0);
   return locality;
 }
 

@@ -23,13 +23,15 @@ struct RecordedCounts {
   bool operator==(const RecordedCounts&) const = default;
 };
 
-/// Choices of neighbouring tokens of a prompt: a token repeats the choice of an earlier one with probability `copy`; the distance d to
-/// that token has probability proportional to d^-decay, d = 1 .. reach. Real tokens repeat a part of their experts; all or none with the
-/// same mean reproduces the measured loads as well and keeps the popularity exactly. Fitted, see scenarios/routing/README.md.
+/// Choices of neighbouring tokens of a prompt. A token follows an earlier one with probability copy / kept; the distance d to that token has
+/// probability proportional to d^-decay, d = 1 .. reach. A follower takes over the other's first m experts in the order they were drawn,
+/// m ~ Binomial(top_k, kept), and goes on drawing from there, which keeps every expert's popularity exactly and lets popular experts, drawn
+/// early, last longer, as they do in traces. Fitted, see scenarios/routing/README.md.
 struct RoutingLocality {
-  double copy = 0;
+  double copy = 0;  ///< share of all choices that are taken over
   double decay = 1;
   int reach = 1;
+  double kept = 1;  ///< share of its experts that a follower takes over, at least `copy`; 1: all of them
   bool operator==(const RoutingLocality&) const = default;
 };
 
@@ -102,7 +104,7 @@ struct PlacementConfig {
 };
 
 /// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |
-/// "power_law" + exponent [, range] | "recorded" + file) or preset, and optionally noise, collapsed, locality {copy, decay, reach}, drift
+/// "power_law" + exponent [, range] | "recorded" + file) or preset, and optionally noise, collapsed, locality {copy, decay, reach, kept}, drift
 /// {period, correlation}, capacity_factor and overflow. Without popularity and preset: default_routing() of `family` and `moe`, where these
 /// are given. Relative files are taken from `base`. Throws InputError.
 RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family = {},

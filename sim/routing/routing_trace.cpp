@@ -10,13 +10,14 @@
 
 #include "base/error.hpp"
 #include "input/csv.hpp"
-#include "routing/choice.hpp"
+#include "routing/grouped_choice.hpp"
+#include "routing/locality_fit.hpp"
+#include "routing/popularity.hpp"
 #include "routing/token_sampler.hpp"
 
 namespace moeplan {
 namespace {
 
-constexpr std::array<int, 7> kBatches = {4, 8, 16, 32, 64, 128, 256};
 constexpr int kFewestBatches = 8;  ///< over all layers, below which a batch size tells nothing
 
 using Choice = std::vector<std::uint16_t>;
@@ -47,19 +48,12 @@ Choice parse_experts(const CsvReader& csv, std::size_t column, int experts) {
 /// The tokens of one sequence in one layer, by token number.
 using Sequence = std::vector<std::pair<std::int64_t, Choice>>;
 
-/// Sums over the batches of one size.
-struct BatchSums {
-  double batches = 0, distinct = 0, squares = 0, independent = 0;
-};
-
-/// Adds the batches of `size` tokens with consecutive numbers.
-void add_batches(const Sequence& tokens, int size, const std::vector<double>& included, BatchSums& sums) {
-  double variance = 0;
-  for (const double p : included) variance += size * p * (1.0 - p);
+/// Adds the batches of sums.tokens tokens with consecutive numbers.
+void add_batches(const Sequence& tokens, const std::vector<double>& included, BatchSums& sums) {
   std::vector<double> counts(included.size());
-  const auto step = static_cast<std::size_t>(size);
+  const auto step = static_cast<std::size_t>(sums.tokens);
   for (std::size_t first = 0; first + step <= tokens.size();) {
-    if (tokens[first + step - 1].first - tokens[first].first != size - 1) {
+    if (tokens[first + step - 1].first - tokens[first].first != sums.tokens - 1) {
       ++first;
       continue;
     }
@@ -67,60 +61,24 @@ void add_batches(const Sequence& tokens, int size, const std::vector<double>& in
     for (std::size_t t = first; t < first + step; ++t) {
       for (const std::uint16_t e : tokens[t].second) counts[e] += 1;
     }
-    for (std::size_t e = 0; e < counts.size(); ++e) {
-      sums.distinct += counts[e] > 0 ? 1 : 0;
-      sums.squares += (counts[e] - size * included[e]) * (counts[e] - size * included[e]);
-    }
-    sums.independent += variance;
-    sums.batches += 1;
+    sums.add<double>(counts, included);
     first += step;
   }
 }
 
-double expected_distinct(const std::vector<std::vector<double>>& included, double fresh_tokens) {
-  double sum = 0;
-  for (const auto& layer : included) {
-    for (const double p : layer) sum += 1.0 - std::pow(std::max(0.0, 1.0 - p), fresh_tokens);
-  }
-  return sum / static_cast<double>(included.size());
+/// The router of one recorded layer.
+RouterChoice recorded_choice(const std::vector<double>& counts, int top_k) {
+  RoutingConfig config;
+  config.popularity = PopularityKind::kRecorded;
+  config.recorded.layers = {counts};
+  MoeSpec moe;
+  moe.experts = static_cast<int>(counts.size());
+  moe.top_k = top_k;
+  GroupedCorrection none;
+  return make_router_choice(moe, expert_shares(config, moe, 0, 0), none, true);
 }
 
 }  // namespace
-
-RoutingLocality fit_locality(const std::vector<BatchMoments>& batches, const std::vector<std::vector<double>>& included) {
-  const auto misfit = [&](const RoutingLocality& locality) {
-    const LocalityTables tables = make_locality_tables(locality);
-    double sum = 0;
-    for (const BatchMoments& b : batches) {
-      const double distinct = expected_distinct(included, tables.fresh_tokens(b.tokens)) / b.distinct - 1.0;
-      const double spread = std::sqrt(tables.inflation(b.tokens) / b.inflation) - 1.0;
-      sum += distinct * distinct / (0.03 * 0.03) + spread * spread / (0.1 * 0.1);
-    }
-    return sum;
-  };
-  RoutingLocality best;
-  double least = misfit(best);
-  for (const int reach : {16, 32, 64, 128}) {
-    RoutingLocality at{0.4, 1.0, reach};
-    double here = misfit(at);
-    for (double step = 0.2; step > 0.02;) {
-      const RoutingLocality from = at;
-      for (const auto& [dc, dd] : {std::pair{step, 0.0}, {-step, 0.0}, {0.0, 2 * step}, {0.0, -2 * step}}) {
-        const RoutingLocality next{std::clamp(from.copy + dc, 0.02, 0.95), std::clamp(from.decay + dd, 0.0, 5.0), reach};
-        if (const double m = misfit(next); m < here) {
-          here = m;
-          at = next;
-        }
-      }
-      if (at == from) step *= 0.5;
-    }
-    if (here < least) {
-      least = here;
-      best = at;
-    }
-  }
-  return best;
-}
 
 bool is_routing_trace(const std::filesystem::path& file) { return CsvReader(file).find_column("experts").has_value(); }
 
@@ -148,8 +106,9 @@ RoutingTrace load_routing_trace(const std::filesystem::path& file, int experts) 
   if (layers.empty()) throw InputError(file.string(), "has no rows; expected token,layer,experts");
   RoutingTrace trace;
   trace.counts.source = file.string();
-  std::array<BatchSums, kBatches.size()> sums;
-  std::vector<std::vector<double>> included;
+  std::array<BatchSums, kFittedBatches.size()> sums;
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i].tokens = kFittedBatches[i];
+  std::vector<RouterChoice> choices;
   for (const auto& [layer, sequences] : layers) {
     std::vector<double> counts(static_cast<std::size_t>(experts > 0 ? experts : largest + 1), 0.0);
     double tokens = 0;
@@ -159,19 +118,19 @@ RoutingTrace load_routing_trace(const std::filesystem::path& file, int experts) 
         for (const std::uint16_t e : choice) counts[e] += 1;
       }
     }
-    included.push_back(counts);
-    for (double& p : included.back()) p /= tokens;
+    std::vector<double> included = counts;
+    for (double& p : included) p /= tokens;
     for (const auto& [id, sequence] : sequences) {
-      for (std::size_t i = 0; i < kBatches.size(); ++i) add_batches(sequence, kBatches[i], included.back(), sums[i]);
+      for (BatchSums& batches : sums) add_batches(sequence, included, batches);
     }
+    if (top_k < counts.size()) choices.push_back(recorded_choice(counts, static_cast<int>(top_k)));
     trace.counts.layers.push_back(std::move(counts));
   }
-  std::vector<BatchMoments> batches;
-  for (std::size_t i = 0; i < kBatches.size(); ++i) {
-    if (sums[i].batches < kFewestBatches || sums[i].independent <= 0 || sums[i].squares <= 0) continue;
-    batches.push_back({kBatches[i], sums[i].distinct / sums[i].batches, sums[i].squares / sums[i].independent});
+  std::vector<BatchSums> batches;
+  for (const BatchSums& sum : sums) {
+    if (sum.batches >= kFewestBatches && sum.independent > 0 && sum.squares > 0) batches.push_back(sum);
   }
-  if (!batches.empty()) trace.locality = fit_locality(batches, included);
+  if (!batches.empty() && !choices.empty()) trace.locality = fit_locality(batches, choices);
   return trace;
 }
 

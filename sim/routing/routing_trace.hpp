@@ -22,15 +22,4 @@ bool is_routing_trace(const std::filesystem::path& file);
 /// only tokens of one sequence are neighbours. Throws InputError with file and line.
 RoutingTrace load_routing_trace(const std::filesystem::path& file, int experts);
 
-/// What batches of neighbouring tokens show.
-struct BatchMoments {
-  int tokens = 0;
-  double distinct = 0;   ///< experts touched, mean over batches and layers
-  double inflation = 0;  ///< variance of an expert's count over that of as many independent tokens
-};
-
-/// The locality that comes nearest to `batches` (by least squares, an error of 3 % in distinct experts counting as much as one of 10 % in
-/// the spread of counts) for a router with the inclusion probabilities `included` [layer][expert].
-RoutingLocality fit_locality(const std::vector<BatchMoments>& batches, const std::vector<std::vector<double>>& included);
-
 }  // namespace moeplan

@@ -13,8 +13,6 @@
 
 namespace moeplan {
 
-/// Most experts one token may choose (the samplers work on the stack).
-inline constexpr int kMostChoices = 64;
 /// Most remembered choices of earlier tokens: reach x top_k.
 inline constexpr int kMostHistory = 16384;
 
@@ -31,6 +29,13 @@ class TokenDraws {
       draw_as<true>(tokens, use);
     else
       draw_as<false>(tokens, use);
+  }
+  /// Goes on drawing a token of whose experts the first `have` are there.
+  void complete(std::uint16_t* experts, std::size_t have) {
+    if (choice_.group_size > 0)
+      complete_as<true>(experts, have);
+    else
+      complete_as<false>(experts, have);
   }
   [[nodiscard]] QuickRandom& random() { return random_; }
 
@@ -98,9 +103,67 @@ class TokenDraws {
     }
   }
 
+  template <bool kGrouped>
+  void complete_as(std::uint16_t* experts, std::size_t have) {
+    const auto k = static_cast<std::size_t>(choice_.top_k);
+    Lane& lane = lanes_[0];
+    lane.size = have;
+    lane.open = 0;
+    lane.groups_left = choice_.top_groups;
+    for (std::size_t i = 0; i < have; ++i) {
+      const std::uint16_t expert = lane.experts[i] = experts[i];
+      lane.chosen[expert / 64] |= std::uint64_t{1} << (expert % 64);
+      if constexpr (kGrouped) {
+        const std::uint64_t group = std::uint64_t{1} << choice_.group_of[expert];
+        lane.groups_left -= (lane.open & group) == 0 ? 1 : 0;
+        lane.open |= group;
+      }
+    }
+    while (lane.size < k) step<kGrouped>(lane);
+    for (std::size_t i = 0; i < k; ++i) {
+      experts[i] = lane.experts[i];
+      lane.chosen[experts[i] / 64] = 0;
+    }
+    lane.size = 0;
+  }
+
   const RouterChoice& choice_;
   QuickRandom random_;
   std::array<Lane, kLanes> lanes_;
+};
+
+/// The tokens of one prompt, one after the other, each with the experts it takes over from an earlier one.
+class NeighbourDraws {
+ public:
+  /// `history` holds locality.reach x top_k experts. REQUIRES: locality.on(); the references outlive this.
+  NeighbourDraws(const RouterChoice& choice, const LocalityTables& locality, std::span<std::uint16_t> history, RandomStream& start)
+      : draws_(choice, start), locality_(locality), history_(history), k_(static_cast<std::size_t>(choice.top_k)) {}
+
+  /// The experts of the next token in the order they were drawn, until the next call.
+  std::span<const std::uint16_t> next() {
+    const auto reach = static_cast<std::size_t>(locality_.locality.reach);
+    std::uint16_t* const mine = history_.data() + made_ % reach * k_;
+    std::size_t taken = locality_.taken.draw(draws_.random());
+    if (taken > 0) {
+      const std::size_t distance = locality_.lag.draw(draws_.random()) + 1;
+      if (distance <= made_) {
+        const std::uint16_t* const past = history_.data() + (made_ - distance) % reach * k_;  // may be the slot to overwrite
+        if (past != mine) std::copy_n(past, taken, mine);
+      } else {
+        taken = 0;
+      }
+    }
+    if (taken < k_) draws_.complete(mine, taken);
+    ++made_;
+    return {mine, k_};
+  }
+
+ private:
+  TokenDraws draws_;
+  const LocalityTables& locality_;
+  std::span<std::uint16_t> history_;  ///< a ring of the last tokens
+  std::size_t k_;
+  std::size_t made_ = 0;
 };
 
 /// Adds the experts of `tokens` tokens to `counts` (one per expert). With `locality` on, the tokens are consecutive in one prompt and the

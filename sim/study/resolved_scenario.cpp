@@ -137,7 +137,7 @@ json routing_json(const DeploymentConfig& d, const DataRoot& data) {
   json out = popularity_json(r, data);
   out["noise"] = r.noise;
   out["collapsed"] = r.collapsed;
-  out["locality"] = {{"copy", r.locality.copy}, {"decay", r.locality.decay}, {"reach", r.locality.reach}};
+  out["locality"] = {{"copy", r.locality.copy}, {"decay", r.locality.decay}, {"reach", r.locality.reach}, {"kept", r.locality.kept}};
   if (r.drift.on()) out["drift"] = {{"period", time_text(r.drift.period)}, {"correlation", r.drift.correlation}};
   if (r.capacity_factor > 0) {
     out["capacity_factor"] = r.capacity_factor;

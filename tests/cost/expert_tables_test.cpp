@@ -47,10 +47,10 @@ Sampled sample(const DeploymentCost& cost, std::int32_t decode, std::int32_t pre
 }
 
 void compare(ModelSpec model, ParallelLayout parallel, RoutingConfig routing, std::int32_t decode, std::int32_t prefill, int steps = 1500,
-             PlacementConfig placement = {}) {
+             PlacementConfig placement = {}, const RoutingState& state = {}) {
   CostBench bench(std::move(model), parallel, routing);
   placement.ranks = parallel.expert;
-  bench.sampler = make_load_sampler(*bench.inputs.model.moe(), bench.inputs.model.moe_layer_count(), routing, placement, 7);
+  bench.sampler = make_load_sampler(*bench.inputs.model.moe(), bench.inputs.model.moe_layer_count(), routing, placement, 7, SamplingMode::kCounts, state);
   bench.inputs.sampler = bench.sampler.get();
   bench.inputs.engine.expert_comm = ExpertParallelComm::kDeepEp;
   const DeploymentCost tabulated(bench.inputs);
@@ -102,22 +102,34 @@ TEST_CASE("a model with one MoE layer keeps its spread") {
 
 namespace {
 
-/// Every popularity kind, as skewed as such routers get.
+/// Every popularity kind, as skewed as such routers get, and a router with noise and dead experts.
 std::vector<RoutingConfig> every_kind() {
-  std::vector<RoutingConfig> kinds(5);
-  kinds[0].popularity = PopularityKind::kZipf;
-  kinds[0].exponent = 0.6;
-  kinds[1].popularity = PopularityKind::kDirichlet;
-  kinds[1].alpha = 1.5;
-  kinds[2].popularity = PopularityKind::kPowerLaw;
-  kinds[2].exponent = 1.2;
-  kinds[3].popularity = PopularityKind::kRecorded;
-  kinds[3].recorded = load_recorded(std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/routing/deepseek-v2-lite-law.csv");
-  kinds[4] = lognormal(0.7);
-  kinds[4].collapsed = 0.25;
-  kinds[4].noise = 0.1;
+  std::vector<RoutingConfig> kinds(7);
+  kinds[0].popularity = PopularityKind::kUniform;
+  kinds[1] = lognormal(0.7);
+  kinds[2].popularity = PopularityKind::kZipf;
+  kinds[2].exponent = 0.6;
+  kinds[3].popularity = PopularityKind::kDirichlet;
+  kinds[3].alpha = 1.5;
+  kinds[4].popularity = PopularityKind::kPowerLaw;
+  kinds[4].exponent = 1.2;
+  kinds[5].popularity = PopularityKind::kRecorded;
+  kinds[5].recorded = load_recorded(std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/routing/deepseek-v2-lite-law.csv");
+  kinds[6] = lognormal(0.7);
+  kinds[6].collapsed = 0.25;
+  kinds[6].noise = 0.1;
   for (RoutingConfig& kind : kinds) kind.locality = measured_locality();
   return kinds;
+}
+
+/// `latent_model` with another choice of experts.
+ModelSpec choosing(int top_k, int groups, int top_groups) {
+  ModelSpec model = latent_model();
+  MoeSpec& moe = model.layers[1].moe;
+  moe.top_k = top_k;
+  moe.groups = groups;
+  moe.top_groups = top_groups;
+  return model;
 }
 
 }  // namespace
@@ -125,9 +137,30 @@ std::vector<RoutingConfig> every_kind() {
 TEST_CASE("tables of steps agree with sampling every layer, whatever the popularity") {
   for (const RoutingConfig& kind : every_kind()) {
     CAPTURE(static_cast<int>(kind.popularity));
+    CAPTURE(kind.collapsed);
     compare(latent_model(), layout(1, 1, 8, 8), kind, 52, 0, 800);
     compare(latent_model(), layout(8, 1, 8, 1), kind, 0, 300, 800);
   }
+}
+
+TEST_CASE("tables of steps agree with sampling every layer, node-limited and top-1 routing") {
+  RoutingConfig routing = lognormal(0.7);
+  routing.locality = measured_locality();
+  for (const ModelSpec& model : {choosing(6, 8, 3), choosing(1, 0, 0)}) {
+    CAPTURE(model.moe()->top_k);
+    compare(model, layout(1, 1, 8, 8), routing, 52, 0, 800);
+    compare(model, layout(8, 1, 8, 1), routing, 0, 300, 800);
+  }
+}
+
+TEST_CASE("tables of steps agree with sampling every layer, in a later epoch of drift and under a stale hierarchical placement") {
+  RoutingConfig routing = lognormal(0.7);
+  routing.drift = {SimTime{3'600'000'000'000}, 0.6};
+  PlacementConfig placement{.kind = PlacementKind::kHierarchical, .redundant_experts = 8};
+  placement.nodes = 2;
+  placement.rebalance = {routing.drift.period, routing.drift.period};
+  const RoutingState later{3, {{2, 1.0}}};
+  compare(choosing(6, 8, 3), layout(1, 1, 8, 8), routing, 120, 0, 800, placement, later);
 }
 
 TEST_CASE("tables of steps agree with sampling every layer, redundant experts and a capacity") {

@@ -3,11 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.hpp"
+#include "routing/grouped_choice.hpp"
 #include "routing/popularity.hpp"
+#include "routing/token_sampler.hpp"
 
 using namespace moeplan;
 
@@ -112,7 +115,7 @@ TEST_CASE("experts are drawn as often as their popularity says, token by token a
   grouped.top_groups = 3;
   for (const MoeSpec& moe : {router(64, 6), router(8, 2), router(16, 1), grouped}) {
     RoutingConfig config = lognormal(0.5);
-    config.locality = {0.45, 1.15, 32};
+    config.locality = {0.45, 1.15, 32, 0.6};
     const auto wanted = expert_shares(config, moe, 0, 1);
     for (const SamplingMode mode : {SamplingMode::kTokens, SamplingMode::kCounts}) {
       const auto sampler = make_load_sampler(moe, 1, config, {}, 1, mode);
@@ -130,18 +133,51 @@ TEST_CASE("drawing counts equals drawing tokens: means within 1 %, P99 of the ho
   grouped.groups = 8;
   grouped.top_groups = 3;
   for (const MoeSpec& moe : {router(64, 6), router(8, 2), grouped}) {
-    RoutingConfig config = lognormal(0.7);
-    config.locality = {0.45, 1.15, 32};
-    const auto tokens = make_load_sampler(moe, 3, config, {.ranks = 4}, 1, SamplingMode::kTokens);
-    const auto counts = make_load_sampler(moe, 3, config, {.ranks = 4}, 1, SamplingMode::kCounts);
-    for (const RoutingPhase phase : {RoutingPhase::kDecode, RoutingPhase::kPrefill}) {
-      const Hottest exact = hottest(*tokens, 300, phase);
-      const Hottest fast = hottest(*counts, 300, phase);
+    const auto compare = [&](double kept, RoutingPhase phase) {
+      RoutingConfig config = lognormal(0.7);
+      config.locality = {0.45, 1.15, 32, kept};
+      const Hottest exact = hottest(*make_load_sampler(moe, 3, config, {.ranks = 4}, 1, SamplingMode::kTokens), 300, phase);
+      const Hottest fast = hottest(*make_load_sampler(moe, 3, config, {.ranks = 4}, 1, SamplingMode::kCounts), 300, phase);
+      CAPTURE(moe.experts);
+      CAPTURE(kept);
       CHECK(fast.mean == doctest::Approx(exact.mean).epsilon(0.012));  // 1 % and the noise of 3000 draws
       CHECK(fast.p99 == doctest::Approx(exact.p99).epsilon(0.03));
       CHECK(fast.distinct == doctest::Approx(exact.distinct).epsilon(0.01));
-    }
+    };
+    compare(1.0, RoutingPhase::kDecode);
+    compare(1.0, RoutingPhase::kPrefill);
+    compare(0.5, RoutingPhase::kPrefill);
   }
+}
+
+TEST_CASE("a neighbour takes over the first experts of an earlier token, and all of them when all are kept") {
+  RoutingConfig config = lognormal(0.5);
+  GroupedCorrection none;
+  const MoeSpec moe = router(64, 6);
+  const RouterChoice choice = make_router_choice(moe, expert_shares(config, moe, 0, 1), none);
+  const auto overlaps = [&](double kept) {
+    // distance 1 always, 90 % of all choices taken over
+    const LocalityTables tables = make_locality_tables({0.9, 1.0, 1, kept}, 6);
+    std::array<std::uint16_t, 6> history;
+    RandomStream random(1, "test");
+    NeighbourDraws draws(choice, tables, history, random);
+    std::array<std::uint16_t, 6> before{};
+    std::array<int, 7> seen{};  // tokens by the number of experts that begin both
+    for (int t = 0; t < 20000; ++t) {
+      const auto now = draws.next();
+      const auto same = static_cast<std::size_t>(std::mismatch(now.begin(), now.end(), before.begin()).first - now.begin());
+      if (t > 0) ++seen[same];
+      std::copy(now.begin(), now.end(), before.begin());
+    }
+    return seen;
+  };
+  const auto whole = overlaps(1.0);
+  CHECK(whole[6] / 19999.0 == doctest::Approx(0.9).epsilon(0.02));
+  CHECK(whole[2] + whole[3] + whole[4] + whole[5] < 60);  // by chance
+  // every token follows and keeps Binomial(6, 0.9): all six 0.9^6 = 0.531; five 0.354, and the sixth drawn anew is now and then the same
+  const auto part = overlaps(0.9);
+  CHECK(part[6] / 19999.0 == doctest::Approx(0.54).epsilon(0.03));
+  CHECK(part[5] / 19999.0 == doctest::Approx(0.346).epsilon(0.04));
 }
 
 TEST_CASE("node-limited routing keeps a token within its groups") {
