@@ -36,6 +36,13 @@ TEST_CASE("a routing object says kind and parameters") {
   CHECK(parse(R"({"popularity": "recorded", "file": "routing/mixtral-8x7b.csv"})").recorded.layers.size() == 3);
 }
 
+TEST_CASE("a locality keeps as many experts as measured, or as many as it copies, or as it says") {
+  CHECK(parse(R"({"popularity": "uniform", "locality": {"copy": 0.3}})").locality.kept == measured_locality().kept);
+  CHECK(parse(R"({"popularity": "uniform", "locality": {"copy": 0.8}})").locality.kept == 0.8);
+  CHECK(parse(R"({"popularity": "uniform", "locality": {"copy": 0.3, "kept": 1}})").locality.kept == 1);
+  CHECK_THROWS_AS(parse(R"({"popularity": "uniform", "locality": {"copy": 0.3, "kept": 0.2}})"), InputError);
+}
+
 TEST_CASE("wrong routing is refused") {
   CHECK_THROWS_AS(parse(R"({"popularity": "lognormal"})"), InputError);
   CHECK_THROWS_AS(parse(R"({"popularity": "lognormal", "sigma": -1})"), InputError);
