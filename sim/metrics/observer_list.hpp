@@ -47,6 +47,18 @@ class ObserverList final : public Observer {
   void on_kv_transfer(const KvTransferRecord& record) override {
     for (Observer* o : requests_) o->on_kv_transfer(record);
   }
+  void on_replica_phase(const ReplicaPhaseRecord& record) override {
+    for (Observer* o : all_) o->on_replica_phase(record);
+  }
+  void on_lost(const LostRequest& lost, SimTime at) override {
+    for (Observer* o : requests_) o->on_lost(lost, at);
+  }
+  void on_failed(const RequestSpec& spec, SimTime at) override {
+    for (Observer* o : requests_) o->on_failed(spec, at);
+  }
+  void on_fleet_end(const FleetReport& report) override {
+    for (Observer* o : all_) o->on_fleet_end(report);
+  }
   void on_replica_end(const ReplicaReport& report) override {
     for (Observer* o : all_) o->on_replica_end(report);
   }

@@ -7,6 +7,15 @@ void ThroughputMetrics::on_rejected(const RequestSpec& spec, RejectReason reason
   if (reason == RejectReason::kQueueFull && measured_.counts(spec.id)) ++turned_away_;
 }
 
+// Tokens that a lost request had made were counted as they came, but for the first.
+void ThroughputMetrics::on_lost(const LostRequest& lost, SimTime at) {
+  if (lost.output_tokens > 1) tally_.add(at, {.finished = 0, .rejected = 0, .output_tokens = 1 - lost.output_tokens, .prompt_tokens = 0});
+}
+
+void ThroughputMetrics::on_failed(const RequestSpec& /*spec*/, SimTime at) {
+  tally_.add(at, {.finished = 0, .rejected = 1, .output_tokens = 0, .prompt_tokens = 0});
+}
+
 void ThroughputMetrics::on_token_gaps(SimTime at, SimTime /*gap*/, std::int64_t tokens) {
   tally_.add(at, {.finished = 0, .rejected = 0, .output_tokens = tokens, .prompt_tokens = 0});
 }

@@ -32,6 +32,8 @@ class ThroughputMetrics final : public Observer {
     ++arrived_;
   }
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override;
+  void on_lost(const LostRequest& lost, SimTime at) override;
+  void on_failed(const RequestSpec& spec, SimTime at) override;
   void on_token_gaps(SimTime at, SimTime gap, std::int64_t tokens) override;
   void on_finished(const FinishedRequest& request) override;
   void on_end(SimTime now) override;

@@ -8,10 +8,11 @@
 namespace moeplan {
 namespace {
 
-std::vector<double> capacities_of(const Topology& topology) {
+std::vector<double> capacities_of(const Topology& topology, const std::vector<double>& more) {
   std::vector<double> out;
-  out.reserve(topology.links().size());
+  out.reserve(topology.links().size() + more.size());
   for (const Link& link : topology.links()) out.push_back(link.capacity.value());
+  out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
@@ -20,8 +21,10 @@ constexpr double kRestBytes = 1e-3;
 
 }  // namespace
 
-FlowNetwork::FlowNetwork(const Topology& topology)
-    : paths_(topology), solver_(capacities_of(topology)), users_(topology.links().size(), 0) {}
+FlowNetwork::FlowNetwork(const Topology& topology) : FlowNetwork(topology, {}) {}
+
+FlowNetwork::FlowNetwork(const Topology& topology, const std::vector<double>& more)
+    : paths_(topology), solver_(capacities_of(topology, more)), users_(topology.links().size() + more.size(), 0) {}
 
 TransferId FlowNetwork::start(SimTime now, int from, int to, Bytes bytes, double limit) {
   return start(now, paths_.between(from, to), bytes, limit);

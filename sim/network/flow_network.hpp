@@ -26,6 +26,8 @@ class FlowNetwork {
  public:
   /// REQUIRES: the topology outlives it.
   explicit FlowNetwork(const Topology& topology);
+  /// With more links behind the topology's, of these capacities in bytes/s: disks, a store.
+  FlowNetwork(const Topology& topology, const std::vector<double>& more);
 
   // --- bulk transfers
 

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <deque>
+#include <span>
+#include <vector>
 
 #include "network/flow_network.hpp"
 #include "serving/replica.hpp"
@@ -13,15 +15,19 @@ namespace moeplan {
 
 class LinkSharing {
  public:
-  /// `network` may be null: nothing is shared. Load i of it is that of replica i. REQUIRES: it outlives this.
-  explicit LinkSharing(FlowNetwork* network) : network_(network) {}
+  /// `network` may be null: nothing is shared. Load first + i of it is that of replica i. REQUIRES: it outlives this.
+  explicit LinkSharing(FlowNetwork* network, LoadId first = 0) : network_(network), first_(first) {}
 
   [[nodiscard]] bool on() const { return network_ != nullptr; }
   /// Tells the network which replicas have work at `now`, and the replicas how much slower their collectives are. Times must not go back.
   void update(SimTime now, std::deque<Replica>& replicas);
+  /// The same where a replica may be missing (null).
+  void update(SimTime now, std::span<Replica* const> replicas);
 
  private:
   FlowNetwork* network_;
+  LoadId first_;
+  std::vector<Replica*> all_;
   double mean_ = 0;   ///< bytes/s of a GPU, as last told
   double burst_ = 0;  ///< while it communicates
 };

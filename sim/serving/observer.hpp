@@ -55,6 +55,30 @@ struct StepRecord {
   const StepOutcome* outcome = nullptr;
 };
 
+/// What a replica of a fleet does with its GPUs from `begin` to `end`.
+enum class ReplicaPhase : std::uint8_t { kStarting, kServing, kDraining };
+struct ReplicaPhaseRecord {
+  std::int32_t replica = 0;
+  ReplicaPhase phase = ReplicaPhase::kServing;
+  SimTime begin{0}, end{0};
+};
+
+/// A request whose replica died under it.
+struct LostRequest {
+  RequestSpec spec;
+  std::int32_t replica = 0;
+  std::int64_t computed_tokens = 0;  ///< of its KV cache
+  std::int32_t output_tokens = 0;    ///< made, of which the client can keep none
+  bool retried = false;              ///< else out of retries: on_failed follows
+};
+
+/// What was decided about a fleet, at the end of a run.
+struct FleetReport {
+  std::uint64_t scale_ups = 0, scale_downs = 0;  ///< decisions
+  std::uint64_t node_failures = 0;               ///< of nodes that hold a replica of this service
+  std::int32_t peak_replicas = 0;                ///< starting and serving at once
+};
+
 enum class RejectReason : std::uint8_t { kTooLong, kDoesNotFit, kQueueFull };
 
 class Observer {
@@ -68,6 +92,14 @@ class Observer {
   /// `tokens` output tokens each came `gap` after the previous token of its request (inter-token latency).
   virtual void on_token_gaps(SimTime /*at*/, SimTime /*gap*/, std::int64_t /*tokens*/) {}
   virtual void on_kv_transfer(const KvTransferRecord&) {}
+  // Of fleets only.
+  /// At the phase's end; phases of different replicas come in any order.
+  virtual void on_replica_phase(const ReplicaPhaseRecord&) {}
+  virtual void on_lost(const LostRequest&, SimTime /*at*/) {}
+  /// Out of retries: it will never finish.
+  virtual void on_failed(const RequestSpec&, SimTime /*at*/) {}
+  /// Before on_end.
+  virtual void on_fleet_end(const FleetReport&) {}
   /// Once per replica, before on_end.
   virtual void on_replica_end(const ReplicaReport&) {}
   /// The run has ended at `now`, nothing in flight.

@@ -48,6 +48,13 @@ struct HandOff {
   std::int32_t cached = 0;
 };
 
+/// A request that its replica takes with it when it dies.
+struct AbandonedRequest {
+  RequestSpec spec;
+  std::int64_t computed_tokens = 0;  ///< KV tokens it held, of ended steps
+  std::int32_t output_tokens = 0;    ///< made so far
+};
+
 class Replica {
  public:
   /// What a closed loop waits for.
@@ -100,6 +107,11 @@ class Replica {
 
   /// Prompt tokens to compute and output tokens to make, over all requests here, at clock().
   [[nodiscard]] std::int64_t outstanding_tokens() const { return outstanding_tokens_; }
+  /// Requests that run or wait, and those of them that wait.
+  [[nodiscard]] std::int32_t requests() const { return running_.size() + waiting_size(); }
+  [[nodiscard]] std::int32_t waiting_requests() const { return waiting_size(); }
+  /// What would be lost if it died now: those that run in their order, then those that wait. REQUIRES: not in a pool.
+  [[nodiscard]] std::vector<AbandonedRequest> in_flight() const;
   /// With keep_completions: requests that have made their last token, in that order, since it was last cleared.
   [[nodiscard]] std::vector<Completion>& completions() { return completions_; }
   /// What its GPUs have sent to other nodes in the steps so far, each of them.

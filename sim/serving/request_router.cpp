@@ -7,6 +7,7 @@ namespace moeplan {
 std::size_t RequestRouter::pick(std::span<const std::int64_t> outstanding) {
   const std::size_t replicas = outstanding.size();
   MOEPLAN_CHECK(replicas > 0);
+  if (next_ >= replicas) next_ = 0;
   std::size_t chosen = next_;
   if (kind_ == RequestRouting::kPowerOfTwo && replicas > 1) {
     // Mitzenmacher 2001: the shorter of two queues drawn without putting back.

@@ -28,7 +28,8 @@ class RequestRouter {
   [[nodiscard]] bool reads_state() const { return kind_ != RequestRouting::kRoundRobin; }
   /// Whether the load that pick() is shown counts the prompt tokens that a replica would have to compute.
   [[nodiscard]] bool reads_prefixes() const { return kind_ == RequestRouting::kPrefixAware; }
-  /// The replica that takes the next request. `outstanding`: tokens per replica (only its length matters to round-robin), not empty.
+  /// The replica that takes the next request. `outstanding`: tokens per replica (only its length matters to round-robin), not empty; it may
+  /// have another length than last time.
   std::size_t pick(std::span<const std::int64_t> outstanding);
 
  private:

@@ -25,6 +25,14 @@ class WaitingQueue {
   /// The request `behind` places after the first becomes the first, the others keep their order.
   void bring_forward(std::size_t behind) { levels_[first_].queue.bring_forward(behind); }
 
+  /// All of them, by priority and then arrival.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const Level& l : levels_) {
+      for (std::size_t i = 0; i < l.queue.size(); ++i) visit(l.queue.peek(i));
+    }
+  }
+
   void push_back(const RequestSpec& spec) {
     level(spec).push_back(spec);
     ++size_;

@@ -1,0 +1,113 @@
+// Who enters the next step: the queue's order, the head of it, the parts of prompts that the step has room for.
+#include "serving/replica.hpp"
+
+#include <algorithm>
+
+namespace moeplan {
+
+// A new batch when the last one has ended: those who wait now, as many as may run at once.
+void Replica::form_batch() {
+  if (running_.size() == 0) batch_room_ = std::min(waiting_size(), policy_.max_requests());
+}
+
+// The prompt with most cached tokens to the front.
+void Replica::order_queue() {
+  static constexpr std::size_t kMostCompared = 128;  // SGLang takes arrivals in order when more wait
+  if (!reuse_ || waiting_.size() < 2 || waiting_.size() > kMostCompared) return;
+  std::size_t best = 0;
+  std::int32_t most = reuse_->on_gpu(waiting_.front());
+  for (std::size_t i = 1; i < waiting_.size(); ++i) {
+    const std::int32_t here = reuse_->on_gpu(waiting_.peek(i));
+    if (here > most) {
+      most = here;
+      best = i;
+    }
+  }
+  if (best > 0) waiting_.bring_forward(best);
+}
+
+// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take.
+bool Replica::prefill_due() {
+  if (policy_.prefill_group() > 1 && decoding_ > 0 && partial_ == kNoSlot && has_waiting() && waiting_size() < policy_.prefill_group() &&
+      held_steps_ < policy_.prefill_wait()) {
+    ++held_steps_;
+    return false;
+  }
+  held_steps_ = 0;
+  return true;
+}
+
+void Replica::fill_prefill(std::int32_t budget) {
+  if (partial_ != kNoSlot) {
+    const Sequence& s = table_[partial_];
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, true);
+    if (tokens == 0) return;
+    budget -= tokens;
+    add_chunk(partial_, tokens);
+  }
+  while (partial_ == kNoSlot && has_waiting() && running_.size() < policy_.max_requests()) {
+    if (policy_.fixed_batch() && batch_room_ == 0) return;
+    const SlotIndex slot = admit_next(budget);
+    if (slot == kNoSlot) return;
+    if (policy_.fixed_batch()) --batch_room_;
+    const Sequence& s = table_[slot];
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.empty());
+    budget -= tokens;
+    add_chunk(slot, tokens);
+  }
+}
+
+// The preempted request to be taken before all who wait, if any: the latest, with priorities the highest of them.
+SlotIndex Replica::next_preempted() const {
+  if (preempted_.empty()) return kNoSlot;
+  if (!policy_.by_priority()) return preempted_.back();
+  SlotIndex next = preempted_.back();
+  for (auto it = preempted_.rbegin(); it != preempted_.rend(); ++it) {
+    if (table_[*it].spec.priority > table_[next].spec.priority) next = *it;
+  }
+  return waiting_.empty() || table_[next].spec.priority >= waiting_.front().priority ? next : kNoSlot;
+}
+
+// Admits the head of the queue if its KV blocks are free and the step has room for some of its prompt.
+SlotIndex Replica::admit_next(std::int32_t budget) {
+  SlotIndex slot = next_preempted();
+  const bool again = slot != kNoSlot;
+  const RequestSpec& spec = again ? table_[slot].spec : waiting_.front();
+  const std::int32_t prefill = spec.prompt_tokens + (again ? table_[slot].produced : 0);
+  const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
+  KvReuse::Found found;
+  if (reuse_) {
+    found = reuse_->find(spec, prefill);
+  } else if (again) {
+    found.tokens = blocks_found(table_[slot]);
+  }
+  if (policy_.chunk(prefill - found.tokens, budget, chunks_.empty()) == 0) return kNoSlot;
+  if (!kv_.admits(prefill, final_tokens, policy_.reserve(), found.shared)) return kNoSlot;
+  kv_.admit(prefill, final_tokens, found.shared);
+  if (again) {
+    preempted_.erase(std::find(preempted_.begin(), preempted_.end(), slot));
+  } else {
+    slot = table_.take(spec);
+    queued_tokens_ -= spec.prompt_tokens;
+    waiting_.pop_front();
+    table_[slot].scheduled = clock_;
+    table_[slot].cached = found.tokens;
+  }
+  if (reuse_) table_[slot].path = reuse_->take(table_[slot].spec, found, clock_, again, prefill);
+  resume(slot, found.tokens);
+  running_.append(table_, slot);
+  return slot;
+}
+
+// Puts `tokens` of a prompt into the step. A prompt that does not end in it stays `partial_`, the only one.
+void Replica::add_chunk(SlotIndex slot, std::int32_t tokens) {
+  Sequence& s = table_[slot];
+  const bool ends = s.prefill_done + tokens == s.prefill_tokens();
+  chunks_.push_back({tokens, s.prefill_done, ends});
+  chunk_slots_.push_back(slot);
+  s.prefill_done += tokens;
+  held_tokens_ += tokens;
+  partial_ = ends ? kNoSlot : slot;
+}
+
+}  // namespace moeplan
