@@ -51,9 +51,10 @@ std::optional<UnitPower> unit_power(const PowerSpec& spec, const GpuSpec& gpu, c
 
 PowerDraw power_draw(const UnitPower& unit, double pue, const CostDemand& demand) {
   PowerDraw draw;
-  draw.idle_w = unit.idle_w * (demand.gpus + demand.spare_gpus);
+  const double in_service = demand.gpus * demand.held;
+  draw.idle_w = unit.idle_w * (in_service + demand.spare_gpus);
   draw.load_w = unit.load_w * demand.gpus + unit.idle_w * demand.spare_gpus;
-  draw.mean_w = draw.idle_w + (unit.load_w - unit.idle_w) * demand.gpus * demand.busy;
+  draw.mean_w = draw.idle_w + (unit.load_w - unit.idle_w) * in_service * demand.busy;
   draw.pue = pue;
   draw.source = unit.source;
   return draw;
@@ -78,9 +79,9 @@ ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpe
   ClusterCost out;
   if (const auto unit = unit_power(cost.power, gpu, node)) out.power = power_draw(*unit, cost.power.pue, demand);
   if (!cost.rental_usd_per_gpu_hour && !cost.owned) return out;
-  const int gpus = demand.gpus + demand.spare_gpus;
+  const double gpus = demand.gpus * demand.held + demand.spare_gpus;
   if (cost.rental_usd_per_gpu_hour) out.items.push_back({"rental", *cost.rental_usd_per_gpu_hour * gpus, cost.rental_source});
-  if (cost.owned) add_owned(*cost.owned, static_cast<double>(gpus) / node.gpus, out.items);
+  if (cost.owned) add_owned(*cost.owned, gpus / node.gpus, out.items);
   if (!out.power && cost.power.usd_per_kwh > 0) {
     out.items.push_back({"power", 0, fmt::format("not known: the TDP of {} is not; state power.gpu_load", gpu.name)});
   } else if (cost.power.usd_per_kwh > 0) {

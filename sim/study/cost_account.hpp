@@ -17,6 +17,7 @@ struct CostDemand {
   int gpus = 0;        ///< in service
   int spare_gpus = 0;  ///< kept for failures: paid for, idle
   double busy = 1;     ///< share of the time that GPUs in service are in a step, 0 to 1
+  double held = 1;     ///< share of the time that GPUs in service are held; one that is not costs nothing and draws nothing
 };
 
 struct CostItem {

@@ -108,7 +108,7 @@ std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpe
   CostSummary cost;
   cost.usd_per_hour = *account.usd_per_hour;
   const int gpus_beside = beside != nullptr ? beside->demand.gpus + beside->demand.spare_gpus : 0;
-  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus + demand.spare_gpus + gpus_beside);
+  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus * demand.held + demand.spare_gpus + gpus_beside);
   cost.source = price_source(spec);
   if (beside != nullptr) add_source(price_source(beside->spec), beside->cluster.gpu.id, cost.source);
   cost.breakdown = account.items;

@@ -40,6 +40,10 @@ double most_in_flight(const Scenario& scenario, const Deployment& deployment, co
 Result run_at(const Scenario& scenario, const Deployment& deployment, WorkloadConfig workload) {
   Scenario run = scenario;
   run.workload = std::move(workload);
+  // What all replicas bear together: nothing scales or fails.
+  run.fleet.reset();
+  run.failures.reset();
+  run.others.clear();
   return run_on(run, deployment, {});
 }
 

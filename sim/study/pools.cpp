@@ -8,17 +8,6 @@ namespace moeplan {
 
 namespace {
 
-/// First GPU of each replica from `next` on; a replica that fits a node does not straddle two when the cluster has the room.
-std::vector<int> place(int replicas, int gpus, int per_node, bool align, int& next) {
-  std::vector<int> first;
-  for (int i = 0; i < replicas; ++i) {
-    if (align && gpus <= per_node && next % per_node + gpus > per_node) next = (next / per_node + 1) * per_node;
-    first.push_back(next);
-    next += gpus;
-  }
-  return first;
-}
-
 ServingPool make_pool(const PoolPart& part, RequestRouting routing) {
   ServingPool pool;
   pool.replicas = part.replicas;
@@ -42,6 +31,16 @@ double kv_bytes(const DeploymentConfig& config) {
 
 }  // namespace
 
+std::vector<int> place_from(int replicas, int gpus, int per_node, bool align, int& next) {
+  std::vector<int> first;
+  for (int i = 0; i < replicas; ++i) {
+    if (align && gpus <= per_node && next % per_node + gpus > per_node) next = (next / per_node + 1) * per_node;
+    first.push_back(next);
+    next += gpus;
+  }
+  return first;
+}
+
 ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode)
     : ScenarioPools(*scenario.disaggregation, scenario.router, part_of(prefill, scenario.disaggregation->prefill_replicas), part_of(decode, scenario.replicas)) {}
 
@@ -56,9 +55,9 @@ ScenarioPools::ScenarioPools(const DisaggregationSpec& spec, RequestRouting rout
   int next = 0;
   for (const bool align : {true, false}) {
     next = 0;
-    config_.prefill.first_gpu = place(config_.prefill.replicas, config_.prefill.gpus, per_node, align, next);
+    config_.prefill.first_gpu = place_from(config_.prefill.replicas, config_.prefill.gpus, per_node, align, next);
     if (spec.own_cluster) next = prefill.nodes * per_node;
-    config_.decode.first_gpu = place(config_.decode.replicas, config_.decode.gpus, per_node, align, next);
+    config_.decode.first_gpu = place_from(config_.decode.replicas, config_.decode.gpus, per_node, align, next);
     if (next <= cluster.nodes * per_node) break;
   }
   // A decode pool on nodes of more GPUs than the prefill pool's.

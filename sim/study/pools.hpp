@@ -38,6 +38,9 @@ struct PoolPart {
   int nodes = 1;  ///< of the cluster it lies on
 };
 
+/// First GPU of each replica from `next` on, which moves behind them; with `align` a replica that fits a node does not straddle two.
+std::vector<int> place_from(int replicas, int gpus, int per_node, bool align, int& next);
+
 class ScenarioPools {
  public:
   /// REQUIRES: all that the parts name outlives it.

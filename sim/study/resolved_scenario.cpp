@@ -311,6 +311,16 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (d.offload) deployment["offload"] = offload_json(*d.offload);
   if (scenario.disaggregation) resolve_pools(scenario, deployment);
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
+  if (scenario.fleet) {
+    deployment["replicas"] = scenario.fleet->first_replicas;
+    deployment["fleet"] = fleet_json(*scenario.fleet);
+  }
+  if (scenario.failures) out["failures"] = failures_json(*scenario.failures);
+  for (const Scenario& other : scenario.others) {
+    json entry = resolved_scenario_json(other, data);
+    for (const char* shared : {"cluster", "cost", "seed"}) entry.erase(shared);
+    out["deployments"].push_back(std::move(entry));
+  }
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);
   out["workload"] = workload_json(scenario, data);
   if (!scenario.objectives.empty() || !scenario.class_objectives.empty()) out["objectives"] = objectives_json(scenario);

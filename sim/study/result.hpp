@@ -20,6 +20,7 @@
 #include "study/objective.hpp"
 #include "study/pools.hpp"
 #include "study/scenario.hpp"
+#include "study/scenario_fleet.hpp"
 #include "study/uncertainty.hpp"
 
 namespace moeplan {
@@ -60,6 +61,7 @@ struct ExpertSummary {
 
 struct RequestSummary {
   std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0, in_flight = 0;
+  std::uint64_t failed = 0, retries = 0;                                       ///< of nodes that failed under them
   std::array<std::uint64_t, 3> rejected_by{};                                  ///< by RejectReason
   std::int64_t rejected_prompt_tokens = 0, rejected_output_tokens = 0;         ///< that the clients did not get
   std::optional<double> rejected_usd{};                                        ///< what serving them would have cost at this run's price per token
@@ -100,6 +102,8 @@ struct Result {
   RequestSummary requests;
   std::optional<PrefixCacheSummary> prefix_cache;
   std::optional<PoolsSummary> pools;
+  std::optional<FleetSummary> fleet;
+  std::vector<Result> others;             ///< of the scenario's further deployments, in its order
   std::vector<ClassSummary> classes;  ///< of a workload with several
   std::optional<SpeculationReport> speculation;
   std::vector<ObjectiveResult> objectives;
@@ -116,6 +120,18 @@ struct Result {
   std::optional<Uncertainty> uncertainty;  ///< when asked for: what the intervals rest on
   std::optional<AnchorFit> anchors;  ///< what corrected the scenario's engine, when anchors did
 };
+
+/// Over all deployments of a scenario.
+struct DeploymentTotals {
+  int gpus = 0;
+  double requests_per_s = 0, output_tokens_per_s = 0;
+  RequestSummary requests;
+  std::optional<double> usd_per_hour;
+};
+DeploymentTotals deployment_totals(const Scenario& scenario, const Result& result);
+
+/// The lines of a text summary about the scenario's deployments; empty where there is but one.
+std::string deployments_text(const Scenario& scenario, const Result& result);
 
 /// The JSON result: reports/schema/result.schema.json. `files` get their SHA-256 into the provenance.
 std::string result_json(const Scenario& scenario, const Result& result, const DataRoot& data);

@@ -220,6 +220,44 @@ json provenance_json(const Scenario& scenario, const Result& result, const DataR
   return {{"step_time_share", share}, {"files", files}};
 }
 
+json requests_json(const RequestSummary& r) {
+  json out = {{"arrived", r.arrived}, {"completed", r.completed}, {"rejected", r.rejected}, {"preempted", r.preempted}, {"in_flight", r.in_flight}};
+  if (r.retries > 0 || r.failed > 0) {
+    out["failed"] = r.failed;
+    out["retries"] = r.retries;
+  }
+  return out;
+}
+
+/// One of several deployments on a cluster.
+json deployment_json(const Scenario& scenario, const Result& result) {
+  json out = {{"name", scenario.name},
+              {"model", scenario.deployment.model.name},
+              {"replicas", scenario.places()},
+              {"gpus", scenario.places() * scenario.deployment.layout.gpus()},
+              {"memory", memory_json(result.memory)},
+              {"latency", latency_json(result)},
+              {"throughput", throughput_json(result)},
+              {"requests", requests_json(result.requests)},
+              {"utilisation", {{"gpu_busy", result.utilisation}, {"kv_cache", result.kv_utilisation}, {"mean_batch", result.mean_batch}}},
+              {"objectives", objectives_json(result)},
+              {"cost", cost_json(result)},
+              {"warnings", result.warnings}};
+  if (result.network) out["network_slowdown"] = result.network->slowdown;
+  if (result.fleet) out["fleet"] = fleet_section(*result.fleet);
+  return out;
+}
+
+void add_deployments(const Scenario& scenario, const Result& result, json& out) {
+  if (result.others.empty()) return;
+  json& list = out["deployments"];
+  list.push_back(deployment_json(scenario, result));
+  for (std::size_t i = 0; i < result.others.size(); ++i) list.push_back(deployment_json(scenario.others[i], result.others[i]));
+  const DeploymentTotals t = deployment_totals(scenario, result);
+  out["totals"] = {{"gpus", t.gpus},           {"requests_per_s", t.requests_per_s}, {"output_tokens_per_s", t.output_tokens_per_s},
+                   {"requests", requests_json(t.requests)}, {"usd_per_hour", or_null(t.usd_per_hour)}};
+}
+
 }  // namespace
 
 std::string result_json(const Scenario& scenario, const Result& result, const DataRoot& data) {
@@ -242,11 +280,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
                       {"bytes_streamed_per_step", o->bytes_streamed_per_step},
                       {"stream_share_of_step", o->stream_share_of_step}};
   }
-  out["requests"] = {{"arrived", result.requests.arrived},
-                     {"completed", result.requests.completed},
-                     {"rejected", result.requests.rejected},
-                     {"preempted", result.requests.preempted},
-                     {"in_flight", result.requests.in_flight}};
+  out["requests"] = requests_json(result.requests);
   if (result.requests.rejected > 0) {
     const auto& by = result.requests.rejected_by;
     out["requests"]["rejected_by"] = {{"too_long", by[0]}, {"does_not_fit", by[1]}, {"queue_full", by[2]}};
@@ -255,6 +289,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
     if (result.requests.rejected_usd) out["requests"]["rejected_usd"] = *result.requests.rejected_usd;
   }
   add_serving_sections(result, out);
+  add_deployments(scenario, result, out);
   out["utilisation"] = {{"gpu_busy", result.utilisation},
                         {"kv_cache", result.kv_utilisation},
                         {"mean_batch", result.mean_batch},

@@ -197,11 +197,13 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   if (result.anchors) text += anchors_text(*result.anchors);
   if (!result.latency) return text + warnings_text(result);
   const RequestSummary& r = result.requests;
-  text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
+  text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {}{} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
+                      r.failed > 0 ? fmt::format("{} failed, ", r.failed) : "",
                       r.preempted, seconds_text(result.duration_s));
   text += latency_text(result) + "\n" + throughput_text(result);
   text += "\nmean step\n" + step_text("decode", result.decode_step) + step_text("prefill", result.prefill_step) + origin_text(result);
   text += serving_text(result);
+  text += deployments_text(scenario, result);
   if (result.experts) {
     const ExpertSummary& e = *result.experts;
     text += fmt::format("\nexperts\n  {:.1f} distinct per layer and step; hottest rank {:.2f} x the mean (p99 {:.2f})\n", e.distinct_experts_mean,

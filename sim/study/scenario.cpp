@@ -12,6 +12,7 @@
 #include "input/json_reader.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
+#include "study/scenario_deployments.hpp"
 #include "study/scenario_network.hpp"
 #include "study/scenario_workload.hpp"
 
@@ -203,6 +204,7 @@ void resolve_deployment(Context& context, const JsonReader& root) {
     }
   }
   scenario.replicas = static_cast<int>(reader.integer("replicas", 1));
+  scenario.fleet = parse_fleet(reader, deployment.cluster.node, scenario.replicas);
   if (reader.has("cost_profile")) {
     const std::string profile = reader.string("cost_profile");
     if (profile != "datasheet") {
@@ -216,10 +218,10 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   if (context.starting_point) return;
   const int redundant = root.has("routing") ? static_cast<int>(std::clamp<std::int64_t>(root.at("routing").integer("redundant_experts", 0), 0, 4096)) : 0;
   check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where(), redundant);
-  const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.replicas;
+  const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.places();
   if (needed > deployment.cluster.gpus) {
     reader.fail(fmt::format("{} replicas x {} GPUs (tensor {} x pipeline {} x attention_data {}) need {} GPUs, but the cluster offers {}",
-                            scenario.replicas, deployment.layout.gpus(), deployment.layout.tensor, deployment.layout.pipeline,
+                            scenario.places(), deployment.layout.gpus(), deployment.layout.tensor, deployment.layout.pipeline,
                             deployment.layout.attention_data, needed, deployment.cluster.gpus));
   }
 }
@@ -383,6 +385,7 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
   if (scenario.cost.uses_list()) scenario.files.push_back(data.prices());
   if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
+  resolve_fleet(root, folder, data, starting_point, scenario);
   return scenario;
 }
 

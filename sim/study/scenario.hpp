@@ -18,6 +18,7 @@
 #include "serving/cluster.hpp"
 #include "study/cost_spec.hpp"
 #include "study/data_root.hpp"
+#include "study/fleet_spec.hpp"
 #include "study/objective.hpp"
 #include "study/serving_features.hpp"
 #include "study/uncertainty_spec.hpp"
@@ -73,6 +74,13 @@ struct Scenario {
   [[nodiscard]] int gpus() const {
     return replicas * deployment.layout.gpus() + (disaggregation ? disaggregation->prefill_replicas * disaggregation->prefill.layout.gpus() : 0);
   }
+  std::optional<FleetSpec> fleet;          ///< with autoscaling, `replicas` is the most there may be
+  std::optional<FailureConfig> failures;   ///< of nodes, under running requests
+  std::vector<Scenario> others;            ///< further deployments on the same cluster, in the same simulated time
+  /// Whether replicas come and go, or share the cluster with others.
+  [[nodiscard]] bool in_fleet() const { return fleet || failures || !others.empty(); }
+  /// Where replicas can be, spares included.
+  [[nodiscard]] int places() const { return replicas + (fleet ? fleet->spare_replicas : 0); }
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;

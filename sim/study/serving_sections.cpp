@@ -165,6 +165,7 @@ void add_serving_sections(const Result& result, json& out) {
   if (result.speculation) out["speculation"] = speculation_json(*result.speculation, result.memory.draft);
   for (const ClassSummary& c : result.classes) out["classes"].push_back(class_json(c));
   if (result.pools) out["pools"] = pools_json(*result.pools);
+  if (result.fleet) out["fleet"] = fleet_section(*result.fleet);
 }
 
 std::string serving_text(const Result& result) {
@@ -176,6 +177,7 @@ std::string serving_text(const Result& result) {
   if (result.speculation) text += speculation_text(*result.speculation);
   if (!result.classes.empty()) text += classes_text(result.classes);
   if (result.pools) text += pools_text(*result.pools);
+  if (result.fleet) text += fleet_text(*result.fleet);
   return text;
 }
 

@@ -31,6 +31,13 @@ SharedLinks::SharedLinks(const Scenario& scenario) {
   if (replicas < scenario.replicas) shared_ = false;
 }
 
+SharedLinks::SharedLinks(const ClusterSpec& cluster, const std::vector<int>& first_gpu, int gpus) {
+  if (first_gpu.empty()) return;
+  topology_ = std::make_unique<Topology>(cluster);
+  PathTable paths(*topology_);
+  for (const int first : first_gpu) groups_.push_back(group_links(paths, first, gpus));
+}
+
 std::unique_ptr<FlowNetwork> SharedLinks::make_network() const {
   if (!shared_) return nullptr;
   auto network = std::make_unique<FlowNetwork>(*topology_);

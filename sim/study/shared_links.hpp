@@ -17,6 +17,8 @@ class SharedLinks {
  public:
   /// Nothing to watch for a replica of one GPU.
   explicit SharedLinks(const Scenario& scenario);
+  /// Of groups of `gpus` GPUs at these places of all of `cluster`; nothing to watch without places.
+  SharedLinks(const ClusterSpec& cluster, const std::vector<int>& first_gpu, int gpus);
 
   [[nodiscard]] const Topology* topology() const { return topology_.get(); }
   /// By replica; empty when not all replicas are covered or none has links.

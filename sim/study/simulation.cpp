@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <deque>
 #include <memory>
 
 #include "metrics/class_metrics.hpp"
+#include "metrics/fleet_metrics.hpp"
 #include "metrics/goodput_metrics.hpp"
 #include "metrics/kv_reuse_metrics.hpp"
 #include "metrics/latency_metrics.hpp"
@@ -27,6 +29,7 @@
 #include "study/network_summary.hpp"
 #include "study/pools.hpp"
 #include "study/routing_text.hpp"
+#include "study/scenario_fleet.hpp"
 #include "study/shared_links.hpp"
 #include "workload/request_sources.hpp"
 
@@ -57,8 +60,8 @@ std::vector<LatencyLimit> latency_limits(const std::vector<Objective>& objective
   return limits;
 }
 
-/// Of both pools where there are two.
-int all_replicas(const Scenario& scenario) { return scenario.replicas + (scenario.disaggregation ? scenario.disaggregation->prefill_replicas : 0); }
+/// Of both pools where there are two; of a fleet all places.
+int all_replicas(const Scenario& scenario) { return scenario.places() + (scenario.disaggregation ? scenario.disaggregation->prefill_replicas : 0); }
 
 /// Everything that watches one run.
 struct Observers {
@@ -94,7 +97,7 @@ StepSummary summarise(const StepKind& kind) {
   return s;
 }
 
-ThroughputSummary summarise(const Throughput& t, int gpus) {
+ThroughputSummary summarise(const Throughput& t, double gpus) {
   ThroughputSummary s;
   s.requests_per_s = t.requests_per_s;
   s.output_tokens_per_s = t.output_tokens_per_s;
@@ -146,8 +149,13 @@ double prompt_time_share(const Deployment& deployment, const StepMetrics& steps)
   return (alone + std::max(0.0, mixed.seconds - static_cast<double>(mixed.steps) * decoding)) / all;
 }
 
-std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t) {
+std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t,
+                                 const std::optional<FleetSummary>& fleet) {
   CostDemand demand{scenario.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
+  if (fleet && fleet->autoscaled) {
+    demand.busy = fleet->busy;
+    demand.held = fleet->held_share();
+  }
   const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
   const auto& pools = scenario.disaggregation;
   if (!pools || !pools->cost) return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
@@ -211,14 +219,17 @@ std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics
   return out;
 }
 
-Result collect(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const Observers& seen, const CountingSource& source) {
+Result collect(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const Observers& seen, const CountingSource& source,
+               const FleetMetrics* fleet) {
   Result result;
   result.memory = deployment.memory();
   result.latency.emplace();
   for (const LatencyMetric metric : kLatencyMetrics) {
     (*result.latency)[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
   }
-  result.throughput = summarise(seen.throughput.result(), scenario.gpus());
+  const RequestCounts counts = seen.counter.counts(source.issued());
+  if (fleet != nullptr) result.fleet = summarise_fleet(scenario, *fleet, counts.retries, counts.failed, seen.steps.mean_utilisation());
+  result.throughput = summarise(seen.throughput.result(), scenario.gpus() * (result.fleet ? result.fleet->held_share() : 1.0));
   result.decode_step = summarise(seen.steps.decode());
   result.prefill_step = summarise(seen.steps.prefill());
   result.origin_share = seen.steps.origin_shares();
@@ -235,14 +246,14 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
     if (scenario.deployment.placement.rebalance.on()) experts.rebalances = seen.steps.rebalances();
     experts.rebalance_stall_s = seen.steps.stall_seconds();
   }
-  const RequestCounts counts = seen.counter.counts(source.issued());
   result.requests = {counts.arrived,   counts.completed,   counts.rejected(),
-                     counts.preempted, counts.in_flight,   counts.rejected_by,
+                     counts.preempted, counts.in_flight,   counts.failed,
+                     counts.retries,   counts.rejected_by,
                      counts.rejected_prompt_tokens, counts.rejected_output_tokens};
   result.prefix_cache = summarise(seen.kv_reuse, deployment);
   if (seen.speculation.any()) result.speculation = seen.speculation.total();
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
-  result.cost = price(scenario, deployment, seen.steps, *result.throughput);
+  result.cost = price(scenario, deployment, seen.steps, *result.throughput, result.fleet);
   if (result.requests.rejected > 0 && result.cost && result.cost->usd_per_million_total_tokens) {
     const auto tokens = static_cast<double>(result.requests.rejected_prompt_tokens + result.requests.rejected_output_tokens);
     result.requests.rejected_usd = tokens * *result.cost->usd_per_million_total_tokens / 1e6;
@@ -250,7 +261,7 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   if (!scenario.disaggregation) result.network = summarise_network(scenario, links, seen.network);
   if (!scenario.disaggregation) result.offload = summarise_offload(scenario, seen.network);
   result.mean_batch = seen.steps.mean_running();
-  result.utilisation = seen.steps.mean_utilisation();
+  result.utilisation = result.fleet ? result.fleet->busy : seen.steps.mean_utilisation();
   result.kv_utilisation = seen.steps.mean_kv_utilisation();
   result.warnings = scenario.warnings;
   add_warnings(scenario, seen, result);
@@ -273,54 +284,122 @@ std::vector<std::string> class_names(const WorkloadConfig& workload) {
   return names;
 }
 
-/// `prefill`: the other pool, null without one.
-Result run_once(const Scenario& scenario, const Deployment& deployment, const Deployment* prefill, const SharedLinks& links, const RunOptions& options, std::uint64_t seed, bool first) {
-  const auto inner = make_request_source(scenario.workload, seed);
-  CountingSource source(*inner);
-  const MeasuredRequests measured{.total = source.total(),
-                                  .warmup = scenario.workload.warmup_requests,
-                                  .closed = scenario.workload.arrivals.process == ArrivalProcess::kClosed,
-                                  .batch = scenario.workload.arrivals.process == ArrivalProcess::kBatch};
-  Observers seen(scenario, deployment, measured, links);
-  EndObserver end;
-  seen.list.add(end, 0);
-  std::optional<RequestLog> log;
-  if (first && !options.requests_file.empty()) {
-    log.emplace(options.requests_file, class_names(scenario.workload));
-    seen.list.add(*log, ObserverList::kRequests);
+/// The requests of one deployment and everything that watches them. `first` of its options' replications.
+class Watched {
+ public:
+  Watched(const Scenario& scenario, const Deployment& deployment, const SharedLinks& links, const RunOptions& options, std::uint64_t seed, bool first)
+      : scenario_(scenario), deployment_(deployment), links_(links), inner_(make_request_source(scenario.workload, seed)), source(*inner_),
+        measured_{.total = source.total(),
+                  .warmup = scenario.workload.warmup_requests,
+                  .closed = scenario.workload.arrivals.process == ArrivalProcess::kClosed,
+                  .batch = scenario.workload.arrivals.process == ArrivalProcess::kBatch},
+        seen(scenario, deployment, measured_, links) {
+    seen.list.add(end_, 0);
+    if (first && !options.requests_file.empty()) {
+      log_.emplace(options.requests_file, class_names(scenario.workload));
+      seen.list.add(*log_, ObserverList::kRequests);
+    }
+    if (first && !options.trace_file.empty()) {
+      timeline_.emplace(options.trace_file, all_replicas(scenario), options.trace_limit, class_names(scenario.workload));
+      seen.list.add(*timeline_, ObserverList::kRequests | ObserverList::kSteps);
+    }
+    if (options.progress && options.replications == 1) {
+      progress_.emplace(source.total(), options.progress);
+      seen.list.add(*progress_, ObserverList::kRequests);
+    }
+    if (scenario.workload.classes.size() > 1) {
+      classes_.emplace(measured_, scenario.workload.classes.size());
+      seen.list.add(*classes_, ObserverList::kRequests);
+    }
   }
-  std::optional<Timeline> timeline;
-  if (first && !options.trace_file.empty()) {
-    timeline.emplace(options.trace_file, all_replicas(scenario), options.trace_limit, class_names(scenario.workload));
-    seen.list.add(*timeline, ObserverList::kRequests | ObserverList::kSteps);
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+  void watch_pools(const Deployment& prefill) {
+    seen.list.add(pools_.emplace(pool_metrics(scenario_, prefill, deployment_)), ObserverList::kRequests | ObserverList::kSteps);
   }
-  std::optional<ProgressObserver> progress;
-  if (options.progress && options.replications == 1) {
-    progress.emplace(source.total(), options.progress);
-    seen.list.add(*progress, ObserverList::kRequests);
+  void watch_fleet() { seen.list.add(fleet_.emplace(), ObserverList::kRequests); }
+
+  [[nodiscard]] Result result() const {
+    Result result = collect(scenario_, deployment_, links_, seen, source, fleet_ ? &*fleet_ : nullptr);
+    if (classes_) result.classes = summarise(scenario_, *classes_);
+    if (pools_) result.pools = summarise_pools(scenario_, *pools_, result.requests.completed);
+    result.duration_s = end_.seconds();
+    return result;
   }
-  std::optional<ClassMetrics> classes;
-  if (scenario.workload.classes.size() > 1) {
-    classes.emplace(measured, scenario.workload.classes.size());
-    seen.list.add(*classes, ObserverList::kRequests);
-  }
-  std::optional<PoolMetrics> pools;
-  if (prefill != nullptr) {
-    pools.emplace(pool_metrics(scenario, *prefill, deployment));
-    seen.list.add(*pools, ObserverList::kRequests | ObserverList::kSteps);
-    const ScenarioPools placed(scenario, *prefill, deployment);
-    simulate(placed.config(), prefill->cost(), deployment.cost(), source, seen.list, seed);
+
+ private:
+  const Scenario& scenario_;
+  const Deployment& deployment_;
+  const SharedLinks& links_;
+  std::unique_ptr<RequestSource> inner_;
+
+ public:
+  CountingSource source;
+
+ private:
+  MeasuredRequests measured_;
+
+ public:
+  Observers seen;
+
+ private:
+  EndObserver end_;
+  std::optional<RequestLog> log_;
+  std::optional<Timeline> timeline_;
+  std::optional<ProgressObserver> progress_;
+  std::optional<ClassMetrics> classes_;
+  std::optional<PoolMetrics> pools_;
+  std::optional<FleetMetrics> fleet_;
+};
+
+/// What a scenario runs on beside its own deployment.
+struct Surroundings {
+  const SharedLinks& links;
+  const Deployment* prefill = nullptr;        ///< the other pool
+  const ScenarioFleet* fleet = nullptr;
+  const std::deque<Deployment>* others = nullptr;  ///< those of the fleet's further deployments
+};
+
+/// All deployments of a fleet in one simulated time.
+Result run_fleet(const Scenario& scenario, const Deployment& deployment, const Surroundings& around, const RunOptions& options, std::uint64_t seed, bool first) {
+  const ScenarioFleet& fleet = *around.fleet;
+  RunOptions quiet = options;
+  quiet.requests_file.clear();
+  quiet.trace_file.clear();
+  quiet.progress = nullptr;
+  std::deque<Watched> watched;
+  std::vector<FleetService> services;
+  const auto add = [&](std::size_t k, const Scenario& s, const Deployment& d, const RunOptions& o) {
+    // Every deployment has arrivals of its own.
+    Watched& w = watched.emplace_back(s, d, fleet.links(k), o, seed + 0x5851F42DULL * k, first);
+    w.watch_fleet();
+    services.push_back(fleet.service(k, s, d));
+    services.back().source = &w.source;
+    services.back().observer = &w.seen.list;
+  };
+  add(0, scenario, deployment, options);
+  for (std::size_t i = 0; i < scenario.others.size(); ++i) add(i + 1, scenario.others[i], (*around.others)[i], quiet);
+  simulate(fleet.config(), services, seed);
+  Result result = watched.front().result();
+  for (std::size_t i = 1; i < watched.size(); ++i) result.others.push_back(watched[i].result());
+  return result;
+}
+
+Result run_once(const Scenario& scenario, const Deployment& deployment, const Surroundings& around, const RunOptions& options, std::uint64_t seed, bool first) {
+  if (around.fleet != nullptr) return run_fleet(scenario, deployment, around, options, seed, first);
+  Watched watched(scenario, deployment, around.links, options, seed, first);
+  if (around.prefill != nullptr) {
+    watched.watch_pools(*around.prefill);
+    const ScenarioPools placed(scenario, *around.prefill, deployment);
+    simulate(placed.config(), around.prefill->cost(), deployment.cost(), watched.source, watched.seen.list, seed);
   } else {
-    const std::unique_ptr<FlowNetwork> network = links.make_network();
+    const std::unique_ptr<FlowNetwork> network = around.links.make_network();
     ClusterConfig cluster = deployment.cluster(scenario.replicas, scenario.router);
     cluster.network = network.get();
-    simulate(cluster, deployment.cost(), source, seen.list, seed);
+    simulate(cluster, deployment.cost(), watched.source, watched.seen.list, seed);
   }
-  Result result = collect(scenario, deployment, links, seen, source);
-  if (classes) result.classes = summarise(scenario, *classes);
-  if (pools) result.pools = summarise_pools(scenario, *pools, result.requests.completed);
-  result.duration_s = end.seconds();
-  return result;
+  return watched.result();
 }
 
 /// Two-sided 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5), within 0.3 % for 2 degrees of freedom or more.
@@ -387,6 +466,13 @@ Result memory_only(const Scenario& scenario) {
       result.warnings.push_back("it is the prefill pool whose memory is shown");
     }
   }
+  for (const Scenario& other : scenario.others) {
+    if (!result.memory.plan.fits) break;
+    const MemorySummary memory = plan_deployment_memory(other.deployment);
+    if (memory.plan.fits) continue;
+    result.memory = memory;
+    result.warnings.push_back(fmt::format("it is the deployment '{}' whose memory is shown", other.name));
+  }
   if (!result.memory.plan.fits) {
     result.warnings.push_back(fmt::format("does not fit: {:.1f} GB missing per GPU", result.memory.plan.missing.as_double() / 1e9));
     DeploymentConfig smaller = scenario.deployment;
@@ -416,21 +502,26 @@ Result run_scenario(const Scenario& scenario, const RunOptions& options) {
 }
 
 Result run_on(const Scenario& scenario, const Deployment& deployment, const RunOptions& options) {
-  const SharedLinks links(scenario);
-  std::optional<Deployment> prefill;
-  if (scenario.disaggregation) {
-    const RoutingMode mode = options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated;
-    const DeploymentConfig& config = scenario.disaggregation->prefill;
-    options.shared != nullptr ? prefill.emplace(config, *options.shared, mode) : prefill.emplace(config, mode);
-  }
-  const Deployment* other = prefill ? &*prefill : nullptr;
-  if (options.replications == 1) return run_once(scenario, deployment, other, links, options, scenario.seed, true);
+  const RoutingMode mode = options.exact_routing ? RoutingMode::kExact : RoutingMode::kTabulated;
+  std::optional<SharedLinks> links;
+  std::optional<ScenarioFleet> fleet;
+  scenario.in_fleet() ? static_cast<void>(fleet.emplace(scenario)) : static_cast<void>(links.emplace(scenario));
+  std::deque<Deployment> others;
+  const auto build = [&](const DeploymentConfig& config) -> const Deployment& {
+    return options.shared != nullptr ? others.emplace_back(config, *options.shared, mode) : others.emplace_back(config, mode);
+  };
+  for (const Scenario& other : scenario.others) build(other.deployment);
+  Surroundings around{fleet ? fleet->links(0) : *links};
+  if (scenario.disaggregation) around.prefill = &build(scenario.disaggregation->prefill);
+  if (fleet) around.fleet = &*fleet;
+  around.others = &others;
+  if (options.replications == 1) return run_once(scenario, deployment, around, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
   std::vector<Result> results(static_cast<std::size_t>(options.replications));
   std::atomic<int> done{0};
   tbb::parallel_for(0, options.replications, [&](int i) {
-    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, other, links, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
+    results[static_cast<std::size_t>(i)] = run_once(scenario, deployment, around, options, scenario.seed + static_cast<std::uint64_t>(i), i == 0);
     if (options.progress) options.progress(static_cast<double>(++done) / options.replications);
   });
   return combine(std::move(results));

@@ -1,0 +1,144 @@
+#include "study/scenario_fleet.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "network/group_links.hpp"
+#include "study/pools.hpp"
+
+namespace moeplan {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int kMostGpus = 1024;  // beyond that links are not watched
+
+std::vector<const Scenario*> deployments_of(const Scenario& scenario) {
+  std::vector<const Scenario*> all{&scenario};
+  for (const Scenario& other : scenario.others) all.push_back(&other);
+  return all;
+}
+
+ClusterSpec whole(ClusterSpec cluster) {
+  cluster.gpus = cluster.nodes * cluster.node.gpus;
+  return cluster;
+}
+
+/// GPU-places of all deployments: a replica that fits a node straddles none while there is room for that.
+std::vector<std::vector<int>> place_all(const std::vector<const Scenario*>& deployments, const ClusterSpec& cluster) {
+  std::vector<std::vector<int>> out;
+  for (const bool align : {true, false}) {
+    out.clear();
+    int next = 0;
+    for (const Scenario* s : deployments) out.push_back(place_from(s->places(), s->deployment.layout.gpus(), cluster.node.gpus, align, next));
+    if (next <= cluster.nodes * cluster.node.gpus) break;
+  }
+  return out;
+}
+
+}  // namespace
+
+ScenarioFleet::ScenarioFleet(const Scenario& scenario) : topology_(whole(scenario.deployment.cluster)) {
+  const std::vector<const Scenario*> deployments = deployments_of(scenario);
+  first_gpu_ = place_all(deployments, scenario.deployment.cluster);
+  std::set<std::int32_t> seen;
+  for (std::size_t k = 0; k < deployments.size(); ++k) {
+    const int gpus = deployments[k]->deployment.layout.gpus();
+    const bool watch = gpus > 1 && topology_.gpus() <= kMostGpus;
+    links_.emplace_back(whole(scenario.deployment.cluster), watch ? first_gpu_[k] : std::vector<int>(), gpus);
+    for (const GroupLinks& group : links_.back().groups()) {
+      for (const LinkUse& use : group.between) shared_ |= !seen.insert(use.link).second;
+    }
+  }
+  config_.topology = &topology_;
+  const DeploymentConfig& d = scenario.deployment;
+  config_.bandwidths = scenario.fleet.value_or(default_fleet(d.cluster.node, scenario.replicas)).bandwidths;
+  if (scenario.failures) config_.failures = *scenario.failures;
+}
+
+FleetService ScenarioFleet::service(std::size_t k, const Scenario& scenario, const Deployment& deployment) const {
+  FleetService service;
+  service.replica = deployment.cluster(scenario.replicas, scenario.router).replica;
+  service.routing = scenario.router;
+  const FleetSpec fleet = scenario.fleet.value_or(default_fleet(scenario.deployment.cluster.node, scenario.replicas));
+  service.replicas = fleet.first_replicas;
+  service.autoscaling = fleet.autoscaling;
+  const MemorySummary& memory = deployment.memory();
+  service.gpus = scenario.deployment.layout.gpus();
+  service.cold_start = {fleet.start, (memory.weights.total() + memory.adapters + memory.draft) * service.gpus, fleet.source};
+  service.first_gpu = first_gpu_[k];
+  if (shared_) {
+    for (const GroupLinks& group : links_[k].groups()) service.collectives.push_back(group.between);
+  }
+  service.cost = &deployment.cost();
+  return service;
+}
+
+FleetSummary summarise_fleet(const Scenario& scenario, const FleetMetrics& seen, std::uint64_t retries, std::uint64_t failed, double mean_utilisation) {
+  FleetSummary s;
+  const FleetReport& report = seen.report();
+  s.autoscaled = scenario.fleet && scenario.fleet->autoscaling;
+  s.fails = scenario.failures && scenario.failures->on();
+  s.replicas_fixed = scenario.places();
+  s.peak = report.peak_replicas;
+  s.scale_ups = report.scale_ups;
+  s.scale_downs = report.scale_downs;
+  s.node_failures = report.node_failures;
+  const double end = seen.end_seconds();
+  const int gpus = scenario.deployment.layout.gpus();
+  s.cold_starts = seen.count(ReplicaPhase::kStarting);
+  if (s.cold_starts > 0) s.cold_start_mean_s = seen.seconds(ReplicaPhase::kStarting) / static_cast<double>(s.cold_starts);
+  s.fixed_gpu_hours = end * s.replicas_fixed * gpus / 3600;
+  s.gpu_hours = s.autoscaled ? seen.held_seconds() * gpus / 3600 : s.fixed_gpu_hours;
+  if (end > 0) {
+    s.mean_serving = seen.seconds(ReplicaPhase::kServing) / end;
+    s.mean_held = seen.held_seconds() / end;
+  }
+  if (s.gpu_hours > 0) s.busy = std::min(1.0, mean_utilisation * s.fixed_gpu_hours / s.gpu_hours);
+  s.lost_requests = seen.lost_requests();
+  s.retries = retries;
+  s.failed = failed;
+  s.lost_kv_tokens = seen.lost_kv_tokens();
+  s.lost_output_tokens = seen.lost_output_tokens();
+  s.over_time = seen.over_time();
+  return s;
+}
+
+json fleet_section(const FleetSummary& f) {
+  json out = {{"replicas", {{"mean_serving", f.mean_serving}, {"mean_held", f.mean_held}, {"peak", f.peak}, {"fixed", f.replicas_fixed}}},
+              {"scale_ups", f.scale_ups},
+              {"scale_downs", f.scale_downs},
+              {"cold_starts", {{"count", f.cold_starts}, {"mean_s", f.cold_start_mean_s}}},
+              {"gpu_hours", f.gpu_hours},
+              {"fixed_gpu_hours", f.fixed_gpu_hours}};
+  if (f.fails) {
+    out["failures"] = {{"node_failures", f.node_failures},   {"lost_requests", f.lost_requests},   {"retries", f.retries},
+                       {"failed_requests", f.failed},        {"lost_kv_tokens", f.lost_kv_tokens}, {"lost_output_tokens", f.lost_output_tokens}};
+  }
+  out["over_time"] = json::array();
+  for (const FleetMetrics::Point& p : f.over_time) out["over_time"].push_back({{"at_s", p.at_s}, {"serving", p.serving}, {"held", p.held}});
+  return out;
+}
+
+std::string fleet_text(const FleetSummary& f) {
+  std::string text = "\nfleet\n";
+  text += fmt::format("  {:.2f} replicas serving on average, {} at most, {} places; {} started (in {:.0f} s each)", f.mean_serving, f.peak, f.replicas_fixed,
+                      f.cold_starts, f.cold_start_mean_s);
+  if (f.autoscaled) text += fmt::format("; {} times more, {} times fewer", f.scale_ups, f.scale_downs);
+  text += "\n";
+  if (f.autoscaled) {
+    text += fmt::format("  {:.1f} GPU-hours held, {:.0f} % of the {:.1f} of a fixed fleet of {}\n", f.gpu_hours, f.held_share() * 100, f.fixed_gpu_hours,
+                        f.replicas_fixed);
+  }
+  if (f.fails) {
+    text += fmt::format("  {} node failures: {} requests lost their replica, {} retries, {} failed; {} KV tokens and {} output tokens lost\n", f.node_failures,
+                        f.lost_requests, f.retries, f.failed, f.lost_kv_tokens, f.lost_output_tokens);
+  }
+  return text;
+}
+
+}  // namespace moeplan
