@@ -1,5 +1,7 @@
 #include "metrics/throughput_metrics.hpp"
 
+#include <algorithm>
+
 namespace moeplan {
 
 void ThroughputMetrics::on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) {
@@ -32,7 +34,9 @@ void ThroughputMetrics::on_finished(const FinishedRequest& request) {
 
 void ThroughputMetrics::on_end(SimTime /*now*/) {
   tally_.finish();
-  const WindowCounts sum = tally_.in_window();
+  WindowCounts sum = tally_.in_window();
+  // Tokens lost in the window may have been made before it.
+  sum.output_tokens = std::max<std::int64_t>(0, sum.output_tokens);
   const double seconds = tally_.seconds();
   result_.window_s = seconds;
   if (!(seconds > 0)) return;
