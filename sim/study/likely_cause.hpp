@@ -10,8 +10,8 @@ namespace moeplan {
 
 /// What is known of the run's deployment beside its simulation.
 struct RunSetting {
-  std::string engine_versions;       ///< that the engine's profile stands for: "V1 engine, 0.11 to 0.19"
-  std::string weights_format, experts_format;
+  std::string engine_versions{};     ///< that the engine's profile stands for: "V1 engine, 0.11 to 0.19"
+  std::string weights_format{}, experts_format{};
   bool moe = false;
   bool mtp_head = false;             ///< the checkpoint brings a head for speculative decoding
   bool products_measured = true;     ///< kernels of that format were measured on this GPU
