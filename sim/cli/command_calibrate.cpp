@@ -35,8 +35,9 @@ std::string error_table(const CostProfile& profile) {
 
 /// Whether all constants must come from relatives. A GPU that has tables in the catalogue is measured: another path is a mistake.
 bool only_relatives(const fs::path& measured, const GpuSpec& gpu, const DataRoot& data) {
-  if (fs::is_directory(measured)) return false;
-  if (fs::exists(measured)) throw InputError(measured.string(), "is no folder of measured tables");
+  std::error_code error;
+  if (fs::is_directory(measured, error)) return false;
+  if (fs::exists(measured, error)) throw InputError(measured.string(), "is no folder of measured tables");
   if (fs::is_directory(data.measured() / gpu.id)) {
     throw InputError(measured.string(), "is no folder of measured tables; those of '" + gpu.id + "' lie in " + data.display(data.measured() / gpu.id));
   }

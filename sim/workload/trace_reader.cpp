@@ -82,8 +82,9 @@ std::int64_t parse_timestamp(std::string_view text, std::string_view where) {
 
 TraceReader::TraceReader(const std::filesystem::path& file) {
   std::ifstream in(file);
-  if (!std::filesystem::exists(file)) throw InputError(file.string(), "no such request trace");
-  if (!in || std::filesystem::is_directory(file)) throw InputError(file.string(), "cannot be read as a request trace");
+  std::error_code error;  // a name too long is none
+  if (!std::filesystem::exists(file, error)) throw InputError(file.string(), "no such request trace");
+  if (!in || std::filesystem::is_directory(file, error)) throw InputError(file.string(), "cannot be read as a request trace");
   std::string text;
   while (text.find_first_not_of(" \t\r\xEF\xBB\xBF") == std::string::npos) {
     if (!std::getline(in, text)) throw InputError(file.string() + ":1", "the trace is empty; accepted: a CSV header or JSON lines");

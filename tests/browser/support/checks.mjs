@@ -68,7 +68,9 @@ async function strayDigits(page, json) {
     if (typeof value === "string") names.add(value);
     else if (value !== null && typeof value === "object") for (const [key, member] of Object.entries(value)) { names.add(key); collect(member); }
   })(json);
-  return texts.filter((text) => !names.has(text.trim()) && /\d/.test(text.replace(kAllowed, "")) && !/^\d+$/.test(text.trim()));
+  // A path of keys is a name too.
+  const named = (text) => text.split("›").every((part) => names.has(part.trim()));
+  return texts.filter((text) => !named(text) && /\d/.test(text.replace(kAllowed, "")) && !/^\d+$/.test(text.trim()));
 }
 
 /** Every chart is drawn and every point of it is the number that its pointer names. */
