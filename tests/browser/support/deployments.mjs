@@ -50,6 +50,16 @@ export const kFeatures = [
     },
   },
   {
+    charts: ["fleet"],
+    scenario: {
+      ...deployment("A fleet that scales", "mixtral-8x7b", "hgx-h100", 8, "vllm", {}, bf16, 8),
+      deployment: {
+        engine: "vllm", replicas: 1, parallel: { tensor: 2 }, precision: bf16,
+        fleet: { autoscaling: { min_replicas: 1, max_replicas: 4, metric: "outstanding_requests", target: 4, period: "2 s" }, cold_start: { start: "3 s", weights_from: "disk", disk_bandwidth: "40 GB/s" } },
+      },
+    },
+  },
+  {
     charts: ["pools"],
     scenario: {
       ...deployment("Prefill and decode apart", "mixtral-8x7b", "hgx-h100", 8, "vllm", {}, bf16, 3),

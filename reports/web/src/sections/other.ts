@@ -10,7 +10,7 @@ import { capital, plain } from "../words";
 
 /** Top-level keys that another section shows, or that hold no result. */
 const kShown = new Set(["schema", "moeplan_version", "scenario", "seed", "replications", "hardware", "checklist", "memory", "latency", "throughput", "step_time", "experts", "network", "utilisation",
-  "objectives", "cost", "intervals", "uncertainty", "anchors", "provenance", "warnings", "load_curve", "knee", "plan", "comparison", "classes", "prefix_cache", "kv_tiers", "speculation", "pools"]);
+  "objectives", "cost", "intervals", "uncertainty", "anchors", "provenance", "warnings", "load_curve", "knee", "plan", "comparison", "classes", "prefix_cache", "kv_tiers", "speculation", "pools", "fleet"]);
 
 const kDeepest = 4;
 

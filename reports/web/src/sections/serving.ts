@@ -6,7 +6,7 @@ import type { Values } from "../numbers";
 import { sectionOf, type Section } from "../section";
 import { scrolling, table } from "../table";
 import { format } from "../units";
-import { metricHelp, metricName } from "../words";
+import { capital, metricHelp, metricName, plain } from "../words";
 import { block } from "./other";
 
 const kClassStatistics = ["p50", "p99"];
@@ -76,7 +76,30 @@ function pools(v: Values): Child[] {
   }), ...block(v, "/pools", "Pools")];
 }
 
+/** Replicas that come and go. */
+function fleet(v: Values): Child[] {
+  const { doc } = v;
+  if (!doc.has("/fleet")) return [];
+  const times = doc.children("/fleet/over_time");
+  const lines = ["held", "serving"];
+  const chart = times.length > 1 && figure({
+    id: "fleet", title: "Replicas over the run", height: 240,
+    caption: "Held replicas are paid for; between held and serving lie engines that start, load weights or finish their last requests.",
+    option: {
+      grid: { left: 8, right: 24, top: 12, bottom: 26, containLabel: true }, tooltip: { trigger: "item" },
+      xAxis: valueAxis("simulated time", "s", { nameGap: 26, min: 0 }), yAxis: valueAxis("", "plain", { min: 0 }),
+      series: lines.map((key, i) => ({ type: "line" as const, name: key, symbol: "none", lineStyle: { color: colour(i), width: 2 }, itemStyle: { color: colour(i) },
+        data: times.map((path) => ({ value: [doc.number(`${path}/at_s`) ?? 0, doc.number(`${path}/${key}`) ?? 0], paths: [`${path}/at_s`, `${path}/${key}`] })) as never })),
+    },
+    table: () => table("Replicas", [{ name: "time" }, ...lines.map((name) => ({ name, number: true }))], times.map((path) => [v.num(`${path}/at_s`, "s"), ...lines.map((key) => v.num(`${path}/${key}`, "plain"))])),
+  });
+  const parts = doc.keys("/fleet").filter((key) => key !== "over_time");
+  const scalars = parts.filter((key) => typeof doc.at(`/fleet/${key}`) !== "object");
+  return [el("h3", {}, "Fleet"), chart, scrolling("Fleet", table("Fleet", [{ name: "quantity" }, { name: "value", number: true }], scalars.map((key) => [capital(plain(key)), v.any(`/fleet/${key}`)]))),
+    ...parts.filter((key) => !scalars.includes(key) && doc.has(`/fleet/${key}`)).flatMap((key) => block(v, `/fleet/${key}`, capital(plain(key))))];
+}
+
 export function servingSection(v: Values): Section | undefined {
-  const parts = [...pools(v), ...prefixCache(v), ...speculation(v)];
+  const parts = [...fleet(v), ...pools(v), ...prefixCache(v), ...speculation(v)];
   return parts.length > 0 ? sectionOf("serving", "Serving features: what do they bring?", ...parts) : undefined;
 }
