@@ -9,6 +9,7 @@ const scenarios = join(kRoot, "scenarios");
 /** Page name to the command that writes it and the height of the picture. */
 const kPages = {
   compare: { words: ["compare", ...["gpt-oss-120b", "llama-3.1-70b", "mixtral-8x22b", "qwen3-235b-a22b"].map((model) => join(scenarios, `compare/chat-h100-${model}.json`))], height: 1000 },
+  plan: { words: ["plan", join(scenarios, "buyer-chat.json")], height: 1000 },
   simulate: { words: ["simulate", join(scenarios, "mixtral-8x7b-2xh100.json"), "--uncertainty", "100"], height: 1000 },
   validate: { words: ["validate", join(scenarios, "measured_runs/published_runs.csv")], height: 1000 },
 };
