@@ -21,6 +21,7 @@ namespace {
 
 /// A run is made at most so many times longer than the workload states.
 constexpr std::uint64_t kMostLengthening = 64;
+constexpr std::uint64_t kMostDoubt = 16;  ///< of a run that seems saturated
 
 /// Thrown by an observer to end a run whose verdict is known.
 struct VerdictKnown {
@@ -254,7 +255,9 @@ PlanRun run_plan(const PlanQuestion& question, const PlanReplica& replica, PlanC
   for (;;) {
     PlanRun run = run_once(longer, replica, counts);
     const std::uint64_t requests = longer.workload.requests;
-    if (!run.met || !run.short_window || requests >= most || !can_lengthen(longer.workload, requests)) return run;
+    // The edges of a short run look like saturation.
+    const bool doubtful = run.met || (run.failing == "saturated" && requests < question.workload.requests * kMostDoubt);
+    if (!doubtful || !run.short_window || requests >= most || !can_lengthen(longer.workload, requests)) return run;
     longer.workload.requests = 2 * requests;
     if (const ArrivalConfig& a = longer.workload.arrivals; a.process == ArrivalProcess::kTrace && !a.repeat) {
       longer.workload.requests = std::min(longer.workload.requests, a.trace->rows);

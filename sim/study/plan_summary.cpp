@@ -104,7 +104,7 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
 std::string confidence_text(const PlanConfidence& c) {
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
                                  c.uncertainty.samples);
-  if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the objectives are near what the hardware can do\n";
+  if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
   if (*c.extra_gpus > 0) text += fmt::format("  {} more GPUs ({} serving replicas) make it 95 %\n", *c.extra_gpus, c.replicas);
   return text;
 }

@@ -197,6 +197,9 @@ void resolve_deployment(Context& context, const JsonReader& root) {
   if (reader.has("speculation")) {
     const JsonReader speculation = reader.at("speculation");
     deployment.features.speculation = parse_speculation(speculation);
+    if (!speculation.has("model") && !speculation.has("mtp_layers") && deployment.model.mtp_layers == 0) {
+      scenario.warnings.push_back("the catalogue knows no multi-token-prediction head of this model: one layer is assumed; state mtp_layers, or name a drafting model");
+    }
     if (speculation.has("model")) {
       deployment.features.speculation->model = load_entry(
           context, speculation, "model", "model", context.data.models(), context.data.schema("model"),
