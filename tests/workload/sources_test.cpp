@@ -116,14 +116,13 @@ TEST_CASE("a closed loop that hears late of a completion goes on in order of tim
   WorkloadConfig config = poisson(1, 4);
   config.arrivals.process = ArrivalProcess::kClosed;
   config.arrivals.concurrency = 2;
-  config.arrivals.turnaround = SimTime{1};
   const auto source = make_request_source(config, 1);
   source->next();
   source->next();
-  source->on_finished(0, SimTime{50});
-  CHECK(source->next()->arrival == SimTime{51});
-  source->on_finished(1, SimTime{20});  // ended before, told after
-  CHECK(source->next()->arrival == SimTime{51});
+  source->on_finished(0, SimTime(5'000'000));
+  CHECK(source->next()->arrival == SimTime(6'000'000));
+  source->on_finished(1, SimTime(2'000'000));  // ended before, told after
+  CHECK(source->next()->arrival == SimTime(6'000'000));
 }
 
 TEST_CASE("a closed loop of fewer requests than clients stops at its requests") {
