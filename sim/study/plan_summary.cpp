@@ -61,7 +61,8 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
   text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
   if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
-  text += fmt::format("  cost      {:.2f} USD/h, {}; {:.1f} kW\n", plan.price.usd_per_hour, per_million_text(plan), plan.price.mean_w / 1e3);
+  const std::string power = plan.price.mean_w > 0 ? fmt::format("{:.1f} kW", plan.price.mean_w / 1e3) : "power not known";
+  text += fmt::format("  cost      {:.2f} USD/h, {}; {}, at the load it is sized for\n", plan.price.usd_per_hour, per_million_text(plan), power);
   return text;
 }
 
