@@ -75,6 +75,11 @@ function verdict(v: Values): { tone: Tone; words: Child } {
   }
   if (doc.flag("/throughput/saturated") === true) return { tone: "warn", words: [purchase(v), " is saturated: more load is offered than served."] };
   if (objectives.length === 0) return { tone: "", words: [purchase(v), " carries this load; no objectives were stated."] };
+  // A best estimate that more likely than not fails is no "met".
+  const probability = doc.first("/plan/probability_met", "/uncertainty/probability_met");
+  if (probability !== undefined && (doc.number(probability) ?? 1) < 0.5) {
+    return { tone: "warn", words: [purchase(v), " meets all objectives by the best estimate, but only with a probability of ", v.num(probability, "share"), "."] };
+  }
   const unsure = objectives.some(({ path, owner }) => owner === undefined && certainty(doc, path)?.tone === "warn");
   return { tone: unsure ? "warn" : "good", words: ["Buy ", purchase(v), ": all objectives are met", unsure ? ", though not over the whole interval." : "."] };
 }
