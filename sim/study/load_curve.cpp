@@ -20,7 +20,8 @@ constexpr std::array kShares = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0
 constexpr std::uint64_t kMeanOver = 1000;
 constexpr double kFewestRequests = 800;
 constexpr double kMostRequests = 60'000;
-constexpr double kCycles = 8;
+constexpr double kCycles = 8;               ///< of bursts and conversations, that a point of the curve lasts
+constexpr double kUnservedAfterBurst = 0.7;  ///< served of offered: bursts and conversations at the end of a run leave up to 0.16 unserved (assistant-mixture)
 
 double trace_rate(const ArrivalConfig& arrivals) {
   const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
@@ -54,12 +55,13 @@ std::uint64_t requests_for(double in_flight) {
 /// Conversations and classes with arrivals of their own have no closed loop: the load is doubled until it is not served.
 Result run_flooded(const Scenario& scenario, const Deployment& deployment, double in_flight) {
   static constexpr int kMostDoublings = 30;
+  static constexpr double kFlooded = 0.8;  // served of offered: well beyond what the edges of a run leave unserved
   const std::uint64_t requests = requests_for(in_flight);
   const auto warmup = static_cast<std::uint64_t>(static_cast<double>(requests) / 4);
   double rate = std::max(1e-3, request_rate(scenario.workload));
   for (int doubling = 0;; ++doubling, rate *= 2) {
     Result result = run_at(scenario, deployment, at_rate(scenario.workload, rate, requests, warmup));
-    if (result.throughput->requests_per_s < 0.8 * rate || doubling == kMostDoublings) return result;
+    if (result.throughput->requests_per_s < kFlooded * rate || doubling == kMostDoublings) return result;
   }
 }
 
@@ -113,7 +115,7 @@ LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, doub
   // A short run far beyond saturation may end before its queue gives it away.
   // A backlog that a burst or the end of long conversations leaves is none.
   const bool uneven = cycle_seconds(scenario.workload) > 0;
-  point.saturated = rate >= saturation || (result.throughput->saturated && (!uneven || point.requests_per_s < 0.7 * rate));
+  point.saturated = rate >= saturation || (result.throughput->saturated && (!uneven || point.requests_per_s < kUnservedAfterBurst * rate));
   const auto met = [](const std::vector<ObjectiveResult>& objectives) {
     return std::all_of(objectives.begin(), objectives.end(), [](const ObjectiveResult& o) { return o.objective.kind != ObjectiveKind::kLatency || (o.value && *o.value <= o.objective.bound); });
   };
