@@ -14,6 +14,9 @@ void add_page_option(po::options_description& options) {
 PageOutput::PageOutput(const ParsedOptions& options) {
   const std::string file = options.text("html");
   if (file == "-") throw InputError("--html", "names a file; for stdout take --json -");
+  if (!file.empty() && !file.starts_with("/dev/") && options.has("json") && file == options.text("json")) {
+    throw InputError("--html", "names the file of --json, '" + file + "': one of the two would be lost");
+  }
   if (!file.empty()) file_ = std::make_unique<AtomicFile>(file);
 }
 

@@ -61,6 +61,14 @@ TEST_CASE("a stored result gives the page of its run") {
   CHECK(program.read("stored.html") == program.read("run.html"));
 }
 
+TEST_CASE("a page and a result into the same file are refused before the work") {
+  const Program program;
+  const Outcome outcome = program.run({"simulate", program.write("s.json", scenario_named("s")), "--json", "out", "--html", "out"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(outcome.err.find("--html: names the file of --json, 'out'") != std::string::npos);
+  CHECK(program.files() == std::vector<std::string>{"s.json"});
+}
+
 TEST_CASE("what is no result gets one line and no page") {
   const Program program;
   program.write("s.json", small_scenario().dump());
