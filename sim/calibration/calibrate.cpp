@@ -2,6 +2,7 @@
 
 #include <tbb/parallel_for.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/error.hpp"
@@ -34,6 +35,16 @@ void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevi
   }
 }
 
+/// Median share of the bandwidth, 0 without rows.
+double elementwise_share(const std::filesystem::path& measured, const KernelDevice& device) {
+  std::vector<double> shares;
+  for (const ElementwiseRow& row : read_elementwise(measured)) shares.push_back(row.bytes / (row.us * device.bandwidth));
+  if (shares.empty()) return 0;
+  const auto middle = shares.begin() + static_cast<std::ptrdiff_t>(shares.size() / 2);
+  std::nth_element(shares.begin(), middle, shares.end());
+  return *middle;
+}
+
 }  // namespace
 
 CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu) {
@@ -46,6 +57,7 @@ CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu)
     // Operands that rotated over more memory than the caches hold were cold in every row: there is no warm share to fit.
     if (JsonReader(document).boolean("cold_operands", false)) device.l2_bytes = 0;
   }
+  profile.elementwise_bandwidth = elementwise_share(measured, device);
   std::vector<std::function<void()>> jobs;
   MeasuredTables tables;
   std::apply([&](auto&... sets) { (read_into(sets, measured), ...); }, tables);

@@ -168,7 +168,9 @@ void append_lines(const std::vector<FittedKernel<Operation>>& kernels, std::vect
 std::string to_json(const CostProfile& profile) {
   std::string kernels;
   std::apply([&](const auto&... op) { ((kernels += (kernels.empty() ? "" : ",\n") + json_of(op)), ...); }, profile.kernels);
-  return fmt::format("{{\n \"schema\": \"{}\",\n \"gpu\": {},\n \"kernels\": {{\n{}\n }}\n}}\n", kSchema, quoted(profile.gpu) + (profile.in_engine ? ",\n \"in_engine\": true" : ""), kernels);
+  std::string facts = profile.in_engine ? ",\n \"in_engine\": true" : "";
+  if (profile.elementwise_bandwidth > 0) facts += fmt::format(",\n \"elementwise_bandwidth\": {:.4g}", profile.elementwise_bandwidth);
+  return fmt::format("{{\n \"schema\": \"{}\",\n \"gpu\": {},\n \"kernels\": {{\n{}\n }}\n}}\n", kSchema, quoted(profile.gpu) + facts, kernels);
 }
 
 CostProfile read_cost_profile(const std::filesystem::path& file) {
@@ -178,6 +180,8 @@ CostProfile read_cost_profile(const std::filesystem::path& file) {
   CostProfile profile;
   profile.gpu = root.string("gpu");
   profile.in_engine = root.boolean("in_engine", false);
+  profile.elementwise_bandwidth = root.number("elementwise_bandwidth", 0);
+  if (!(profile.elementwise_bandwidth >= 0 && profile.elementwise_bandwidth < 100)) root.at("elementwise_bandwidth").fail("accepted: 0 to 100");
   const JsonReader kernels = root.at("kernels");
   std::apply([&](auto&... op) { (read_kernels(kernels, op), ...); }, profile.kernels);
   return profile;

@@ -38,6 +38,7 @@ struct FittedKernel {
 struct CostProfile {
   std::string gpu;
   bool in_engine = false;  ///< measured layer by layer in a serving engine: clocks are the sustained ones, not those of short bursts
+  double elementwise_bandwidth = 0;  ///< share of the memory bandwidth that measured element-wise kernels reach; 0: none were measured
   std::tuple<std::vector<FittedKernel<GemmOperation>>, std::vector<FittedKernel<MoeOperation>>, std::vector<FittedKernel<DecodeOperation>>,
              std::vector<FittedKernel<PrefillOperation>>, std::vector<FittedKernel<MlaDecodeOperation>>,
              std::vector<FittedKernel<MlaPrefillOperation>>, std::vector<FittedKernel<CollectiveOperation>>,

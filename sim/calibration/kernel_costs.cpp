@@ -259,7 +259,9 @@ KernelTime KernelCosts::expert_exchange(const ExpertExchangeShape& s) const {
 }
 
 KernelTime KernelCosts::elementwise(double bytes) const {
-  return {bytes / (impl_->device.bandwidth * kElementwiseEfficiency) * kMicrosecond, Origin::kDatasheet};
+  const double measured = impl_->profile.elementwise_bandwidth;
+  const double share = measured > 0 ? measured : kElementwiseEfficiency;
+  return {bytes / (impl_->device.bandwidth * share) * kMicrosecond, measured > 0 ? Origin::kInterpolated : Origin::kDatasheet};
 }
 
 }  // namespace moeplan

@@ -33,6 +33,11 @@ class Row {
   }
   [[noreturn]] void fail(const std::string& what) { csv_.fail(what); }
   std::size_t line() { return csv_.line(); }
+  /// Marked by the microbenchmarks: its median is that of samples during which others had the processor.
+  bool disturbed() {
+    const auto mark = csv_.find_column("mark");
+    return mark && csv_.text(*mark) == "disturbed";
+  }
 
  private:
   CsvReader& csv_;
@@ -162,6 +167,7 @@ std::vector<KernelRows<Operation>> read_measured(const std::filesystem::path& fo
   CsvReader csv(file);
   while (csv.next()) {
     Row row(csv);
+    if (row.disturbed()) continue;
     KernelKey key;
     const std::string framework = row.text("framework");
     const std::size_t slash = framework.find('/');
@@ -176,6 +182,29 @@ std::vector<KernelRows<Operation>> read_measured(const std::filesystem::path& fo
   std::vector<KernelRows<Operation>> result;
   for (auto& [key, rows] : sets) result.push_back({key, std::move(rows)});
   return result;
+}
+
+std::vector<ElementwiseRow> read_elementwise(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "elementwise.csv";
+  std::vector<ElementwiseRow> rows;
+  if (!std::filesystem::exists(file)) return rows;
+  CsvReader csv(file);
+  while (csv.next()) {
+    Row row(csv);
+    if (row.disturbed()) continue;
+    rows.push_back({row.positive("bytes"), row.positive("latency_us")});
+  }
+  return rows;
+}
+
+int count_disturbed(const std::filesystem::path& folder) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".csv") continue;
+    CsvReader csv(entry.path());
+    while (csv.next()) count += Row(csv).disturbed();
+  }
+  return count;
 }
 
 template std::vector<KernelRows<GemmOperation>> read_measured(const std::filesystem::path&);

@@ -37,9 +37,19 @@ struct KernelRows {
   std::vector<Sample<Operation>> rows;
 };
 
-/// Reads `folder`/<operation>.csv; empty when there is no such file. Sets are sorted by key, rows stay in file order.
+/// Reads `folder`/<operation>.csv; empty when there is no such file. Sets are sorted by key, rows stay in file order; rows marked "disturbed" are left out.
 /// Throws InputError naming file and line for a malformed row.
 template <class Operation>
 std::vector<KernelRows<Operation>> read_measured(const std::filesystem::path& folder);
+
+/// A row of `folder`/elementwise.csv.
+struct ElementwiseRow {
+  double bytes = 0, us = 0;
+};
+/// Empty when there is no such file.
+std::vector<ElementwiseRow> read_elementwise(const std::filesystem::path& folder);
+
+/// Rows marked "disturbed" in all tables of a folder.
+int count_disturbed(const std::filesystem::path& folder);
 
 }  // namespace moeplan

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "calibration/calibrate.hpp"
 #include "calibration/cost_profile.hpp"
+#include "calibration/measured_rows.hpp"
 #include "cli/command.hpp"
 #include "hardware/hardware_catalogue.hpp"
 #include "input/catalogue.hpp"
@@ -55,6 +56,11 @@ std::string transfer_note(const GpuSpec& gpu, const fs::path& measured) {
                      gpu.id, measured.string(), names);
 }
 
+std::string disturbed_note(const fs::path& measured) {
+  const int rows = count_disturbed(measured);
+  return rows == 0 ? "" : fmt::format("{} {} left out: measured while others had the processor (mark \"disturbed\")\n\n", rows, rows == 1 ? "row is" : "rows are");
+}
+
 }  // namespace
 
 int run_calibrate(const Arguments& arguments) {
@@ -75,7 +81,7 @@ int run_calibrate(const Arguments& arguments) {
   JsonOutput output(parsed.text("output"));
   const CostProfile profile = make_profile(gpu, measured, data.folder() / "hardware_profiles");
   if (output.wanted()) output.write(to_json(profile));
-  if (!output.to_stdout()) print_text((transferred ? transfer_note(gpu, measured) : "") + error_table(profile));
+  if (!output.to_stdout()) print_text((transferred ? transfer_note(gpu, measured) : disturbed_note(measured)) + error_table(profile));
   return 0;
 }
 

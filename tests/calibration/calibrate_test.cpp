@@ -106,6 +106,39 @@ TEST_CASE("a profile read back is the profile written") {
   CHECK(to_json(read_cost_profile(folder / "round.json")) == text);
 }
 
+TEST_CASE("measured element-wise kernels replace the generic share of the bandwidth, and a profile keeps it") {
+  const auto folder = fresh_folder("elementwise");
+  write(folder / "gemm.csv", gemm_rows({}));
+  const CostProfile without = calibrate(folder, testing::round_gpu());
+  CHECK(without.elementwise_bandwidth == 0);
+  CHECK(to_json(without).find("elementwise") == std::string::npos);
+  // 1 TB/s is 1e6 bytes per us: 1e6 bytes in 4, 5 and 10 us are shares of 0.25, 0.2 and 0.1.
+  write(folder / "elementwise.csv", "tokens,bytes,dtype,latency_us,framework\n1,1000000,bf16,4,x\n4,1000000,bf16,5,x\n8,1000000,bf16,10,x\n");
+  const CostProfile with = calibrate(folder, testing::round_gpu());
+  CHECK(with.elementwise_bandwidth == doctest::Approx(0.2));
+  write(folder / "fitted.json", to_json(with));
+  CHECK(read_cost_profile(folder / "fitted.json").elementwise_bandwidth == doctest::Approx(0.2));
+  const KernelTime generic = KernelCosts::from_profile(testing::round_gpu(), without, {}).elementwise(1e6);
+  const KernelTime measured = KernelCosts::from_profile(testing::round_gpu(), with, {}).elementwise(1e6);
+  CHECK(measured.seconds == doctest::Approx(5e-6));
+  CHECK(generic.seconds == doctest::Approx(1e-6 / 0.75));
+  CHECK(generic.origin == Origin::kDatasheet);
+  CHECK(measured.origin == Origin::kInterpolated);
+}
+
+TEST_CASE("rows marked as disturbed are no measurements") {
+  const auto folder = fresh_folder("disturbed");
+  const std::string header = "tokens,bytes,dtype,latency_us,framework,mark\n", calm = "1,1000000,bf16,4,x,\n4,1000000,bf16,4,x,unstable\n";
+  write(folder / "elementwise.csv", header + calm + "8,1000000,bf16,8000,x,disturbed\n9,1000000,bf16,8000,x,disturbed\n");
+  CHECK(read_elementwise(folder).size() == 2);
+  CHECK(count_disturbed(folder) == 2);
+  std::string gemm = gemm_rows({});
+  gemm.insert(gemm.find('\n'), ",mark");
+  for (std::size_t at = gemm.find('\n') + 1; (at = gemm.find('\n', at)) != std::string::npos; at += 11) gemm.insert(at, ",disturbed");
+  write(folder / "gemm.csv", gemm);
+  CHECK(read_measured<GemmOperation>(folder).empty());
+}
+
 TEST_CASE("refitting a GPU from the committed tables gives its committed profile byte for byte") {
   for (const std::string id : {"mi300x", "rtx-4090", "h20", "l40s"}) {
     CAPTURE(id);

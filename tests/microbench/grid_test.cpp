@@ -14,7 +14,7 @@ namespace {
 const Abilities kGpu{{{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"bf16"}}, {Op::kGemm, {"bf16", "fp8", "nvfp4"}}, {Op::kMoe, {"bf16", "fp8", "nvfp4"}}, {Op::kRouter, {"bf16"}},
                       {Op::kAttentionDecode, {"bf16", "fp8"}}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16"}}, {Op::kCollective, {"bf16"}}},
                      false, 4, 80e9};
-const Abilities kHost{{{Op::kGemm, {"bf16", "fp32"}}, {Op::kMoe, {"bf16"}}, {Op::kAttentionDecode, {"bf16"}}}, true, 1, 1e9};
+const Abilities kHost{{{Op::kGemm, {"bf16", "fp32"}}, {Op::kMoe, {"bf16"}}, {Op::kAttentionDecode, {"bf16"}}, {Op::kElementwise, {"bf16"}}}, true, 1, 1e9};
 
 std::vector<Op> all_ops() {
   std::vector<Op> ops;
@@ -34,7 +34,8 @@ TEST_CASE("every operation that a backend offers has cases, without duplicates, 
     std::set<std::string> keys;
     for (const Case& c : cases) keys.insert(std::string(info(c.op).name) + " " + c.key());
     CHECK(keys.size() == cases.size());
-    for (const Op op : all_ops()) CHECK(count_of(cases, op) > 0);
+    for (const Op op : all_ops()) CHECK((count_of(cases, op) > 0) == kGpu.formats.contains(op));
+    CHECK(count_of(make_grid(kHost, all_ops(), extent, 1), Op::kElementwise) > 0);
     CHECK(count_of(make_grid(kHost, all_ops(), extent, 1), Op::kCollective) == 0);
   }
   CHECK(make_grid(kGpu, {Op::kGemm}, Extent::kFull, 1).size() > 4 * make_grid(kGpu, {Op::kGemm}, Extent::kQuick, 1).size());

@@ -18,14 +18,16 @@ namespace {
 /// 1 TFLOP/s, 100 GB/s, 2 us a call: every case takes exactly that long on its own clock.
 struct MadeUpWork final : Work {
   double seconds;
-  explicit MadeUpWork(const Case& c) : seconds(2e-6 + std::max(work_of(c).bytes / 100e9, work_of(c).flops / 1e12)) {}
-  Sample run(int calls) override { return {seconds * calls, false}; }
+  bool disturbed;
+  MadeUpWork(const Case& c, bool d) : seconds(2e-6 + std::max(work_of(c).bytes / 100e9, work_of(c).flops / 1e12)), disturbed(d) {}
+  Sample run(int calls) override { return {seconds * calls, disturbed}; }
   std::string framework() const override { return "madeup-1/kernel"; }
 };
 
 struct MadeUpDevice final : Backend {
   std::function<void(int)> on_case = [](int) {};
   int cases = 0;
+  int busy_from = 0, busy_until = 0;  ///< of the cases prepared, in which others have the processor
   DeviceFacts facts() const override {
     DeviceFacts f;
     f.id = "made-up";
@@ -44,7 +46,7 @@ struct MadeUpDevice final : Backend {
   std::unique_ptr<Work> prepare(const Case& c) override {
     on_case(++cases);
     if (c.op == Op::kGemm && c.integer("m") == 256) throw Unsupported("256 rows");
-    return std::make_unique<MadeUpWork>(c);
+    return std::make_unique<MadeUpWork>(c, cases >= busy_from && cases < busy_until);
   }
   std::vector<float> compute(const Problem&) override { return {}; }
   double shortest_sample() const override { return 20e-6; }
@@ -68,6 +70,26 @@ TEST_CASE("a run measures every case once and a second run nothing") {
   CHECK(second.measured == 0);
   CHECK(second.already_there == first.measured);
   CHECK(test::slurp(folder.path() / "gemm.csv") == before);
+}
+
+TEST_CASE("a disturbed row is measured again at the end, twice at most, and then stays marked") {
+  const test::TemporaryFolder folder;
+  MadeUpDevice device;
+  std::vector<Case> cases = grid_of(device);
+  cases.resize(10);
+  device.busy_from = 3;
+  device.busy_until = 5;
+  const RunOutcome calm = run(device, {cases, folder.path(), 1e-3, false}, kNeverStop);
+  CHECK(calm.measured == 10);
+  CHECK(calm.unsteady == 0);
+  CHECK(device.cases == 10 + 2);
+  const test::TemporaryFolder other;
+  MadeUpDevice crowded;
+  crowded.busy_until = 1000;
+  const RunOutcome marked = run(crowded, {cases, other.path(), 1e-3, false}, kNeverStop);
+  CHECK(marked.measured == 10);
+  CHECK(marked.unsteady == 10);
+  CHECK(crowded.cases == 10 * 3);
 }
 
 TEST_CASE("a stopped run keeps its rows, and an unfinished line is measured again") {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
-#include "reference_engine/row_math.hpp"
+#include "host/row_math.hpp"
 #include "suite/numerics.hpp"
 
 namespace moeplan::reference {
@@ -82,7 +82,7 @@ void Decoder::rotate_and_store(int layer, std::span<const Slice> slices) {
       const float* cosine = cosines_.data() + std::ptrdiff_t{position} * half;
       const float* sine = sines_.data() + std::ptrdiff_t{position} * half;
       std::uint16_t* token = qkv_.data() + std::ptrdiff_t{row} * c.qkv();
-      for (int head = 0; head < c.heads + c.kv_heads; ++head) rotate_head(token + std::ptrdiff_t{head} * c.head_dim, half, cosine, sine);
+      for (int head = 0; head < c.heads + c.kv_heads; ++head) bench::rotate_head(token + std::ptrdiff_t{head} * c.head_dim, half, cosine, sine);
       std::copy_n(token, c.heads * c.head_dim, q + std::ptrdiff_t{row} * c.heads * c.head_dim);
       const std::uint16_t* key = token + std::ptrdiff_t{c.heads} * c.head_dim;
       bench::store_token(c.attention(), pool(layer), slice.blocks, position, key, key + std::ptrdiff_t{c.kv_heads} * c.head_dim);
@@ -93,7 +93,7 @@ void Decoder::rotate_and_store(int layer, std::span<const Slice> slices) {
 void Decoder::attention(int layer, std::span<const Slice> slices) {
   const ModelConfig& c = model_.config();
   const int width = c.heads * c.head_dim;
-  rms_norm_rows(tokens_, c.hidden, stream_.data(), grown(normed_, tokens_, c.hidden));
+  bench::rms_norm_rows(tokens_, c.hidden, stream_.data(), grown(normed_, tokens_, c.hidden));
   book(Operation::kElementwise);
   model_.qkv_product.run(tokens_, normed_.data(), model_.layer(layer).qkv.data(), grown(qkv_, tokens_, c.qkv()));
   book(Operation::kProducts);
@@ -117,17 +117,17 @@ void Decoder::attention(int layer, std::span<const Slice> slices) {
   book(Operation::kAttention);
   model_.output_product.run(tokens_, out, model_.layer(layer).output.data(), grown(delta_, tokens_, c.hidden));
   book(Operation::kProducts);
-  add_rows(tokens_, c.hidden, delta_.data(), stream_.data());
+  bench::add_rows(tokens_, c.hidden, delta_.data(), stream_.data());
 }
 
 double Decoder::feed_forward(int layer) {
   const ModelConfig& c = model_.config();
-  rms_norm_rows(tokens_, c.hidden, stream_.data(), normed_.data());
+  bench::rms_norm_rows(tokens_, c.hidden, stream_.data(), normed_.data());
   book(Operation::kElementwise);
   double distinct = 0;
   if (c.experts > 0) distinct = mixture(model_.layer(layer));
   else dense(model_.layer(layer));
-  add_rows(tokens_, c.hidden, delta_.data(), stream_.data());
+  bench::add_rows(tokens_, c.hidden, delta_.data(), stream_.data());
   return distinct;
 }
 
@@ -169,11 +169,11 @@ void Decoder::sample(std::span<const Slice> slices, StepResult& result) {
     logits_.clear();
     return;
   }
-  rms_norm_rows(rows, c.hidden, stream_.data(), normed_.data());
+  bench::rms_norm_rows(rows, c.hidden, stream_.data(), normed_.data());
   logits_.resize(size_of(std::int64_t{bench::MatrixProduct::rows(rows)} * c.vocab));
   model_.head_product.run(rows, normed_.data(), model_.head().data(), logits_.data());
   logits_.resize(size_of(std::int64_t{rows} * c.vocab));
-  for (int r = 0; r < rows; ++r) result.next.push_back(largest(logits_.data() + std::ptrdiff_t{r} * c.vocab, c.vocab));
+  for (int r = 0; r < rows; ++r) result.next.push_back(bench::largest(logits_.data() + std::ptrdiff_t{r} * c.vocab, c.vocab));
   book(Operation::kHead);
 }
 

@@ -8,6 +8,7 @@
 #include "cuda/device_work.hpp"
 #include "cuda/link_work.hpp"
 #include "cuda/nvml.hpp"
+#include "cuda/sdpa_plan.hpp"
 #include "host/host_device.hpp"
 
 namespace moeplan::bench {
@@ -48,6 +49,7 @@ class CudaBackend final : public Backend {
     MOEPLAN_CUDA(cudaRuntimeGetVersion(&runtime));
     f.software = {{"cuda_driver", version_text(driver)}, {"cuda_runtime", version_text(runtime)}, {"cublas", cublas_version()}};
     if (has_nccl()) f.software["nccl"] = nccl_version();
+    if (has_cudnn()) f.software["cudnn"] = cudnn_version();
     return f;
   }
 

@@ -105,6 +105,7 @@ struct Libraries {
   cublasLtHandle_t blas_lt = nullptr;
   DeviceBuffer workspace;
   DeviceBuffer one;  ///< the float 1, a scale
+  std::unique_ptr<void, void (*)(void*)> dnn{nullptr, [](void*) {}};  ///< cuDNN's handle, see sdpa_plan
 };
 std::string cublas_version();
 

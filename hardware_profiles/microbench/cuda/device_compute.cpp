@@ -5,6 +5,7 @@
 #include "cuda/attention_setup.hpp"
 #include "cuda/device_work.hpp"
 #include "cuda/expert_plan.hpp"
+#include "cuda/sdpa_plan.hpp"
 #include "suite/indexing.hpp"
 
 namespace moeplan::bench {
@@ -122,6 +123,14 @@ std::vector<float> attention_result(const Problem& p, Libraries& libraries) {
   return result_of(setup.out(), p.operands[0].size());
 }
 
+std::vector<float> sdpa_result(const Problem& p, Libraries& libraries) {
+  const SdpaPlan plan(libraries, p.shape);
+  const DeviceBuffer q = upload(bf16(p.operands[0])), keys = upload(bf16(p.operands[1])), values = upload(bf16(p.operands[2])), out(plan.query_bytes());
+  plan.run(q.data(), keys.data(), values.data(), out.data());
+  libraries.stream.wait();
+  return result_of(out, p.operands[0].size());
+}
+
 std::vector<float> latent_result(const Problem& p, Libraries& libraries) {
   LatentSetup setup(p.shape);
   const DeviceBuffer q = upload(bf16(p.operands[0])), rows = upload(bf16(p.operands[1]));
@@ -137,11 +146,12 @@ std::vector<float> compute_on_device(const Problem& p, Libraries& libraries) {
     case Op::kGemm: return gemm_result(p, libraries);
     case Op::kMoe: return experts_result(p, libraries);
     case Op::kRouter: return router_result(p, libraries);
-    case Op::kAttentionDecode:
-    case Op::kAttentionPrefill: return attention_result(p, libraries);
+    case Op::kAttentionPrefill: return has_cudnn() ? sdpa_result(p, libraries) : attention_result(p, libraries);
+    case Op::kAttentionDecode: return attention_result(p, libraries);
     case Op::kMlaDecode: return latent_result(p, libraries);
     case Op::kCopy:
     case Op::kLaunch:
+    case Op::kElementwise:
     case Op::kCollective: break;
   }
   return {};

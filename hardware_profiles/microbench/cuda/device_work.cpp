@@ -8,6 +8,7 @@
 #include "cuda/attention_setup.hpp"
 #include "cuda/expert_plan.hpp"
 #include "cuda/kernels.hpp"
+#include "cuda/sdpa_plan.hpp"
 
 namespace moeplan::bench {
 namespace {
@@ -155,6 +156,22 @@ class AttentionWork final : public CudaWork {
   bool decodes_;
 };
 
+class SdpaWork final : public CudaWork {
+ public:
+  SdpaWork(const Case& c, Libraries& libraries, DeviceArena& arena) : CudaWork(libraries), arena_(arena), plan_(libraries, c), out_(plan_.query_bytes()) {}
+  std::string framework() const override { return "cudnn-" + cudnn_version() + "/sdpa"; }
+
+ private:
+  void launch() override {
+    const std::byte* keys = arena_.take(plan_.key_bytes());
+    const std::byte* values = arena_.take(plan_.key_bytes());
+    plan_.run(arena_.take(plan_.query_bytes()), keys, values, out_.data());
+  }
+  DeviceArena& arena_;
+  SdpaPlan plan_;
+  DeviceBuffer out_;
+};
+
 class LatentWork final : public CudaWork {
  public:
   LatentWork(const Case& c, Libraries& libraries, DeviceArena& arena) : CudaWork(libraries), arena_(arena), setup_(c) {}
@@ -178,9 +195,12 @@ std::unique_ptr<Work> make_device_work(const Case& c, Libraries& libraries, Devi
     case Op::kGemm: return std::make_unique<GemmWork>(c, libraries, arena);
     case Op::kMoe: return std::make_unique<MoeWork>(c, libraries, arena, seed);
     case Op::kRouter: return std::make_unique<RouterWork>(c, libraries, arena, seed);
-    case Op::kAttentionDecode:
-    case Op::kAttentionPrefill: return std::make_unique<AttentionWork>(c, libraries, arena);
+    case Op::kAttentionPrefill:
+      if (has_cudnn()) return std::make_unique<SdpaWork>(c, libraries, arena);
+      [[fallthrough]];
+    case Op::kAttentionDecode: return std::make_unique<AttentionWork>(c, libraries, arena);
     case Op::kMlaDecode: return std::make_unique<LatentWork>(c, libraries, arena);
+    case Op::kElementwise:
     case Op::kCollective: break;
   }
   throw Unsupported("an operation among devices");

@@ -24,7 +24,8 @@ class HostBackend final : public Backend {
     all = wide;
     if (supports(HostFormat::kInt8)) all.emplace_back("int8");
     a.formats = {{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"fp32"}}, {Op::kGemm, all}, {Op::kMoe, wide}, {Op::kRouter, {"bf16"}},
-                 {Op::kAttentionDecode, {"bf16", "fp32"}}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16", "fp32"}}};
+                 {Op::kAttentionDecode, {"bf16", "fp32"}}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16", "fp32"}},
+                 {Op::kElementwise, {"bf16"}}};
     return a;
   }
 

@@ -3,6 +3,7 @@
 
 #include "base/error.hpp"
 #include "host/host_work.hpp"
+#include "host/row_math.hpp"
 #include "suite/numerics.hpp"
 
 namespace moeplan::bench {
@@ -120,6 +121,16 @@ std::vector<float> latent_result(const Problem& p) {
   return numbers(out.data(), out.size());
 }
 
+std::vector<float> norm_result(const Problem& p) {
+  const int tokens = static_cast<int>(p.shape.integer("tokens")), hidden = static_cast<int>(p.shape.integer("hidden"));
+  const auto a = elements<std::uint16_t>(p.operands[0]);
+  auto stream = elements<std::uint16_t>(p.operands[1]);
+  std::vector<std::uint16_t> out(stream.size());
+  add_rows(tokens, hidden, a.data(), stream.data());
+  rms_norm_rows(tokens, hidden, stream.data(), out.data());
+  return numbers(out.data(), out.size());
+}
+
 }  // namespace
 
 std::vector<float> compute_on_host(const Problem& p) {
@@ -132,6 +143,7 @@ std::vector<float> compute_on_host(const Problem& p) {
     case Op::kAttentionDecode:
     case Op::kAttentionPrefill: return p.shape.text("kv_dtype") == "fp32" ? attention_as<float>(p) : attention_as<std::uint16_t>(p);
     case Op::kMlaDecode: return latent_result(p);
+    case Op::kElementwise: return norm_result(p);
     case Op::kCopy:
     case Op::kLaunch:
     case Op::kCollective: break;

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "host/host_device.hpp"
 #include "host/memory_loops.hpp"
+#include "host/row_math.hpp"
 #include "suite/indexing.hpp"
 
 namespace moeplan::bench {
@@ -240,6 +241,51 @@ class LatentWork final : public HostWork {
   Buffer out_;
 };
 
+/// A layer's element-wise kernels one after another, in the order in which an engine runs them between its products.
+class ElementwiseWork final : public HostWork {
+ public:
+  ElementwiseWork(const Case& c, Arena& arena)
+      : HostWork(arena), tokens_(static_cast<int>(c.integer("tokens"))), hidden_(static_cast<int>(c.integer("hidden"))), inter_(static_cast<int>(c.integer("inter"))),
+        heads_{static_cast<int>(c.integer("heads")), static_cast<int>(c.integer("kv_heads")), static_cast<int>(c.integer("head_dim"))},
+        stream_(bytes(hidden_)), normed_(bytes(hidden_)), queries_(bytes(heads_.heads * heads_.dim)), active_(bytes(inter_)) {
+    const int blocks = (tokens_ + kBlockTokens - 1) / kBlockTokens;
+    for (int i = 0; i < blocks; ++i) table_.push_back(i);
+    cache_ = Buffer(size_of(blocks) * heads_.block_elements() * 2);
+    fill_random(stream_.data(), stream_.size(), 1);
+    for (int i = 0; i < heads_.dim / 2; ++i) {
+      cosines_.push_back(static_cast<float>(std::cos(0.1 * i)));
+      sines_.push_back(static_cast<float>(std::sin(0.1 * i)));
+    }
+  }
+  std::string framework() const override { return fmt::format("{}/layer", kOwn); }
+
+ private:
+  [[nodiscard]] std::size_t bytes(int width) const { return size_of(tokens_) * size_of(width) * 2; }
+  std::uint16_t* next(int width) { return reinterpret_cast<std::uint16_t*>(arena_.take(bytes(width))); }
+  void call() override {
+    norm();
+    const int width = (heads_.heads + 2 * heads_.kv_heads) * heads_.dim, q_width = heads_.heads * heads_.dim;
+    std::uint16_t* projected = next(width);
+    for (int t = 0; t < tokens_; ++t) {
+      std::uint16_t* token = projected + std::ptrdiff_t{t} * width;
+      for (int h = 0; h < heads_.heads + heads_.kv_heads; ++h) rotate_head(token + std::ptrdiff_t{h} * heads_.dim, heads_.dim / 2, cosines_.data(), sines_.data());
+      std::copy_n(token, q_width, queries_.as<std::uint16_t>() + std::ptrdiff_t{t} * q_width);
+      store_token(heads_, cache_.as<std::uint16_t>(), table_.data(), t, token + q_width, token + q_width + std::ptrdiff_t{heads_.kv_heads} * heads_.dim);
+    }
+    norm();
+    gated_activation(tokens_, inter_, next(2 * inter_), active_.as<std::uint16_t>());
+  }
+  void norm() {
+    add_rows(tokens_, hidden_, next(hidden_), stream_.as<std::uint16_t>());
+    rms_norm_rows(tokens_, hidden_, stream_.as<std::uint16_t>(), normed_.as<std::uint16_t>());
+  }
+  int tokens_, hidden_, inter_;
+  AttentionHeads heads_;
+  Buffer stream_, normed_, queries_, active_, cache_;
+  std::vector<std::int32_t> table_;
+  std::vector<float> cosines_, sines_;
+};
+
 }  // namespace
 
 Arena::Arena(std::size_t bytes, std::uint64_t seed) : buffer_(bytes) { fill_random(buffer_.data(), bytes, seed); }
@@ -277,6 +323,7 @@ std::unique_ptr<Work> make_host_work(const Case& c, Arena& arena, std::uint64_t 
       if (c.text("kv_dtype") == "fp32") return std::make_unique<AttentionWork<float>>(c, arena);
       return std::make_unique<AttentionWork<std::uint16_t>>(c, arena);
     case Op::kMlaDecode: return std::make_unique<LatentWork<std::uint16_t>>(c, arena);
+    case Op::kElementwise: return std::make_unique<ElementwiseWork>(c, arena);
     case Op::kCollective: break;
   }
   throw Unsupported("one processor exchanges nothing");

@@ -51,6 +51,7 @@ class Grid {
       case Op::kMlaDecode: return latent_decodes(format);
       case Op::kAttentionPrefill: return prefills(format);
       case Op::kCollective: return collectives(format);
+      case Op::kElementwise: return elementwise(format);
     }
   }
 
@@ -99,8 +100,8 @@ class Grid {
 
   void products(const std::string& format) {
     const bool leading = format == abilities_.formats.at(Op::kGemm).front();
-    Sizes rows = host_ ? Sizes{1, 4, 8, 16, 32, 64, 128, 256} : Sizes{1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
-    if (full_) rows = host_ ? Sizes{1, 2, 4, 5, 8, 12, 16, 17, 24, 32, 48, 64, 96, 128, 129, 192, 256, 512}
+    Sizes rows = host_ ? Sizes{1, 4, 5, 8, 9, 12, 13, 16, 17, 24, 32, 33, 64, 128, 256} : Sizes{1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+    if (full_) rows = host_ ? Sizes{1, 2, 4, 5, 8, 9, 12, 13, 16, 17, 24, 25, 32, 33, 48, 64, 96, 128, 129, 192, 256, 512}
                             : Sizes{1, 2, 4, 8, 15, 16, 17, 24, 32, 48, 63, 64, 65, 96, 127, 128, 129, 192, 256, 257, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192};
     for (const Pair& pair : full_ || leading ? product_pairs() : few_pairs()) {
       for (const std::int64_t m : rows) {
@@ -238,6 +239,16 @@ class Grid {
       for (const char* op : {"all_reduce", "all_gather", "reduce_scatter", "all_to_all"}) {
         for (const std::int64_t bytes : powers(1 << 10, std::int64_t{1} << 29, full_ ? 2 : 8)) put(Op::kCollective, op, ranks, bytes, format);
       }
+    }
+  }
+
+  /// Layers of heads of 64 elements, a KV head for four of them, and an FFN as wide as the stream.
+  void elementwise(const std::string& format) {
+    for (const std::int64_t hidden : full_ ? Sizes{512, 1024, 2048, 4096} : Sizes{1024, 2048}) {
+      const std::int64_t heads = hidden / 64, kv_heads = heads / 4;
+      // As the cost model counts: per norm two vectors read and two written; queries, keys and values read and written; gate and up read, one written.
+      const std::int64_t each = 2 * (2 * 4 * hidden + 2 * (heads + 2 * kv_heads) * 64 + 3 * hidden);
+      for (const std::int64_t tokens : powers(1, 256, full_ ? 2 : 4)) put(Op::kElementwise, tokens, hidden, heads, kv_heads, 64, hidden, tokens * each, format);
     }
   }
 

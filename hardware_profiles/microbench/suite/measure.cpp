@@ -90,18 +90,30 @@ RunOutcome run(Backend& backend, const RunPlan& plan, const std::atomic<bool>& s
   // Preparing operands takes about a third of the time.
   limits.seconds = std::clamp(0.65 * plan.seconds / static_cast<double>(std::max<std::size_t>(1, plan.cases.size())), 0.01, 2.0);
   Progress progress(plan.show_progress, open.size(), plan.seconds);
-  for (std::size_t i = 0; i < open.size() && !stop; ++i) {
-    progress.show(*open[i], i);
+  /// False where the row rests on disturbed samples and may be tried again.
+  const auto measured = [&](const Case& c, bool last) {
     try {
-      const std::unique_ptr<Work> work = backend.prepare(*open[i]);
+      const std::unique_ptr<Work> work = backend.prepare(c);
       const Summary summary = measure(*work, limits);
+      if (summary.rests_on_disturbed && !last) return false;
       const std::string mark = mark_of(summary, 2.5 * limits.target_ci);
-      table_of(open[i]->op).append(*open[i], summary, work->framework(), mark);
+      table_of(c.op).append(c, summary, work->framework(), mark);
       ++outcome.measured;
       if (!mark.empty()) ++outcome.unsteady;
     } catch (const Unsupported& reason) {
       ++outcome.skipped[reason.what()];
     }
+    return true;
+  };
+  // What was disturbed is measured again when the rest is done: whoever took the processor may be gone by then.
+  std::vector<const Case*> again;
+  for (std::size_t i = 0; i < open.size() && !stop; ++i) {
+    progress.show(*open[i], i);
+    if (!measured(*open[i], false)) again.push_back(open[i]);
+  }
+  for (std::size_t i = 0; i < again.size() && !stop; ++i) {
+    progress.show(*again[i], open.size() - again.size() + i);
+    if (!measured(*again[i], false)) measured(*again[i], true);
   }
   progress.clear();
   outcome.stopped = stop;

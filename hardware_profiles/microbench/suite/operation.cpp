@@ -71,7 +71,9 @@ const std::vector<OpInfo>& operations() {
       {Op::kMlaDecode, "mla_decode", {"batch", "kv_len", "heads", "dtype", "kv_dtype"}, "one decode step of latent attention (512 + 64 elements)"},
       {Op::kAttentionPrefill, "attention_prefill", {"batch", "q_len", "prefix", "heads", "kv_heads", "head_dim", "dtype", "kv_dtype"},
        "causal attention of a prompt or of a chunk behind a prefix"},
-      {Op::kCollective, "collective", {"op", "ranks", "bytes", "dtype"}, "all_reduce, all_gather, reduce_scatter, all_to_all among the devices"}};
+      {Op::kCollective, "collective", {"op", "ranks", "bytes", "dtype"}, "all_reduce, all_gather, reduce_scatter, all_to_all among the devices"},
+      {Op::kElementwise, "elementwise", {"tokens", "hidden", "heads", "kv_heads", "head_dim", "inter", "bytes", "dtype"},
+       "what lies between a layer's products: norms with residual sums, rotary angles and cache write, gated activation"}};
   return all;
 }
 
@@ -120,7 +122,8 @@ Workload work_of(const Case& c) {
     case Op::kAttentionDecode: return decode_work(c);
     case Op::kMlaDecode: return mla_work(c);
     case Op::kAttentionPrefill: return prefill_work(c);
-    case Op::kCollective: return {c.number("bytes"), 0};
+    case Op::kCollective:
+    case Op::kElementwise: return {c.number("bytes"), 0};
     case Op::kLaunch: break;
   }
   return {};

@@ -9,7 +9,7 @@
 
 namespace moeplan::bench {
 
-enum class Op : std::uint8_t { kCopy, kLaunch, kGemm, kMoe, kRouter, kAttentionDecode, kMlaDecode, kAttentionPrefill, kCollective };
+enum class Op : std::uint8_t { kCopy, kLaunch, kGemm, kMoe, kRouter, kAttentionDecode, kMlaDecode, kAttentionPrefill, kCollective, kElementwise };
 
 struct OpInfo {
   Op op;

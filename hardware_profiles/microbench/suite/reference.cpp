@@ -128,4 +128,19 @@ TopK reference_topk(std::int64_t tokens, int experts, int top_k, std::span<const
   return result;
 }
 
+std::vector<double> reference_norm(std::int64_t rows, std::int64_t width, const std::vector<float>& a, const std::vector<float>& b) {
+  std::vector<double> out(a.begin(), a.end());
+  for (std::int64_t r = 0; r < rows; ++r) {
+    double squares = 0;
+    for (std::int64_t i = r * width; i < (r + 1) * width; ++i) {
+      double& x = out[static_cast<std::size_t>(i)];
+      x += static_cast<double>(b[static_cast<std::size_t>(i)]);
+      squares += x * x;
+    }
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(width) + 1e-5);
+    for (std::int64_t i = r * width; i < (r + 1) * width; ++i) out[static_cast<std::size_t>(i)] *= scale;
+  }
+  return out;
+}
+
 }  // namespace moeplan::bench

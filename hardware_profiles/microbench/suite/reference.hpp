@@ -36,4 +36,7 @@ struct TopK {
 /// Ties go to the lower expert.
 TopK reference_topk(std::int64_t tokens, int experts, int top_k, std::span<const float> logits);
 
+/// (a + b) / sqrt(mean((a + b)^2) + 1e-5), row by row.
+std::vector<double> reference_norm(std::int64_t rows, std::int64_t width, const std::vector<float>& a, const std::vector<float>& b);
+
 }  // namespace moeplan::bench

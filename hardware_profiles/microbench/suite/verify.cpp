@@ -70,6 +70,7 @@ std::vector<Case> verification_cases(Op op, const std::string& f) {
     case Op::kAttentionDecode: return {{op, {"3", "37", "8", "2", "64", product, f}}, {op, {"1", "16", "6", "2", "128", product, f}}, {op, {"2", "300", "4", "4", "64", product, f}}};
     case Op::kMlaDecode: return {{op, {"2", "37", "16", product, f}}};
     case Op::kAttentionPrefill: return {{op, {"1", "37", "0", "8", "2", "64", product, f}}, {op, {"1", "5", "20", "4", "4", "128", product, f}}};
+    case Op::kElementwise: return {{op, {"5", "64", "2", "1", "32", "64", "0", f}}, {op, {"3", "96", "2", "1", "32", "64", "0", f}}};
     case Op::kCopy:
     case Op::kLaunch:
     case Op::kCollective: break;
@@ -108,6 +109,9 @@ Problem make_problem(const Case& c, std::uint64_t seed) {
     case Op::kMlaDecode:
       p.operands = {values.take(c.integer("batch") * c.integer("heads") * 576, c.text("dtype")), values.take(c.integer("batch") * c.integer("kv_len") * 576, f)};
       break;
+    case Op::kElementwise:
+      for (int i = 0; i < 2; ++i) p.operands.push_back(values.take(c.integer("tokens") * c.integer("hidden"), f));
+      break;
     case Op::kCopy:
     case Op::kLaunch:
     case Op::kCollective: break;
@@ -136,6 +140,7 @@ std::vector<double> reference_result(const Problem& p) {
       return reference_prefill(dimension(c, "q_len"), dimension(c, "prefix"), dimension(c, "heads"), dimension(c, "kv_heads"), dimension(c, "head_dim"), p.operands[0],
                                p.operands[1], p.operands[2]);
     case Op::kMlaDecode: return reference_mla(dimension(c, "batch"), dimension(c, "kv_len"), dimension(c, "heads"), 512, 64, p.operands[0], p.operands[1]);
+    case Op::kElementwise: return reference_norm(c.integer("tokens"), c.integer("hidden"), p.operands[0], p.operands[1]);
     case Op::kCopy:
     case Op::kLaunch:
     case Op::kCollective: break;

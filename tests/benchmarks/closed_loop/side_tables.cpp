@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using bench::Op;
 
-const std::vector<Op> kOps = {Op::kGemm, Op::kMoe, Op::kAttentionDecode, Op::kAttentionPrefill};
+const std::vector<Op> kOps = {Op::kGemm, Op::kMoe, Op::kAttentionDecode, Op::kAttentionPrefill, Op::kElementwise};
 
 constexpr int kRounds = 2;  // of all rows in a pass: what slows the machine for a moment must not fall on all samples of a row
 
@@ -31,6 +31,7 @@ constexpr int kRounds = 2;  // of all rows in a pass: what slows the machine for
 bool of_the_engine(const bench::Case& c) {
   if (bench::format_of(c) != "bf16") return false;
   if (c.op == Op::kGemm) return c.integer("k") == 1024;
+  if (c.op == Op::kElementwise) return c.integer("hidden") == 1024;
   if (c.op == Op::kMoe) return c.integer("hidden") == 1024 && c.integer("inter") == 512;
   return c.integer("heads") == 16;
 }

@@ -1,4 +1,4 @@
-#include "reference_engine/row_math.hpp"
+#include "host/row_math.hpp"
 
 #include <cmath>
 #include <cstddef>
@@ -6,12 +6,7 @@
 #include "host/vector_math.hpp"
 #include "suite/numerics.hpp"
 
-namespace moeplan::reference {
-
-using bench::Floats;
-using bench::kLanes;
-using bench::load;
-using bench::store;
+namespace moeplan::bench {
 
 MOEPLAN_CLONES void rms_norm_rows(int rows, int width, const std::uint16_t* x, std::uint16_t* out) {
   for (std::ptrdiff_t r = 0; r < rows; ++r) {
@@ -22,7 +17,7 @@ MOEPLAN_CLONES void rms_norm_rows(int rows, int width, const std::uint16_t* x, s
       load(row + i, v);
       sum += v * v;
     }
-    const float scale = 1 / std::sqrt(bench::sum_of(sum) / static_cast<float>(width) + 1e-5F);
+    const float scale = 1 / std::sqrt(sum_of(sum) / static_cast<float>(width) + 1e-5F);
     for (int i = 0; i < width; i += kLanes) {
       Floats v;
       load(row + i, v);
@@ -55,9 +50,9 @@ MOEPLAN_CLONES void rotate_head(std::uint16_t* head, int half, const float* cosi
     store(head + i + half, second);
   }
   for (; i < half; ++i) {
-    const float a = bench::from_bf16(head[i]), b = bench::from_bf16(head[i + half]);
-    head[i] = bench::to_bf16(a * cosines[i] - b * sines[i]);
-    head[i + half] = bench::to_bf16(a * sines[i] + b * cosines[i]);
+    const float a = from_bf16(head[i]), b = from_bf16(head[i + half]);
+    head[i] = to_bf16(a * cosines[i] - b * sines[i]);
+    head[i + half] = to_bf16(a * sines[i] + b * cosines[i]);
   }
 }
 
@@ -72,9 +67,9 @@ MOEPLAN_CLONES std::int32_t largest(const std::uint16_t* values, int count) {
   float best = top[0];
   for (int i = 1; i < kLanes; ++i) best = top[i] > best ? top[i] : best;
   for (std::int32_t i = 0; i < count; ++i) {
-    if (bench::from_bf16(values[i]) == best) return i;
+    if (from_bf16(values[i]) == best) return i;
   }
   return 0;
 }
 
-}  // namespace moeplan::reference
+}  // namespace moeplan::bench

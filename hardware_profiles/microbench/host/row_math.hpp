@@ -1,9 +1,9 @@
-// Element-wise rows of the decoder in bf16: norm, residual, rotary positions, argmax.
+// Element-wise rows of a decoder layer in bf16: norm, residual, rotary positions, argmax.
 #pragma once
 
 #include <cstdint>
 
-namespace moeplan::reference {
+namespace moeplan::bench {
 
 /// out = x / sqrt(mean(x^2) + 1e-5), row by row; width a multiple of 16.
 void rms_norm_rows(int rows, int width, const std::uint16_t* x, std::uint16_t* out);
@@ -14,4 +14,4 @@ void rotate_head(std::uint16_t* head, int half, const float* cosines, const floa
 /// Index of the largest finite value; the first of equals. count: a multiple of 16.
 std::int32_t largest(const std::uint16_t* values, int count);
 
-}  // namespace moeplan::reference
+}  // namespace moeplan::bench
