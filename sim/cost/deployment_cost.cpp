@@ -307,13 +307,11 @@ void DeploymentCost::add_attention(const PreparedStep& prepared, std::int64_t de
 }
 
 void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOutcome& out) const {
-  ExpertDraw sum{0, 0, 0, 0, {}, {}};
-  double even = 0;
+  ExpertDraw sum{0, 0, 0, 0, {}, {}, 0};
   const ExpertTables& experts = tables(prepared.epoch);
   const auto add = [&](RoutingPhase phase, std::uint32_t node, double weight) {
     const ExpertTables::Point& point = experts.point(phase, node);
     sum.add(draw == kMeanDraw ? point.mean : point.draws[static_cast<std::size_t>(draw)], weight);
-    even += point.even_seconds * weight;
     out.degraded_tokens += point.degraded * weight;
     out.experts_origin = point.origin;
   };
@@ -329,7 +327,7 @@ void DeploymentCost::add_experts(const PreparedStep& prepared, int draw, StepOut
     if (blend != 0) add(RoutingPhase::kPrefill, node + 1, prefill * blend);
   }
   set_draw(sum, prepared.passes, out);
-  out.imbalance_seconds = std::max(0.0, (sum.experts_seconds + sum.exchange_seconds - even) * prepared.passes);
+  out.imbalance_seconds = std::max(0.0, (sum.experts_seconds + sum.exchange_seconds - sum.even_seconds) * prepared.passes);
 }
 
 void DeploymentCost::finish(const PreparedStep& prepared, StepOutcome& out) const {
@@ -356,7 +354,7 @@ StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t 
     const int verified = inputs_.draft.drafts(prepared.decode_sequences) ? inputs_.draft.tokens + 1 : 1;
     const ExactExperts exact = tables(prepared.epoch).exact(share(prepared.decode_sequences * verified, stages), share(prepared.prefill_tokens, stages), routing);
     set_draw(exact.draw, 1.0, out);
-    out.imbalance_seconds = std::max(0.0, exact.draw.experts_seconds + exact.draw.exchange_seconds - exact.even_seconds);
+    out.imbalance_seconds = std::max(0.0, exact.draw.experts_seconds + exact.draw.exchange_seconds - exact.draw.even_seconds);
     out.degraded_tokens = exact.degraded;
   } else if (experts_) {
     add_experts(prepared, static_cast<int>(routing.uniform() * ExpertTables::kDraws), out);

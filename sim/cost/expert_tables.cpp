@@ -50,13 +50,10 @@ ExpertDraw ExpertTables::scaled(ExpertDraw sum) const {
   OffloadDraw offload;
   offload.add(sum.offload, layer_scale_);
   sum.offload = offload;
+  sum.even_seconds *= layer_scale_;
   sum.hottest_over_mean /= layers_;
   sum.distinct /= layers_;
   return sum;
-}
-
-double ExpertTables::even_layer(double tokens, double pairs, double distinct, KernelPhase phase) const {
-  return layer_.experts(tokens, {pairs, distinct}, phase).seconds + layer_.exchange(tokens, pairs, phase).seconds;
 }
 
 ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) const {
@@ -70,12 +67,14 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
   const unsigned per_layer = layers.per_layer;
 
   const KernelPhase kernel_phase = prefill ? KernelPhase::kPrefill : KernelPhase::kDecode;
-  LoadTimer timer(layer_, static_cast<double>(tokens), kernel_phase);
+  LoadTimer timer(layer_, static_cast<double>(tokens), kernel_phase), even(layer_, static_cast<double>(tokens), kernel_phase);
   for (const LayerDraw& d : drawn) {
     timer.cover(d.hottest);
     timer.cover(d.widest);
+    even.cover({d.mean_pairs, d.mean_experts});
   }
   timer.build();
+  even.build();
   point.origin = timer.experts_origin();
   point.exchange_origin = timer.exchange_origin();
   std::vector<ExpertDraw> timed(drawn.size());
@@ -83,7 +82,7 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
     const LayerDraw& d = drawn[i];
     const CommTime exchange = timer.exchange(d.hottest.pairs);
     timed[i] = {std::max(timer.experts(d.hottest), timer.experts(d.widest)), exchange.seconds, d.hottest.pairs / d.mean_pairs, d.distinct,
-                exchange.traffic, {}};
+                exchange.traffic, {}, even.experts({d.mean_pairs, d.mean_experts}) + even.exchange(d.mean_pairs).seconds};
   }
   if (offload_ != nullptr) {
     const std::vector<double> misses = offload_->misses(phase, tokens, per_layer, random);
@@ -92,18 +91,11 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
     }
   }
 
-  double pairs = 0;
-  double distinct = 0;
-  for (const LayerDraw& d : drawn) {
-    pairs += d.mean_pairs / static_cast<double>(drawn.size());
-    distinct += d.mean_experts / static_cast<double>(drawn.size());
-    point.degraded += d.degraded / static_cast<double>(drawn.size());
-  }
-  point.even_seconds = even_layer(static_cast<double>(tokens), pairs, distinct, kernel_phase) * layers_ * layer_scale_;
+  for (const LayerDraw& d : drawn) point.degraded += d.degraded / static_cast<double>(drawn.size());
 
   // Every draw of a layer is used equally often, in an order of its own.
   const unsigned steps = std::max(static_cast<unsigned>(kComposed), per_layer);
-  std::vector<ExpertDraw> composed(steps, ExpertDraw{0, 0, 0, 0, {}, {}});
+  std::vector<ExpertDraw> composed(steps, ExpertDraw{0, 0, 0, 0, {}, {}, 0});
   std::vector<unsigned> order(per_layer);
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers_); ++layer) {
     for (unsigned step = 0; step < steps; ++step) {
@@ -120,9 +112,9 @@ ExpertTables::Point ExpertTables::build(RoutingPhase phase, std::uint32_t node) 
     return a.experts_seconds + a.exchange_seconds + a.offload.seconds < b.experts_seconds + b.exchange_seconds + b.offload.seconds;
   });
   const unsigned per_group = steps / kDraws;
-  point.mean = {0, 0, 0, 0, {}, {}};
+  point.mean = {0, 0, 0, 0, {}, {}, 0};
   for (unsigned g = 0; g < kDraws; ++g) {
-    ExpertDraw mean{0, 0, 0, 0, {}, {}};
+    ExpertDraw mean{0, 0, 0, 0, {}, {}, 0};
     for (unsigned i = 0; i < per_group; ++i) mean.add(composed[g * per_group + i], 1.0 / per_group);
     point.draws[g] = mean;
     point.mean.add(mean, 1.0 / kDraws);
@@ -162,9 +154,8 @@ ExactExperts ExpertTables::exact(std::int64_t decode_tokens, std::int64_t prefil
     const double slowest =
         std::max(layer_.experts(tokens, drawn.hottest, phase).seconds, layer_.experts(tokens, drawn.widest, phase).seconds);
     const CommTime exchange = layer_.exchange(tokens, drawn.hottest.pairs, phase);
-    const ExpertDraw one{slowest, exchange.seconds, drawn.hottest.pairs / drawn.mean_pairs, drawn.distinct, exchange.traffic, {}};
-    sum.draw.add(one, 1.0);
-    sum.even_seconds += even_layer(tokens, drawn.mean_pairs, drawn.mean_experts, phase) * layer_scale_;
+    const double even = layer_.experts(tokens, {drawn.mean_pairs, drawn.mean_experts}, phase).seconds + layer_.exchange(tokens, drawn.mean_pairs, phase).seconds;
+    sum.draw.add({slowest, exchange.seconds, drawn.hottest.pairs / drawn.mean_pairs, drawn.distinct, exchange.traffic, {}, even}, 1.0);
     sum.degraded += drawn.degraded / layers_;
   }
   sum.draw = scaled(sum.draw);

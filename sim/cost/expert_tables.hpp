@@ -25,6 +25,7 @@ struct ExpertDraw {
   double distinct = 0;           ///< mean over layers
   Traffic traffic{};             ///< of the exchange
   OffloadDraw offload{};
+  double even_seconds = 0;  ///< experts and exchange of the same draw were every rank loaded like the mean rank
 
   void add(const ExpertDraw& d, double weight) {
     experts_seconds += d.experts_seconds * weight;
@@ -33,13 +34,13 @@ struct ExpertDraw {
     distinct += d.distinct * weight;
     traffic.add(d.traffic, weight);
     offload.add(d.offload, weight);
+    even_seconds += d.even_seconds * weight;
   }
 };
 
 /// One step sampled in full.
 struct ExactExperts {
   ExpertDraw draw{0, 0, 0, 0};
-  double even_seconds = 0;
   double degraded = 0;
 };
 
@@ -49,7 +50,6 @@ class ExpertTables {
   struct Point {
     std::array<ExpertDraw, kDraws> draws{};  ///< from fastest to slowest
     ExpertDraw mean;
-    double even_seconds = 0;  ///< experts and exchange were every rank loaded like the mean rank
     double degraded = 0;      ///< share of the tokens that lose an expert to its capacity, mean over layers
     Origin origin = Origin::kDatasheet;
     Origin exchange_origin = Origin::kMeasured;
@@ -71,8 +71,6 @@ class ExpertTables {
  private:
   [[nodiscard]] Point build(RoutingPhase phase, std::uint32_t node) const;
   [[nodiscard]] ExpertDraw scaled(ExpertDraw sum) const;
-  /// Experts and exchange of one layer whose ranks are all loaded alike.
-  [[nodiscard]] double even_layer(double tokens, double pairs, double distinct, KernelPhase phase) const;
 
   const CostInputs& inputs_;
   const ExpertLayer& layer_;
