@@ -15,7 +15,7 @@ int run_report(const Arguments& arguments) {
   if (parsed.done) return 0;
 
   if (!parsed.has("html")) throw InputError("missing --html FILE; usage: " + usage);
-  const std::string page = stored_report_page(parsed.values["result"].as<std::vector<std::string>>().at(0));
+  const std::string page = stored_report_page(parsed.values["result"].as<std::vector<std::string>>().at(0), data_root(parsed).result_schemas());
   write_file(parsed.text("html"), page);
   return 0;
 }

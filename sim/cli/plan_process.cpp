@@ -28,15 +28,31 @@ namespace moeplan::cli {
 
 namespace {
 
+int number_in(const char* name) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::max(1, std::atoi(text)) : 0;
+}
+
+/// Tasks of the step that srun has started this process in; 0 without one. A batch script sees the job's tasks, too; only a process that srun has started
+/// has a rank of its own in a step.
+int slurm_tasks() {
+  return std::getenv("SLURM_STEP_ID") != nullptr && std::getenv("SLURM_PROCID") != nullptr ? number_in("SLURM_STEP_NUM_TASKS") : 0;
+}
+
+/// Whether the processes can find each other: what starts them has to say where.
+bool introduced() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD", "MPI_LOCALNRANKS"}) {
+    if (std::getenv(name) != nullptr) return true;
+  }
+  return false;
+}
+
 /// Processes that a launcher has started together; 1 without one.
 int launched_processes() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"}) {
-    if (const char* size = std::getenv(name)) return std::max(1, std::atoi(size));
+    if (const int size = number_in(name); size > 0) return size;
   }
-  // A batch script sees the job's tasks, too; only a process that srun has started has a rank of its own in a step.
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
-  const char* step = std::getenv("SLURM_STEP_ID");
-  return tasks != nullptr && step != nullptr && std::getenv("SLURM_PROCID") != nullptr ? std::max(1, std::atoi(tasks)) : 1;
+  return std::max(1, slurm_tasks());
 }
 
 #ifdef MOEPLAN_MPI
@@ -151,10 +167,18 @@ PlanProcess::PlanProcess(int jobs, std::filesystem::path journal) : state_(std::
   sigaddset(&s.signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
   const int processes = launched_processes();
+  if (processes > 1 && !introduced()) {
+    // Each would search alone, and all would write the same files: one says so.
+    if (std::atoi(std::getenv("SLURM_PROCID")) > 0) _exit(2);
+    throw InputError(fmt::format("srun started {} processes that cannot find each other; accepted: srun --mpi=pmix, or mpirun -n {} in the allocation", processes, processes));
+  }
 #ifdef MOEPLAN_MPI
   if (processes > 1) {
     s.environment.emplace(boost::mpi::threading::funneled, false);
     s.world.emplace();
+    if (s.world->size() != processes) {
+      throw InputError(fmt::format("started as {} processes, of which MPI sees {}: the launcher is not of the MPI that this moeplan was built with", processes, s.world->size()));
+    }
     s.rank = s.world->rank();
     s.executor = std::make_unique<MpiExecutor>(*s.world, jobs);
   }

@@ -101,8 +101,34 @@ std::string fallback_message(const valijson::Schema& schema, const json& root) {
 
 JsonDocument load_schema(const std::filesystem::path& schema_file) { return {Bundler().bundle(schema_file), schema_file.string()}; }
 
-void check_against_schema(const JsonDocument& document, const std::filesystem::path& schema_file) {
-  const JsonDocument bundled = load_schema(schema_file);
+namespace {
+
+/// Leaves of a schema what it says of types.
+void keep_types(json& schema) {
+  if (schema.is_array()) {
+    for (json& each : schema) keep_types(each);
+  }
+  if (!schema.is_object()) return;
+  for (const char* key : {"required", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "propertyNames", "minItems", "maxItems",
+                          "minLength", "maxLength", "minProperties", "maxProperties", "uniqueItems"}) {
+    schema.erase(key);
+  }
+  if (schema.contains("additionalProperties") && schema["additionalProperties"].is_boolean()) schema.erase("additionalProperties");
+  if (schema.contains("oneOf")) {  // without its values more than one may hold
+    schema["anyOf"] = schema["oneOf"];
+    schema.erase("oneOf");
+  }
+  for (auto& [key, part] : schema.items()) {
+    const bool by_name = key == "properties" || key == "definitions" || key == "patternProperties";
+    if (!by_name) {
+      keep_types(part);
+      continue;
+    }
+    for (json& named : part) keep_types(named);
+  }
+}
+
+void check(const JsonDocument& document, const JsonDocument& bundled, const std::filesystem::path& schema_file) {
   valijson::Schema schema;
   try {
     valijson::SchemaParser parser;
@@ -117,6 +143,16 @@ void check_against_schema(const JsonDocument& document, const std::filesystem::p
   if (!violation) throw InputError(document.file, fallback_message(schema, document.root()));
   const std::string pointer = printable(violation->pointer, 200);
   throw InputError(document.file + (pointer.empty() ? "" : ": " + pointer), violation->what);
+}
+
+}  // namespace
+
+void check_against_schema(const JsonDocument& document, const std::filesystem::path& schema_file) { check(document, load_schema(schema_file), schema_file); }
+
+void check_types_against_schema(const JsonDocument& document, const std::filesystem::path& schema_file) {
+  json types = load_schema(schema_file).root();
+  keep_types(types);
+  check(document, {std::move(types), schema_file.string()}, schema_file);
 }
 
 }  // namespace moeplan

@@ -12,6 +12,9 @@ namespace moeplan {
 /// References to other schema files ("gpu.schema.json#/definitions/x") are read relative to the file that holds them.
 void check_against_schema(const JsonDocument& document, const std::filesystem::path& schema_file);
 
+/// The same of the types alone, for documents that other versions have written: what is missing, new or out of range is accepted.
+void check_types_against_schema(const JsonDocument& document, const std::filesystem::path& schema_file);
+
 /// The schema of `schema_file` with every referenced file embedded under "definitions", so that only local references remain.
 JsonDocument load_schema(const std::filesystem::path& schema_file);
 

@@ -73,13 +73,23 @@ void add_owned(const OwnedCost& owned, double nodes, std::vector<CostItem>& item
   if (owned.rack_usd_per_hour > 0) items.push_back({"rack", nodes * owned.rack_usd_per_hour, "scenario"});
 }
 
+/// The rest of nodes that are bought whole stands idle.
+CostDemand in_whole_nodes(const CostSpec& cost, const NodeSpec& node, CostDemand demand) {
+  if (!cost.owned || demand.part_of_nodes) return demand;
+  const int gpus = demand.gpus + demand.spare_gpus;
+  demand.spare_gpus += (gpus + node.gpus - 1) / node.gpus * node.gpus - gpus;
+  return demand;
+}
+
 }  // namespace
 
-ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpec& node, const CostDemand& demand) {
+ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpec& node, const CostDemand& stated) {
+  const CostDemand demand = in_whole_nodes(cost, node, stated);
   ClusterCost out;
   if (const auto unit = unit_power(cost.power, gpu, node)) out.power = power_draw(*unit, cost.power.pue, demand);
   if (!cost.rental_usd_per_gpu_hour && !cost.owned) return out;
   const double gpus = demand.gpus * demand.held + demand.spare_gpus;
+  out.gpus_paid = gpus;
   if (cost.rental_usd_per_gpu_hour) out.items.push_back({"rental", *cost.rental_usd_per_gpu_hour * gpus, cost.rental_source});
   if (cost.owned) add_owned(*cost.owned, gpus / node.gpus, out.items);
   if (!out.power && cost.power.usd_per_kwh > 0) {

@@ -1,7 +1,8 @@
 // Money and power per hour of a number of GPUs: a pure function of prices, hardware and how busy the GPUs are. Planner, comparison and
 // simulation use it alike.
 //
-// GPUs are charged one by one, also owned ones: four GPUs of an eight-GPU node cost half the node.
+// Rented GPUs are charged one by one, as the list's prices are; owned ones by whole nodes: who runs four GPUs of an eight-GPU node has bought the node, and
+// the other four idle in it.
 #pragma once
 
 #include <optional>
@@ -18,6 +19,7 @@ struct CostDemand {
   int spare_gpus = 0;  ///< kept for failures: paid for, idle
   double busy = 1;     ///< share of the time that GPUs in service are in a step, 0 to 1
   double held = 1;     ///< share of the time that GPUs in service are held; one that is not costs nothing and draws nothing
+  bool part_of_nodes = false;  ///< others use the rest of the nodes: owned ones are charged by the share of their GPUs, too
 };
 
 struct CostItem {
@@ -39,9 +41,10 @@ struct ClusterCost {
   std::optional<double> usd_per_hour;  ///< nothing where the scenario states neither rental nor owned
   std::vector<CostItem> items;         ///< add up to it
   std::optional<PowerDraw> power;      ///< nothing where neither datasheet nor scenario tells a GPU's power
+  double gpus_paid = 0;                ///< all of the nodes where these are owned
 };
 
-/// Never falls when `gpus`, `spare_gpus` or `busy` rises, and is linear in each: at `busy` = 0 it bounds the cost from below.
+/// Never falls when `gpus`, `spare_gpus` or `busy` rises, and is linear in each, but for whole nodes: at `busy` = 0 it bounds the cost from below.
 /// Capital: annuity of the price less the resale value discounted from the end of the years; an hour is 1/8,766 of a year.
 /// Power where not stated: a GPU draws its TDP in a step and 12 % of it idle; the rest of the node its maximum less the GPUs' TDPs (half of
 /// the GPUs' TDPs where no maximum is known) with busy GPUs and half of that idle. All but the TDP and the maximum are assumptions, and

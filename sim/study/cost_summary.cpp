@@ -72,6 +72,7 @@ void add_beside(const CostBeside& beside, ClusterCost& account) {
   const ClusterCost other = cluster_cost(beside.spec, beside.cluster.gpu, beside.cluster.node, beside.demand);
   const std::string& gpu = beside.cluster.gpu.id;
   if (account.usd_per_hour && other.usd_per_hour) *account.usd_per_hour += *other.usd_per_hour;
+  account.gpus_paid += other.gpus_paid;
   for (const CostItem& item : other.items) {
     const auto own = std::find_if(account.items.begin(), account.items.end(), [&](const CostItem& i) { return i.item == item.item; });
     if (own == account.items.end()) {
@@ -107,8 +108,7 @@ std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpe
   if (beside != nullptr) add_beside(*beside, account);
   CostSummary cost;
   cost.usd_per_hour = *account.usd_per_hour;
-  const int gpus_beside = beside != nullptr ? beside->demand.gpus + beside->demand.spare_gpus : 0;
-  cost.usd_per_gpu_hour = cost.usd_per_hour / (demand.gpus * demand.held + demand.spare_gpus + gpus_beside);
+  cost.usd_per_gpu_hour = cost.usd_per_hour / account.gpus_paid;
   cost.source = price_source(spec);
   if (beside != nullptr) add_source(price_source(beside->spec), beside->cluster.gpu.id, cost.source);
   cost.breakdown = account.items;

@@ -21,6 +21,7 @@ class DataRoot {
   [[nodiscard]] std::filesystem::path models() const { return folder_ / "scenarios/models"; }
   [[nodiscard]] std::filesystem::path workloads() const { return folder_ / "scenarios/workloads"; }
   [[nodiscard]] std::filesystem::path routing() const { return folder_ / "scenarios/routing"; }
+  [[nodiscard]] std::filesystem::path result_schemas() const { return folder_ / "reports/schema"; }
   [[nodiscard]] std::filesystem::path schema_folder() const { return folder_ / "scenarios/schema"; }
   [[nodiscard]] std::filesystem::path schema(const std::string& name) const { return folder_ / "scenarios/schema" / (name + ".schema.json"); }
   /// `file` relative to the root where it lies inside, else its name alone: results never show a machine's paths.

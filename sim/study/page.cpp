@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "input/json_document.hpp"
+#include "input/schema.hpp"
 #include "study/page_template.hpp"
 
 namespace moeplan {
@@ -50,9 +51,13 @@ bool is_result(const json& value) {
 
 std::string report_page(std::string_view text) { return page_of(json::parse(text)); }
 
-std::string stored_report_page(const std::string& file) {
+std::string stored_report_page(const std::string& file, const std::filesystem::path& schemas) {
   const JsonDocument document = load_json(file);
-  if (!is_result(document.root())) throw InputError(file, "is no result of moeplan: expected what --json of simulate, memory, plan, compare or validate wrote");
+  const json& root = document.root();
+  if (!is_result(root)) throw InputError(file, "is no result of moeplan: expected what --json of simulate, memory, plan, compare or validate wrote");
+  const bool validation = !root.contains("schema") && !root.contains("comparison");
+  const std::filesystem::path schema = schemas / (validation ? "validation.schema.json" : "result.schema.json");
+  if (std::filesystem::exists(schema)) check_types_against_schema(document, schema);
   return page_of(document.root());
 }
 

@@ -7,9 +7,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "study/plan_candidate.hpp"
 #include "study/plan_headroom.hpp"
 #include "study/plan_journal.hpp"
-#include "study/plan_pools.hpp"
 #include "study/plan_screening.hpp"
 
 namespace moeplan {
@@ -35,11 +35,8 @@ class PlanSearch {
   void simulate_rounds();
   std::vector<std::size_t> round_order() const;
   std::string evaluate_group(std::size_t group, double cut);
-  CandidateOutcome evaluate(std::size_t candidate, const PlanLadder& ladder, double cut);
-  CandidateOutcome evaluate_pools(const PlanGroup& group, const PlanReplica& replica, const Screened& s, double cut) const;
-  CandidateOutcome concluded(const PlanGroup& group, const PlanReplica& replica, const PlanLadder& ladder, PlanSize size, const PlanRun& run, double cut) const;
-  [[nodiscard]] bool maintained_off_peak() const;
-  [[nodiscard]] PlanCounts fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const;
+  void take_group(std::size_t group, const json& found);
+  std::optional<std::string> evaluate(std::size_t candidate, const PlanLadder& ladder, double cut);
   [[nodiscard]] double cut_for(std::size_t group) const;
   void place_pools(std::size_t group, const PlanSize& size, Scenario& scenario) const;
   void describe_best();
@@ -48,6 +45,7 @@ class PlanSearch {
   const PlanOptions& options_;
   PlanExecutor& executor_;
   PlanWorkshop workshop_;
+  CandidateSearch candidates_{workshop_};
   std::vector<Screened> screened_;  ///< by candidate
   PlanAnswer answer_;
 };
@@ -105,142 +103,61 @@ void PlanSearch::simulate_rounds() {
     for (std::size_t i = 0; i < count; ++i) cuts.push_back(cut_for(order[start + i]));
     const auto work = [&](std::size_t i) { return evaluate_group(order[start + i], cuts[i]); };
     const std::vector<std::string> texts = executor_.map(count, work);
-    for (std::size_t i = 0; i < count; ++i) {
-      const PlanGroup& group = space_.groups[order[start + i]];
-      const json found = texts[i].empty() ? json() : json::parse(texts[i]);
-      if (!found.is_null()) workshop_.tell_finished(order[start + i]);
-      for (std::size_t k = 0; k < group.count; ++k) {
-        CandidateOutcome& outcome = answer_.outcomes[group.first + k];
-        if (outcome.rejection != Rejection::kNone) continue;
-        if (found.is_null()) {
-          outcome = rejected(Rejection::kUnfinished, "not simulated: the time budget ended first");
-          answer_.exhausted = false;
-          continue;
-        }
-        outcome = CandidateOutcome::from_text(found[k].get<std::string>());
-        if (outcome.rejection != Rejection::kCostBound) ++answer_.simulated;
-      }
-    }
+    for (std::size_t i = 0; i < count; ++i) take_group(order[start + i], json::parse(texts[i]));
   }
+}
+
+/// `found`: outcomes by candidate, null where the time ended first.
+void PlanSearch::take_group(std::size_t index, const json& found) {
+  const PlanGroup& group = space_.groups[index];
+  bool finished = true;
+  for (std::size_t k = 0; k < group.count; ++k) {
+    CandidateOutcome& outcome = answer_.outcomes[group.first + k];
+    if (outcome.rejection != Rejection::kNone) continue;
+    if (found[k].is_null()) {
+      outcome = rejected(Rejection::kUnfinished, "not simulated: the time budget ended first");
+      answer_.exhausted = finished = false;
+      continue;
+    }
+    outcome = CandidateOutcome::from_text(found[k].get<std::string>());
+    if (outcome.rejection != Rejection::kCostBound) ++answer_.simulated;
+  }
+  if (finished) workshop_.tell_finished(index);
 }
 
 std::string PlanSearch::evaluate_group(std::size_t index, double cut) {
   const PlanGroup& group = space_.groups[index];
-  const std::string key = fmt::format("{} below {}", group.id, cut);
-  if (options_.journal != nullptr) {
-    if (const auto stored = options_.journal->find(key)) {
-      workshop_.tell_finished(index);
-      return *stored;
-    }
-  }
-  if (workshop_.out_of_time()) return {};
   const PlanLadder ladder(space_, group, group.pools ? 1 : 0);
   json out = json::array();
   double limit = cut;
+  bool finished = true;
   for (std::size_t i = 0; i < group.count; ++i) {
     const std::size_t candidate = group.first + i;
-    if (screened_[candidate].outcome.rejection != Rejection::kNone) {
-      out.push_back("");
-      continue;
-    }
-    const CandidateOutcome outcome = evaluate(candidate, ladder, limit);
+    out.push_back(nullptr);
+    if (screened_[candidate].outcome.rejection != Rejection::kNone) continue;
+    const std::optional<std::string> text = evaluate(candidate, ladder, limit);
+    // What comes after depends on it.
+    if (!(finished = text.has_value())) break;
+    const CandidateOutcome outcome = CandidateOutcome::from_text(*text);
     if (outcome.plan) limit = std::min(limit, outcome.plan->price.usd_per_hour * space_.search.pareto_up_to);
-    out.push_back(outcome.to_text());
+    out.back() = *text;
   }
+  while (out.size() < group.count) out.push_back(nullptr);
   workshop_.forget(index);
-  const std::string text = out.dump();
+  if (finished) workshop_.tell_finished(index);
+  return out.dump();
+}
+
+/// The outcome as text, from the journal where it is there; nothing when the time has ended.
+std::optional<std::string> PlanSearch::evaluate(std::size_t candidate, const PlanLadder& ladder, double cut) {
+  const std::string key = fmt::format("{} below {}", space_.candidates[candidate].id, cut);
+  if (options_.journal != nullptr) {
+    if (auto stored = options_.journal->find(key)) return stored;
+  }
+  if (workshop_.out_of_time()) return std::nullopt;
+  std::string text = candidates_.find(candidate, screened_[candidate], ladder, cut).to_text();
   if (options_.journal != nullptr) options_.journal->append(key, text);
-  workshop_.tell_finished(index);
   return text;
-}
-
-bool PlanSearch::maintained_off_peak() const {
-  const ReliabilityConfig& r = space_.search.reliability;
-  return r.maintenance_off_peak && r.maintenance_nodes > 0 && workshop_.factors().trough > 0;
-}
-
-/// Replicas that bear the calmest hour; those of both pools in the proportion of the plan.
-PlanCounts PlanSearch::fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const {
-  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough);
-  const PlanProportion counts(size);
-  const SmallestPlan least = smallest_plan(calm, replica, counts, 1, counts.most());
-  return least.rung ? counts(*least.rung) : PlanCounts(size.serving, size.prefill.serving);
-}
-
-/// The plan of a size that does at the peak, made to bear maintenance in the calmest hour, too.
-CandidateOutcome PlanSearch::concluded(const PlanGroup& group, const PlanReplica& replica, const PlanLadder& ladder, PlanSize size, const PlanRun& run, double cut) const {
-  if (maintained_off_peak()) {
-    size = ladder.off_peak(size, fewest_when_calm(group, replica, size));
-    const double usd = price_plan(workshop_.base(group), size, {}).usd_per_hour;
-    if (usd > cut) {
-      return rejected(Rejection::kCostBound, fmt::format("{} do, with nodes in maintenance in the calmest hour, for {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
-                                                         replicas_text(size), usd, cut));
-    }
-    if (const std::string beyond = ladder.beyond_limits(size); !beyond.empty()) {
-      return rejected(Rejection::kLimit, fmt::format("{} do at the peak; with enough of them for nodes in maintenance in the calmest hour, {}", replicas_text(size), beyond));
-    }
-  }
-  CandidateOutcome outcome;
-  PlanFigures& plan = outcome.plan.emplace();
-  plan.size = size;
-  plan.price = price_plan(workshop_.base(group), size, {run.utilisation, run.prefill_utilisation});
-  plan.requests = run.requests;
-  plan.short_window = run.short_window;
-  plan.latency = run.latency;
-  plan.throughput = run.throughput;
-  plan.utilisation = run.utilisation;
-  plan.prefill_utilisation = run.prefill_utilisation;
-  for (const ObjectiveResult& o : run.objectives) plan.objectives.push_back(o.value.value_or(0));
-  return outcome;
-}
-
-CandidateOutcome PlanSearch::evaluate_pools(const PlanGroup& group, const PlanReplica& replica, const Screened& s, double cut) const {
-  const PlanLadder smallest(space_, group, s.prefill);
-  if (s.least_usd > cut) {
-    return rejected(Rejection::kCostBound, fmt::format("needs at least {}: {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
-                                                       replicas_text(smallest.size(s.first)), s.least_usd, cut));
-  }
-  const PoolsFound found = cheapest_pools(space_, group, workshop_.question(group), replica, {smallest.size(s.first).serving, s.prefill}, cut);
-  if (!found.size) {
-    return rejected(found.run.failing == "saturated" ? Rejection::kSaturated : Rejection::kObjective,
-                    fmt::format("{} with {} prefill and {} decode replicas; {}", found.run.problem, found.tried.prefill, found.tried.serving,
-                                cut < kNoCut ? fmt::format("more would cost over {:.2f} USD/h", cut) : smallest.limit()),
-                    found.run.failing);
-  }
-  return concluded(group, replica, smallest, *found.size, found.run, cut);
-}
-
-CandidateOutcome PlanSearch::evaluate(std::size_t candidate, const PlanLadder& ladder, double cut) {
-  const std::size_t index = space_.candidates[candidate].group;
-  const PlanGroup& group = space_.groups[index];
-  const Screened& s = screened_[candidate];
-  if (group.pools) {
-    const CandidateReplica replica(workshop_, candidate, workshop_.candidate_config(candidate));
-    return evaluate_pools(group, replica.get(), s, cut);
-  }
-  int last = ladder.rungs();
-  const bool within_cut = ladder.price(last, {}).usd_per_hour <= cut;
-  if (!within_cut) last = std::max(s.first - 1, ladder.last_within(cut));
-  if (last < s.first) {
-    return rejected(Rejection::kCostBound, fmt::format("needs at least {}: {:.2f} USD/h or more, beyond {:.2f}, for which plans are known",
-                                                       replicas_text(ladder.size(s.first)), s.least_usd, cut));
-  }
-  const CandidateReplica own(workshop_, candidate, workshop_.candidate_config(candidate));
-  const PlanReplica replica = own.get();
-  const PlanQuestion& question = workshop_.question(group);
-  const auto replicas_of = [&](int rung) { return ladder.size(rung).serving; };
-  SmallestPlan found;
-  // Where others are known to do, most candidates are done with by one look at the largest size of interest.
-  if (!within_cut && last > s.first) found.run = run_plan(question, replica, replicas_of(last));
-  const bool hopeless = !within_cut && last > s.first && !found.run.met;
-  if (!hopeless) found = smallest_plan(question, replica, replicas_of, s.first, last);
-  if (!found.rung) {
-    const std::string beyond = within_cut ? ladder.limit() : fmt::format("more would cost over {:.2f} USD/h", cut);
-    return rejected(found.run.failing == "saturated" ? Rejection::kSaturated : Rejection::kObjective,
-                    fmt::format("{} with {}, {:.2f} USD/h; {}", found.run.problem, replicas_text(ladder.size(last)), ladder.price(last, {}).usd_per_hour, beyond),
-                    found.run.failing);
-  }
-  return concluded(group, replica, ladder, ladder.size(*found.rung), found.run, cut);
 }
 
 /// The best plan's pools in its scenario, whose deployment is the decode pool.
@@ -299,7 +216,7 @@ void PlanSearch::describe_best() {
 }
 
 PlanAnswer PlanSearch::run() {
-  screened_ = screen_plan(workshop_, executor_);
+  screened_ = screen_plan(workshop_, executor_, options_.journal);
   for (const Screened& s : screened_) {
     answer_.outcomes.push_back(s.outcome);
     answer_.exhausted = answer_.exhausted && s.outcome.rejection != Rejection::kUnfinished;
@@ -318,6 +235,8 @@ PlanQuestion plan_question(const Scenario& base, double factor) {
   question.objectives = all_objectives(base);
   question.router = base.router;
   question.seed = base.seed;
+  const bool throughput = std::any_of(question.objectives.begin(), question.objectives.end(), [](const Objective& o) { return o.kind != ObjectiveKind::kLatency; });
+  if (throughput) question.lengths = long_run_lengths(base.workload, base.seed);
   return question;
 }
 

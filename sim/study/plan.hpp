@@ -13,6 +13,7 @@
 
 #include "study/plan_evaluate.hpp"
 #include "study/plan_executor.hpp"
+#include "study/plan_ladder.hpp"
 #include "study/plan_outcome.hpp"
 #include "study/plan_space.hpp"
 
@@ -39,7 +40,7 @@ struct PlanOptions {
 struct PlanHeadroom {
   double load_share = 0;  ///< more load that it bears with all replicas up, as a share of the load it is sized for
   bool load_share_is_bound = false;  ///< it bears at least that
-  int replicas_at_mean = 0;          ///< fewest for the mean load of the last month
+  int replicas_at_mean = 0;          ///< fewest for the mean load of the last month; 0 where that is the load it is sized for
   struct Month {
     int month = 0;
     double factor = 1;  ///< busiest hour, on the workload's load
@@ -73,9 +74,10 @@ struct PlanAnswer {
 PlanAnswer search_plan(const PlanSpace& space, const DataRoot& data, const PlanOptions& options);
 
 /// The figures that plans are compared by: lower is better in each. Throughput counts negative; all but the cost in steps of one per cent, so that noise
-/// decides no comparison.
+/// decides no comparison. Power that is not known of both plans is not compared.
 struct ParetoPoint {
-  double usd_per_hour = 0, tightest_objective = 0, minus_throughput = 0, watts = 0;
+  double usd_per_hour = 0, tightest_objective = 0, minus_throughput = 0;
+  std::optional<double> watts{};
   [[nodiscard]] bool dominates(const ParetoPoint& other) const;
   bool operator==(const ParetoPoint&) const = default;
 };
@@ -87,40 +89,5 @@ void choose_plans(const PlanSpace& space, PlanAnswer& answer);
 
 /// The question that a base's candidates are asked, at `factor` times the workload's load.
 PlanQuestion plan_question(const Scenario& base, double factor);
-
-/// Sizes a candidate may be bought in: rung 1, 2, ... with rising replicas and cost. With prefill apart there is one ladder for each number of prefill
-/// replicas, and its rungs are numbers of decode replicas.
-class PlanLadder {
- public:
-  PlanLadder(const PlanSpace& space, const PlanGroup& group, int prefill = 0);
-  [[nodiscard]] int rungs() const { return last_; }  ///< 0: not even one is within the limits
-  [[nodiscard]] PlanSize size(int rung) const;
-  /// The limit that keeps it from one more rung, in words; empty: none does.
-  [[nodiscard]] const std::string& limit() const { return limit_; }
-  [[nodiscard]] PlanPrice price(int rung, const PlanBusy& busy) const;
-  /// The lowest rung with at least so many serving replicas; rungs() + 1 when none has.
-  [[nodiscard]] int rung_of(int serving) const;
-  /// The highest rung that costs no more, busy or not; 0 when none does.
-  [[nodiscard]] int last_within(double usd_per_hour) const;
-  /// The same plan with `least` replicas left while nodes are in maintenance beside the spare ones, each pool by itself.
-  [[nodiscard]] PlanSize off_peak(const PlanSize& size, PlanCounts least) const;
-  /// The limit that a size breaks, in words; empty: none.
-  [[nodiscard]] std::string beyond_limits(const PlanSize& size) const;
-
- private:
-  [[nodiscard]] PlanSize size_for(int serving) const;
-  [[nodiscard]] PlanSize combine(const PoolSize& prefill, const PlanSize& decode) const;
-
-  const PlanSpace& space_;
-  const PlanGroup& group_;
-  PoolSize prefill_;
-  bool shared_ = false;  ///< replicas of both pools may lie on one node
-  ReplicaPacking packing_;
-  int node_gpus_;
-  int down_;
-  std::vector<PlanSize> stated_;  ///< of search.counts
-  int last_ = 0;
-  std::string limit_;
-};
 
 }  // namespace moeplan

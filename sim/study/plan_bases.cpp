@@ -1,9 +1,11 @@
 #include "study/plan_bases.hpp"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "input/catalogue.hpp"
 #include "input/json_document.hpp"
 #include "input/json_reader.hpp"
 
@@ -103,6 +105,28 @@ PlanBase make_base(const json& document, const json& prefill, const FeatureChoic
   return base;
 }
 
+/// Names are refused where they stand, not in the cluster that they become.
+void check_names(const JsonReader& reader, std::initializer_list<const char*> keys, const fs::path& folder, const DataRoot& data) {
+  const std::map<std::string, std::pair<fs::path, std::string>> catalogues = {
+      {"models", {data.models(), "model"}}, {"gpus", {data.gpus(), "GPU"}}, {"nodes", {data.nodes(), "node"}}, {"engines", {data.engines(), "engine"}}};
+  for (const std::string key : keys) {
+    if (!reader.has(key)) continue;
+    const auto& [catalogue, kind] = catalogues.at(key);
+    for (const JsonReader& name : reader.at(key).elements()) find_catalogue_file(catalogue, name.value().get<std::string>(), kind, folder, name.where());
+  }
+}
+
+void check_names(const JsonDocument& document, const fs::path& folder, const DataRoot& data) {
+  const JsonReader root(document);
+  if (!root.has("search")) return;
+  const JsonReader search = root.at("search");
+  check_names(search, {"models", "gpus", "nodes", "engines"}, folder, data);
+  if (!search.has("features") || !search.at("features").has("disaggregation")) return;
+  for (const JsonReader& choice : search.at("features").at("disaggregation").elements()) {
+    if (choice.value().is_object() && choice.has("prefill")) check_names(choice.at("prefill"), {"gpus", "nodes"}, folder, data);
+  }
+}
+
 std::vector<json> or_own(const std::vector<std::string>& names, const json& own) {
   if (names.empty()) return {own};
   return {names.begin(), names.end()};
@@ -117,6 +141,7 @@ json decode_cluster(const json& root) {
 }  // namespace
 
 std::vector<std::size_t> add_bases(const JsonDocument& document, const fs::path& folder, const DataRoot& data, const std::vector<FeatureChoice>& features, PlanSpace& space) {
+  check_names(document, folder, data);
   const json& root = document.root();
   const json own_engine = root.value("deployment", json::object()).value("engine", json());
   const json cost = root.value("cost", json{{"rental", "auto"}});

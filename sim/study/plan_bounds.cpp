@@ -232,6 +232,7 @@ PlanBounds bound_plan(const PlanQuestion& question, const WorkloadProfile& profi
     bounds.objectives.push_back(bounded ? best_value(o, profile, first, bounds.decode_step_s, serving.stream_interval) : 0);
     if (!bounded || bounds.objectives.back() <= o.bound || !bounds.failing.empty()) continue;
     bounds.failing = o.key;
+    bounds.miss = bounds.objectives.back() / o.bound;
     bounds.problem = fmt::format("{} is at least {} however many replicas there are; the objective is {}", o.key,
                                  objective_value_text(o, bounds.objectives.back()), objective_value_text(o, o.bound));
   }

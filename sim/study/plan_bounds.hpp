@@ -32,6 +32,7 @@ struct PlanBounds {
   int prefill = 0;                    ///< fewest of the prefill pool; 0 without one
   std::string problem;                ///< the objective that no number of replicas can meet, in words; empty: none
   std::string failing;                ///< its key
+  double miss = 0;                    ///< its best value over what is allowed
   std::vector<double> objectives;     ///< best value possible of each latency objective, in the order of the question; 0 for others
 };
 

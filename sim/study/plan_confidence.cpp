@@ -8,9 +8,9 @@ namespace {
 
 /// Room for `replicas` on a cluster, in nodes of its own.
 void make_room(const ParallelLayout& layout, int replicas, int nodes_beside, int gpus_beside, ClusterSpec& cluster) {
-  const PlanSize size = size_of(pack_replicas(layout.gpus(), cluster.node.gpus), cluster.node.gpus, replicas, 0);
-  cluster.nodes = std::max(cluster.nodes, size.nodes + nodes_beside);
-  cluster.gpus = std::max(cluster.gpus, size.gpus + gpus_beside);
+  const int nodes = nodes_of(replicas, layout.gpus(), cluster.node.gpus);
+  cluster.nodes = std::max(cluster.nodes, nodes + nodes_beside);
+  cluster.gpus = std::max(cluster.gpus, nodes * cluster.node.gpus + gpus_beside);
 }
 
 /// The plan's scenario with as many serving replicas.
@@ -62,14 +62,18 @@ PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, con
       (sure(middle) ? high : low) = middle;
     }
   }
+  const CostSpec& cost = space.bases[group.base].scenario.cost;
   const auto gpus_of = [&](const DeploymentConfig& d, int replicas) {
-    const ReplicaPacking packing = pack_replicas(d.layout.gpus(), d.cluster.node.gpus);
-    return size_of(packing, d.cluster.node.gpus, replicas, nodes_down(space.search.reliability)).gpus;
+    return pack(pack_replicas(d.layout.gpus(), d.cluster.node.gpus), packing_rule(cost, d.cluster), {replicas, nodes_down(space.search.reliability), 0, 0}).gpus;
+  };
+  const auto gpus_for = [&](PlanCounts replicas) {
+    return gpus_of(group.config, replicas.serving) + (group.pools ? gpus_of(group.pools->prefill, replicas.prefill) : 0);
   };
   const PlanCounts needed = counts(high);
   confidence.replicas = needed.all();
-  const int gpus = gpus_of(group.config, needed.serving) + (group.pools ? gpus_of(group.pools->prefill, needed.prefill) : 0);
-  confidence.extra_gpus = std::max(0, gpus - plan.size.gpus);
+  // Beside what the plan's own replicas take by the same rule: it may hold more of them for maintenance. GPUs of a stated number may be left over.
+  const int planned = space.search.counts.empty() ? gpus_for({plan.size.serving, plan.size.prefill.serving}) : plan.size.gpus;
+  confidence.extra_gpus = std::max(0, gpus_for(needed) - planned);
   return confidence;
 }
 

@@ -12,6 +12,8 @@
 #include "metrics/observer_list.hpp"
 #include "metrics/throughput_metrics.hpp"
 #include "study/latency_summary.hpp"
+#include "study/plan_packing.hpp"
+#include "study/plan_watch.hpp"
 #include "study/pools.hpp"
 #include "workload/request_sources.hpp"
 
@@ -22,95 +24,6 @@ namespace {
 /// A run is made at most so many times longer than the workload states.
 constexpr std::uint64_t kMostLengthening = 64;
 constexpr std::uint64_t kMostDoubt = 16;  ///< of a run that seems saturated
-
-/// Thrown by an observer to end a run whose verdict is known.
-struct VerdictKnown {
-  std::string problem, failing;
-};
-
-/// Counts what exceeds the bounds of per-request percentiles and means.
-class BoundWatch final : public Observer {
- public:
-  BoundWatch(const std::vector<Objective>& objectives, const MeasuredRequests& measured) : measured_(measured) {
-    const double count = static_cast<double>(measured.total - std::min(measured.total, measured.first()));
-    for (const Objective& o : objectives) {
-      // How many requests of a class will come is not counted beforehand.
-      if (o.kind != ObjectiveKind::kLatency || o.statistic.metric == LatencyMetric::kItl || !o.workload_class.empty()) continue;
-      Bound bound{&o, 0, 0, 0, 0};
-      switch (o.statistic.kind) {
-        // Nearest rank: met when ceil(q n) samples do not exceed the bound. Fewer samples allow no more that do.
-        case LatencyStatistic::Kind::kQuantile: bound.allowed = count - std::ceil(o.statistic.quantile * count - 1e-9); break;
-        case LatencyStatistic::Kind::kMax: bound.allowed = 0; break;
-        case LatencyStatistic::Kind::kMean: bound.most_sum = o.bound * count * (1 + 1e-9); break;
-      }
-      bounds_.push_back(bound);
-    }
-  }
-  void on_finished(const FinishedRequest& request) override {
-    if (!measured_.counts(request.spec.id)) return;
-    for (Bound& bound : bounds_) watch(bound, request);
-  }
-  void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime /*at*/) override {
-    // Too long for any deployment of the model; a full queue shows as saturation.
-    if (reason != RejectReason::kDoesNotFit) return;
-    throw VerdictKnown{fmt::format("a request of {} tokens does not fit into the KV cache of a replica", spec.prompt_tokens + spec.output_tokens), "kv_cache"};
-  }
-
- private:
-  struct Bound {
-    const Objective* objective;
-    double allowed, most_sum;  ///< requests that may exceed it; sum of a mean
-    double over, sum;
-  };
-  static std::optional<double> latency_of(LatencyMetric metric, const FinishedRequest& r) {
-    switch (metric) {
-      case LatencyMetric::kTtft: return ttft_of(r);
-      case LatencyMetric::kTpot: return r.spec.output_tokens > 1 ? std::optional(tpot_of(r)) : std::nullopt;
-      case LatencyMetric::kE2e: return e2e_of(r);
-      case LatencyMetric::kQueue: return queue_of(r);
-      case LatencyMetric::kItl: break;
-    }
-    return std::nullopt;
-  }
-  static void watch(Bound& bound, const FinishedRequest& request) {
-    const Objective& o = *bound.objective;
-    const auto value = latency_of(o.statistic.metric, request);
-    if (!value) return;
-    if (bound.most_sum > 0) {
-      bound.sum += *value;
-      // The mean of TPOT is over fewer requests than were counted: no verdict before the end.
-      if (bound.sum > bound.most_sum && o.statistic.metric != LatencyMetric::kTpot) {
-        throw VerdictKnown{fmt::format("{} above {}", o.key, objective_value_text(o, o.bound)), o.key};
-      }
-      return;
-    }
-    if (*value <= o.bound || ++bound.over <= bound.allowed) return;
-    const bool max = o.statistic.kind == LatencyStatistic::Kind::kMax;
-    throw VerdictKnown{fmt::format("{} above {}{}", o.key, objective_value_text(o, o.bound),
-                                   max ? "" : fmt::format(": more than {:.6g} % of the requests exceed it", (1 - o.statistic.quantile) * 100)),
-                       o.key};
-  }
-
-  MeasuredRequests measured_;
-  std::vector<Bound> bounds_;
-};
-
-/// Seconds that replicas spend in steps; those of the prefill pool, which come first, by themselves.
-class BusyTime final : public Observer {
- public:
-  explicit BusyTime(PlanCounts counts) : counts_(counts) {}
-  void on_step(const StepRecord& step) override { (step.replica < counts_.prefill ? prefill_ : serving_) += step.end - step.start; }
-  void on_end(SimTime now) override { end_ = now; }
-  [[nodiscard]] double serving() const { return share(serving_, counts_.serving); }
-  [[nodiscard]] double prefill() const { return share(prefill_, counts_.prefill); }
-
- private:
-  [[nodiscard]] double share(SimTime busy, int replicas) const {
-    return end_.count() > 0 && replicas > 0 ? static_cast<double>(busy.count()) / static_cast<double>(end_.count()) / replicas : 0.0;
-  }
-  PlanCounts counts_;
-  SimTime serving_{0}, prefill_{0}, end_{0};
-};
 
 std::vector<LatencyLimit> limits_of(const std::vector<Objective>& objectives) {
   std::vector<LatencyLimit> limits;
@@ -134,7 +47,8 @@ std::size_t class_index(const WorkloadConfig& workload, const std::string& name)
 /// What watches one run to its end.
 struct Watch {
   Watch(const PlanQuestion& question, const MeasuredRequests& measured, PlanCounts counts)
-      : workload(question.workload), bounds(question.objectives, measured), latency(measured), throughput(measured), goodput(measured, limits_of(question.objectives)), busy(counts) {
+      : workload(question.workload), bounds(question.objectives, measured), latency(measured), throughput(measured), goodput(measured, limits_of(question.objectives)),
+        busy(counts.serving, counts.prefill) {
     list.add(bounds, ObserverList::kRequests);
     list.add(latency, ObserverList::kRequests | ObserverList::kTokens);
     list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
@@ -144,21 +58,16 @@ struct Watch {
     classes.emplace(measured, workload.classes.size());
     list.add(*classes, ObserverList::kRequests);
   }
-  [[nodiscard]] ObjectiveResult judge(const Objective& o) const {
+  [[nodiscard]] ObjectiveResult judge(const Objective& o, const ThroughputSummary& t, const ServedRates& served) const {
     ObjectiveResult result{o, std::nullopt, false};
-    const Throughput& t = throughput.result();
-    switch (o.kind) {
-      case ObjectiveKind::kLatency: {
-        const LatencyMetrics& of = o.workload_class.empty() ? latency : classes->classes()[class_index(workload, o.workload_class)].latency;
-        if (of.of(o.statistic.metric).count() == 0) return result;
-        result.value = of.value(o.statistic);
-        result.met = *result.value <= o.bound && !t.saturated();
-        return result;
-      }
-      case ObjectiveKind::kOutputTokensPerSecond: result.value = t.output_tokens_per_s; break;
-      case ObjectiveKind::kRequestsPerSecond: result.value = t.requests_per_s; break;
-      case ObjectiveKind::kGoodput: result.value = goodput.requests_per_s(); break;
+    if (o.kind == ObjectiveKind::kLatency) {
+      const LatencyMetrics& of = o.workload_class.empty() ? latency : classes->classes()[class_index(workload, o.workload_class)].latency;
+      if (of.of(o.statistic.metric).count() == 0) return result;
+      result.value = of.value(o.statistic);
+      result.met = *result.value <= o.bound && !t.saturated;
+      return result;
     }
+    result.value = throughput_value(o.kind, served, t, goodput.requests_per_s());
     result.met = *result.value >= o.bound;
     return result;
   }
@@ -179,13 +88,16 @@ void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun
   run.utilisation = seen.busy.serving();
   run.prefill_utilisation = seen.busy.prefill();
   run.short_window = t.short_window;
+  run.all_served = seen.bounds.rejected() == 0;
   run.met = true;
+  const ServedRates served = question.lengths ? served_rates(question.workload, *question.lengths, run.throughput, run.all_served) : ServedRates{};
   for (const Objective& o : question.objectives) {
-    run.objectives.push_back(seen.judge(o));
+    run.objectives.push_back(seen.judge(o, run.throughput, served));
     const ObjectiveResult& result = run.objectives.back();
     if (result.met || !run.met) continue;
     run.met = false;
     run.failing = o.key;
+    run.miss = !result.value || !(*result.value > 0) ? 0 : o.kind == ObjectiveKind::kLatency ? *result.value / o.bound : o.bound / *result.value;
     run.problem = result.value ? fmt::format("{} is {}, not {} {}", o.key, objective_value_text(o, *result.value),
                                              o.kind == ObjectiveKind::kLatency ? "at most" : "at least", objective_value_text(o, o.bound))
                                : fmt::format("{}: no request has one", o.key);
@@ -194,6 +106,7 @@ void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun
     run.met = false;
     run.failing = "saturated";
     run.problem = "saturated: more load is offered than served";
+    run.miss = t.offered_per_s && t.requests_per_s > 0 ? *t.offered_per_s / t.requests_per_s : 0;
   }
 }
 
@@ -210,9 +123,8 @@ void simulate_pools(const PlanQuestion& question, const PlanReplica& replica, Pl
   const int decode_node = replica.config.cluster.node.gpus;
   const int prefill_node = prefill.config.cluster.node.gpus;
   const bool own = prefill.spec.own_cluster;
-  const int decode_nodes = own ? size_of(pack_replicas(decode_gpus, decode_node), decode_node, counts.serving, 0).nodes
-                               : shared_nodes(counts, decode_gpus, prefill_gpus, decode_node);
-  const int prefill_nodes = own ? size_of(pack_replicas(prefill_gpus, prefill_node), prefill_node, counts.prefill, 0).nodes : 0;
+  const int decode_nodes = own ? nodes_of(counts.serving, decode_gpus, decode_node) : shared_nodes(counts, decode_gpus, prefill_gpus, decode_node);
+  const int prefill_nodes = own ? nodes_of(counts.prefill, prefill_gpus, prefill_node) : 0;
   const ScenarioPools placed(prefill.spec, question.router, {prefill.config, prefill.memory, prefill.cost, counts.prefill, prefill_nodes},
                              {replica.config, replica.memory, replica.cost, counts.serving, decode_nodes});
   simulate(placed.config(), prefill.cost, replica.cost, source, observer, question.seed);
@@ -233,6 +145,7 @@ PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanC
   } catch (const VerdictKnown& verdict) {
     run.problem = verdict.problem;
     run.failing = verdict.failing;
+    run.miss = verdict.miss;
     return run;
   }
   const int prefill_gpus = replica.prefill != nullptr ? counts.prefill * replica.prefill->config.layout.gpus() : 0;

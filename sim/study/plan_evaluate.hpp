@@ -14,7 +14,9 @@
 
 #include "study/deployment.hpp"
 #include "study/plan_load.hpp"
+#include "study/plan_packing.hpp"
 #include "study/result.hpp"
+#include "study/steady_load.hpp"
 
 namespace moeplan {
 
@@ -24,18 +26,21 @@ struct PlanQuestion {
   std::vector<Objective> objectives;
   RequestRouting router = RequestRouting::kRoundRobin;
   std::uint64_t seed = 1;
+  std::optional<MeanLengths> lengths{};  ///< of the workload's requests in the long run; where an objective is a throughput
 };
 
 struct PlanRun {
   bool met = false;
   std::string problem;  ///< why not, in words: "ttft_p99 above 2 s: more than 1 % of the requests exceed it"; empty when met
   std::string failing;  ///< key of the objective that fails, "saturated" or "kv_cache"; empty when met
+  double miss = 0;      ///< how many times what is allowed it came to, where that is known: of two runs that fail alike, the lower came further
   int replicas = 0;            ///< in all
   std::uint64_t requests = 0;  ///< of the run that decided
   bool short_window = false;   ///< the trace has no more requests for a longer run
   // of a run that met its objectives:
   std::array<LatencySummary, kLatencyMetrics.size()> latency{};
   ThroughputSummary throughput;
+  bool all_served = true;  ///< no request was rejected
   double utilisation = 0;
   double prefill_utilisation = 0;  ///< of the prefill pool; `utilisation` is then that of the decode pool
   std::vector<ObjectiveResult> objectives;

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "study/plan_evaluate.hpp"
+#include "study/plan_words.hpp"
 
 namespace moeplan {
 
@@ -46,12 +47,12 @@ void compare(const PlanSpace& space, const PlanAnswer& answer, const FeatureWort
   const double saves = without.price.usd_per_hour - with.price.usd_per_hour;
   worth.saves_usd_per_hour = saves;
   worth.pays = saves > 0;
-  const double share = std::abs(saves) / without.price.usd_per_hour * 100;
+  const std::string share = share_text(std::abs(saves) / without.price.usd_per_hour);
   const std::string prices = fmt::format("{:.2f} USD/h instead of {:.2f}", with.price.usd_per_hour, without.price.usd_per_hour);
   if (saves > 0) {
-    worth.text = fmt::format("pays: {} ({:.0f} % less)", prices, share);
+    worth.text = fmt::format("pays: {} ({} less)", prices, share);
   } else if (saves < 0) {
-    worth.text = fmt::format("does not pay: {} ({:.0f} % more)", prices, share);
+    worth.text = fmt::format("does not pay: {} ({} more)", prices, share);
   } else {
     worth.text = fmt::format("saves nothing: {:.2f} USD/h with and without", with.price.usd_per_hour);
   }
@@ -109,7 +110,7 @@ json worth_json(const PlanSpace& space, const PlanAnswer& answer, const FeatureW
   out["best"] = space.candidates[*worth.best].id;
   out["gpus"] = plan.size.gpus;
   out["usd_per_hour"] = plan.price.usd_per_hour;
-  const auto per_million = plan.usd_per_million_output_tokens();
+  const auto per_million = plan.as_sized().usd_per_million_output_tokens();
   out["usd_per_million_output_tokens"] = per_million ? json(*per_million) : json();
   out["objectives"] = json::array();
   for (std::size_t i = 0; i < space.objectives.size(); ++i) {

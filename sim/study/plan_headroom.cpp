@@ -68,7 +68,7 @@ PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const P
   const PlanProportion counts(plan.size);
   if (scalable(base.workload)) {
     find_headroom(base, replica, all, factors.peak, out);
-    out.replicas_at_mean = factors.mean > 0 ? fewest(base, replica, factors.mean, counts) : counts.most();
+    if (factors.mean > 0 && factors.mean != factors.peak) out.replicas_at_mean = fewest(base, replica, factors.mean, counts);
     if (search.load.months > 0) {
       const int step = std::max(1, (search.load.months + kMostMonths - 1) / kMostMonths);
       for (int month = 0; month <= search.load.months; month += step) {
@@ -93,7 +93,9 @@ PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const P
   if (search.reliability.stated) {
     const DeploymentConfig& config = replica.config;
     const double per_gpu = weight_bytes_per_gpu(config.model, config.precision, config.layout).total().as_double();
-    out.outages = outages(search.reliability, plan.size.nodes, per_gpu * std::min(config.cluster.node.gpus, plan.size.gpus));
+    const int node_gpus = config.cluster.node.gpus;
+    const int fullest = (plan.size.serving + plan.size.spare + plan.size.nodes - 1) / plan.size.nodes * config.layout.gpus();
+    out.outages = outages(search.reliability, plan.size.nodes, per_gpu * std::min(node_gpus, plan.size.pools() ? plan.size.gpus : fullest));
   }
   return out;
 }

@@ -1,9 +1,12 @@
+#include "study/plan_ladder.hpp"
+
 #include <fmt/core.h>
 
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "study/plan.hpp"
+#include "study/plan_load.hpp"
+#include "study/plan_words.hpp"
 
 namespace moeplan {
 
@@ -25,37 +28,74 @@ int largest(int most, Fits fits) {
   return low;
 }
 
+int rack_of(const ClusterSpec& cluster, double rack_watts) {
+  const double node_w = cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus;
+  return nodes_per_rack(cluster.node, node_w, rack_watts);
+}
+
+int filled(int nodes, int per_rack) { return (nodes + per_rack - 1) / per_rack; }
+
 }  // namespace
+
+PackingRule packing_rule(const CostSpec& cost, const ClusterSpec& cluster) {
+  PackingRule rule;
+  rule.node_gpus = cluster.node.gpus;
+  rule.whole_nodes = cost.owned.has_value();
+  return rule;
+}
 
 PlanLadder::PlanLadder(const PlanSpace& space, const PlanGroup& group, int prefill)
     : space_(space),
       group_(group),
+      prefill_(prefill),
       packing_(pack_replicas(group.config.layout.gpus(), group.config.cluster.node.gpus)),
-      node_gpus_(group.config.cluster.node.gpus),
+      rule_(packing_rule(base().cost, group.config.cluster)),
+      per_rack_(rack_of(group.config.cluster, space.search.limits.rack_watts)),
       down_(nodes_down(space.search.reliability)) {
   const SearchConfig& search = space.search;
   MOEPLAN_CHECK(group.pools.has_value() == (prefill > 0));
   if (prefill > 0) {
     const DeploymentConfig& other = group.pools->prefill;
     shared_ = !group.pools->own_cluster && search.reliability.spare_nodes == 0 && search.reliability.maintenance_nodes == 0;
-    prefill_ = size_of(pack_replicas(other.layout.gpus(), other.cluster.node.gpus), other.cluster.node.gpus, prefill, down_);
+    apart_ = other.cluster.node.id != group.config.cluster.node.id;
+    const auto& own_price = base().disaggregation->cost;
+    prefill_packing_ = pack_replicas(other.layout.gpus(), other.cluster.node.gpus);
+    prefill_rule_ = packing_rule(own_price ? *own_price : base().cost, other.cluster);
+    prefill_per_rack_ = rack_of(other.cluster, search.limits.rack_watts);
   }
   if (!search.counts.empty()) {
-    for (const int count : search.counts) {
-      PlanSize size = combine(prefill_, size_within(packing_, node_gpus_, count - prefill_.gpus, down_));
-      if (prefill > 0) size.nodes = std::max(size.nodes, (size.gpus + node_gpus_ - 1) / node_gpus_);
-      if (size.serving > 0 && (stated_.empty() || size.serving > stated_.back().serving)) stated_.push_back(size);
-    }
-    if (stated_.empty()) {
-      limit_ = fmt::format("{} needs {} GPUs{}, and at most {} may be bought", prefill > 0 ? fmt::format("a decode replica beside {} for prefill", prefill) : "a replica",
-                           packing_.gpus_per_replica + prefill_.gpus, down_ > 0 ? fmt::format(" beside {} spare", down_ == 1 ? "node" : "nodes") : "", search.counts.back());
-      return;
-    }
+    take_stated();
+    if (stated_.empty()) return;
   }
   const int most = stated_.empty() ? kMostPlanGpus : static_cast<int>(stated_.size());
   last_ = largest(most, [&](int rung) { return beyond_limits(size(rung)).empty(); });
   if (last_ < most) limit_ = beyond_limits(size(last_ + 1));
-  if (limit_.empty()) limit_ = stated_.empty() ? fmt::format("{} GPUs", kMostPlanGpus) : fmt::format("at most {} GPUs may be bought", search.counts.back());
+  if (limit_.empty()) limit_ = stated_.empty() ? fmt::format("{} GPUs", kMostPlanGpus) : fmt::format("at most {} may be bought", counted(search.counts.back(), "GPU"));
+}
+
+void PlanLadder::take_stated() {
+  const std::vector<int>& counts = space_.search.counts;
+  for (const int count : counts) {
+    const int serving = largest(count / packing_.gpus_per_replica, [&](int n) { return size_for(n).gpus <= count; });
+    if (serving > 0 && (stated_.empty() || serving > stated_.back().serving)) stated_.push_back(padded(size_for(serving), count));
+  }
+  if (!stated_.empty()) return;
+  const PlanSize least = size_for(1);
+  limit_ = fmt::format("{} needs {}{}{}, and at most {} may be bought", prefill_ > 0 ? fmt::format("a decode replica beside {} for prefill", prefill_) : "a replica",
+                       counted(least.gpus, "GPU"), down_ > 0 ? fmt::format(" with what {} may take away", down_ == 1 ? "a failed node" : "failed nodes") : "",
+                       rule_.whole_nodes ? " in whole nodes" : "", counts.back());
+}
+
+PlanSize PlanLadder::padded(PlanSize size, int gpus) const {
+  int more = gpus - size.gpus;
+  if (rule_.whole_nodes) {
+    more -= more % rule_.node_gpus;
+    size.nodes += more / rule_.node_gpus;
+  }
+  size.gpus += more;
+  size.spare_gpus += more;
+  if (!apart_) size.nodes = std::max(size.nodes, (size.gpus + rule_.node_gpus - 1) / rule_.node_gpus);
+  return size;
 }
 
 PlanSize PlanLadder::size(int rung) const {
@@ -63,11 +103,48 @@ PlanSize PlanLadder::size(int rung) const {
   return stated_.empty() ? size_for(rung) : stated_.at(static_cast<std::size_t>(rung) - 1);
 }
 
-PlanSize PlanLadder::size_for(int serving) const { return combine(prefill_, size_of(packing_, node_gpus_, serving, down_)); }
+PlanSize PlanLadder::size_for(int serving) const { return packed({serving, down_, 0, 0}, {prefill_, down_, 0, 0}); }
 
-PlanSize PlanLadder::combine(const PoolSize& prefill, const PlanSize& decode) const {
-  if (prefill.serving == 0 || decode.serving == 0) return decode;
-  return size_of_pools(prefill, group_.pools->prefill.layout.gpus(), decode, packing_.gpus_per_replica, shared_, node_gpus_);
+PlanSize PlanLadder::packed(const PackingNeed& need, const PackingNeed& prefill) const {
+  PackingRule rule = rule_;
+  if (prefill_ == 0) {
+    rule.most_nodes = room_beside(0);
+    return pack(packing_, rule, need);
+  }
+  const int gpus = packing_.gpus_per_replica;
+  const int prefill_gpus = prefill_packing_.gpus_per_replica;
+  if (shared_) {
+    rule.whole_nodes = false;  // for each pool by itself
+    return size_of_pools(pack(prefill_packing_, rule, prefill), prefill_gpus, pack(packing_, rule, need), gpus, true, rule_);
+  }
+  PlanSize best;
+  double least = 0;
+  for (const PoolSize& beside : prefill_packings(prefill)) {
+    rule.most_nodes = room_beside(beside.nodes);
+    const PlanSize size = size_of_pools(beside, prefill_gpus, pack(packing_, rule, need), gpus, false, rule_);
+    const auto& racks_allowed = space_.search.limits.racks;
+    if (best.nodes > 0 && racks_allowed && racks(size) > *racks_allowed) continue;
+    const double usd = price_plan(base(), size, {}).usd_per_hour;
+    if (best.nodes > 0 && usd >= least && !(racks_allowed && racks(best) > *racks_allowed)) continue;
+    best = size;
+    least = usd;
+  }
+  return best;
+}
+
+/// From the fewest nodes to the fewest GPUs; one where nothing bounds the nodes.
+std::vector<PoolSize> PlanLadder::prefill_packings(const PackingNeed& need) const {
+  const PoolSize cheapest = pack(prefill_packing_, prefill_rule_, need);
+  if (!space_.search.limits.racks) return {cheapest};
+  std::vector<PoolSize> out;
+  PackingRule rule = prefill_rule_;
+  rule.most_nodes = 1;
+  do {
+    const PoolSize size = pack(prefill_packing_, rule, need);
+    if (out.empty() || size.gpus < out.back().gpus) out.push_back(size);
+    rule.most_nodes = std::max(size.nodes, rule.most_nodes) + 1;
+  } while (out.back().gpus > cheapest.gpus);
+  return out;
 }
 
 int PlanLadder::rung_of(int serving) const {
@@ -80,52 +157,48 @@ int PlanLadder::last_within(double usd_per_hour) const {
 
 PlanSize PlanLadder::off_peak(const PlanSize& size, PlanCounts least) const {
   const ReliabilityConfig& r = space_.search.reliability;
-  PlanSize out = size_off_peak(packing_, node_gpus_, size.serving, least.serving, r.spare_nodes, r.maintenance_nodes);
-  if (size.pools()) {
-    const DeploymentConfig& other = group_.pools->prefill;
-    const int node_gpus = other.cluster.node.gpus;
-    out = combine(size_off_peak(pack_replicas(other.layout.gpus(), node_gpus), node_gpus, size.prefill.serving, least.prefill, r.spare_nodes, r.maintenance_nodes), out);
-  }
+  const PlanSize out = packed({size.serving, r.spare_nodes, least.serving, r.maintenance_nodes}, {size.prefill.serving, r.spare_nodes, least.prefill, r.maintenance_nodes});
   const std::vector<int>& counts = space_.search.counts;
   const auto count = std::lower_bound(counts.begin(), counts.end(), std::max(out.gpus, size.gpus));
-  if (counts.empty() || count == counts.end()) return out;
-  out.spare_gpus += *count - out.gpus;
-  out.gpus = *count;
-  return out;
+  return counts.empty() || count == counts.end() ? out : padded(out, *count);
 }
 
-PlanPrice PlanLadder::price(int rung, const PlanBusy& busy) const {
-  return price_plan(space_.bases[group_.base].scenario, size(rung), busy);
+PlanPrice PlanLadder::price(int rung, const PlanBusy& busy) const { return price_plan(base(), size(rung), busy); }
+
+int PlanLadder::racks(const PlanSize& size) const {
+  // Nodes of another kind fill racks of their own.
+  const int others = apart_ ? size.prefill.nodes : 0;
+  return filled(size.nodes - others, per_rack_) + filled(others, prefill_per_rack_);
+}
+
+int PlanLadder::room_beside(int prefill_nodes) const {
+  const auto& allowed = space_.search.limits.racks;
+  if (!allowed) return std::numeric_limits<int>::max();
+  if (apart_) return (*allowed - filled(prefill_nodes, prefill_per_rack_)) * per_rack_;
+  return *allowed * per_rack_ - prefill_nodes;
 }
 
 std::string PlanLadder::beyond_limits(const PlanSize& size) const {
   const PlanLimits& limits = space_.search.limits;
-  const PlanPrice price = price_plan(space_.bases[group_.base].scenario, size, {});
+  const PlanPrice price = price_plan(base(), size, {});
   const int gpus = limits.gpus.value_or(kMostPlanGpus);
-  const auto text = [&](const std::string& what) {
-    return fmt::format("{} {} ({} GPUs) {}", size.replicas(), size.replicas() == 1 ? "replica" : "replicas", size.gpus, what);
-  };
-  if (size.gpus > gpus) return text(fmt::format("are beyond the {} GPUs of {}", gpus, limits.gpus ? "limits.gpus" : "any plan without limits.gpus"));
-  if (!space_.search.counts.empty() && size.gpus > space_.search.counts.back()) return text(fmt::format("are beyond the {} GPUs that may be bought", space_.search.counts.back()));
+  const bool one = size.replicas() == 1;
+  const auto text = [&](const std::string& what) { return fmt::format("{} ({}) {}", counted(size.replicas(), "replica"), counted(size.gpus, "GPU"), what); };
+  if (size.gpus > gpus) {
+    return text(fmt::format("{} beyond the {} of {}", one ? "is" : "are", counted(gpus, "GPU"), limits.gpus ? "limits.gpus" : "any plan without limits.gpus"));
+  }
+  if (!space_.search.counts.empty() && size.gpus > space_.search.counts.back()) {
+    return text(fmt::format("{} beyond the {} that may be bought", one ? "is" : "are", counted(space_.search.counts.back(), "GPU")));
+  }
   if (limits.usd_per_hour && price.usd_per_hour > *limits.usd_per_hour) {
-    return text(fmt::format("cost {:.2f} USD/h, beyond limits.budget of {:.2f}", price.usd_per_hour, *limits.usd_per_hour));
+    return text(fmt::format("{} {:.2f} USD/h, beyond limits.budget of {:.2f} USD/h", one ? "costs" : "cost", price.usd_per_hour, *limits.usd_per_hour));
   }
-  if (limits.watts && !(price.load_w > 0)) return text("draw an unknown power, and limits.power is stated");
-  if (limits.watts && price.load_w > *limits.watts) {
-    return text(fmt::format("draw {:.1f} kW at full load, beyond limits.power of {:.1f}", price.load_w / 1e3, *limits.watts / 1e3));
+  if (limits.watts && !price.load_w) return text(fmt::format("{} an unknown power, and limits.power is stated", one ? "draws" : "draw"));
+  if (limits.watts && *price.load_w > *limits.watts) {
+    return text(fmt::format("{} {} at full load, beyond limits.power of {}", one ? "draws" : "draw", watts_text(*price.load_w), watts_text(*limits.watts)));
   }
-  if (limits.racks) {
-    const auto per_rack_of = [&](const ClusterSpec& cluster) {
-      const double node_w = cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus;
-      return nodes_per_rack(cluster.node, node_w, limits.rack_watts);
-    };
-    const int per_rack = per_rack_of(group_.config.cluster);
-    // Nodes of another kind fill racks of their own.
-    const bool apart = size.pools() && group_.pools->prefill.cluster.node.id != group_.config.cluster.node.id;
-    const int others = apart ? size.prefill.nodes : 0;
-    const int per_other = apart ? per_rack_of(group_.pools->prefill.cluster) : 1;
-    const int racks = (size.nodes - others + per_rack - 1) / per_rack + (others + per_other - 1) / per_other;
-    if (racks > *limits.racks) return text(fmt::format("fill {} racks of {} {}, beyond limits.racks of {}", racks, per_rack, per_rack == 1 ? "node" : "nodes", *limits.racks));
+  if (limits.racks && racks(size) > *limits.racks) {
+    return text(fmt::format("{} {} of {}, beyond the {} of limits.racks", one ? "fills" : "fill", counted(racks(size), "rack"), counted(per_rack_, "node"), *limits.racks));
   }
   return {};
 }

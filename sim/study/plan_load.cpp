@@ -85,6 +85,9 @@ LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload)
   factors.mean = mean_hour(load, workload) * last;
   factors.peak = hours.highest * load.peak_factor * std::max(1.0, last);
   factors.trough = hours.lowest * last;
+  double months = 0;
+  for (int month = 0; month <= load.months; ++month) months += growth(load, month);
+  factors.period_mean = mean_hour(load, workload) * months / (load.months + 1);
   return factors;
 }
 
@@ -104,120 +107,6 @@ WorkloadConfig scaled_workload(WorkloadConfig workload, double factor) {
     if (c.arrivals) c.arrivals->hourly_factors.clear();
   }
   return workload;
-}
-
-ReplicaPacking pack_replicas(int gpus_per_replica, int node_gpus) {
-  ReplicaPacking packing;
-  packing.gpus_per_replica = gpus_per_replica;
-  packing.replicas_per_node = std::max(1, node_gpus / gpus_per_replica);
-  packing.nodes_per_replica = (gpus_per_replica + node_gpus - 1) / node_gpus;
-  return packing;
-}
-
-PlanSize size_of(const ReplicaPacking& packing, int node_gpus, int serving, int down) {
-  PlanSize size;
-  size.serving = serving;
-  size.spare = down * std::min(packing.replicas_per_node, serving);
-  if (packing.nodes_per_replica > 1) {
-    size.nodes = (serving + size.spare) * packing.nodes_per_replica;
-    size.gpus = size.nodes * node_gpus;
-    if (packing.gpus_per_replica % node_gpus == 0) size.gpus = (serving + size.spare) * packing.gpus_per_replica;
-    size.spare_gpus = size.gpus - serving * packing.gpus_per_replica;
-    return size;
-  }
-  const int full = serving / packing.replicas_per_node;
-  const int rest = serving % packing.replicas_per_node;
-  // Nodes that hold one another's spares hold no more replicas each than may die with one of them.
-  const int on_spares = std::min(packing.replicas_per_node, serving);
-  const auto gpus_of = [&](int replicas) { return replicas == packing.replicas_per_node ? node_gpus : replicas * packing.gpus_per_replica; };
-  size.nodes = full + (rest > 0 ? 1 : 0) + down;
-  size.gpus = full * node_gpus + gpus_of(rest) + down * gpus_of(on_spares);
-  size.spare_gpus = size.gpus - serving * packing.gpus_per_replica;
-  return size;
-}
-
-PlanCounts PlanProportion::operator()(int replicas) const {
-  if (whole_.prefill == 0) return replicas;
-  const auto part = [&](int of) { return (of * replicas + most() - 1) / most(); };
-  return {part(whole_.serving), part(whole_.prefill)};
-}
-
-PlanSize size_off_peak(const ReplicaPacking& packing, int node_gpus, int serving, int least, int spare_nodes, int maintenance_nodes) {
-  MOEPLAN_CHECK(least <= serving);
-  const int down = spare_nodes + maintenance_nodes;
-  PlanSize size = size_of(packing, node_gpus, serving, spare_nodes);
-  if (packing.nodes_per_replica > 1) {
-    const int more = std::max(0, least + maintenance_nodes - serving);
-    const int spare = size.spare + more;
-    size = size_of(packing, node_gpus, serving + spare, 0);
-    size.serving = serving;
-    size.spare = spare;
-    size.spare_gpus = size.gpus - serving * packing.gpus_per_replica;
-    return size;
-  }
-  const auto taken = [](int replicas, int nodes, int lost) { return lost * ((replicas + nodes - 1) / nodes); };
-  PlanSize best = size_of(packing, node_gpus, serving, down);
-  bool found = false;
-  for (int nodes = size.nodes; nodes <= size.nodes + maintenance_nodes; ++nodes) {
-    for (int all = serving; all <= nodes * packing.replicas_per_node; ++all) {
-      if (all - taken(all, nodes, spare_nodes) < serving || all - taken(all, nodes, down) < least) continue;
-      PlanSize spread;
-      spread.serving = serving;
-      spread.spare = all - serving;
-      spread.nodes = nodes;
-      const int crowded = all - nodes * (packing.replicas_per_node - 1);  // nodes that are full
-      spread.gpus = all * packing.gpus_per_replica + std::max(0, crowded) * (node_gpus - packing.replicas_per_node * packing.gpus_per_replica);
-      spread.spare_gpus = spread.gpus - serving * packing.gpus_per_replica;
-      if (spread.gpus < best.gpus || (!found && spread.gpus == best.gpus)) {
-        best = spread;
-        found = true;
-      }
-      break;
-    }
-  }
-  return best;
-}
-
-int shared_nodes(PlanCounts replicas, int decode_gpus, int prefill_gpus, int node_gpus) {
-  int next = 0;
-  const auto place = [&](int count, int gpus) {
-    for (int i = 0; i < count; ++i) {
-      if (gpus <= node_gpus && next % node_gpus + gpus > node_gpus) next = (next / node_gpus + 1) * node_gpus;
-      next += gpus;
-    }
-  };
-  place(replicas.prefill, prefill_gpus);
-  place(replicas.serving, decode_gpus);
-  return (next + node_gpus - 1) / node_gpus;
-}
-
-PlanSize size_of_pools(const PoolSize& prefill, int prefill_gpus, PlanSize decode, int decode_gpus, bool shared, int node_gpus) {
-  const int all = prefill.serving + prefill.spare;
-  decode.nodes = shared ? shared_nodes({decode.serving + decode.spare, all}, decode_gpus, prefill_gpus, node_gpus) : decode.nodes + prefill.nodes;
-  decode.gpus += prefill.gpus;
-  decode.spare_gpus += prefill.spare_gpus;
-  decode.prefill = prefill;
-  return decode;
-}
-
-PlanSize size_within(const ReplicaPacking& packing, int node_gpus, int gpus, int down) {
-  // size_of(...).gpus rises with the serving replicas.
-  int low = 0;
-  int high = gpus / packing.gpus_per_replica;
-  while (low < high) {
-    const int middle = low + (high - low + 1) / 2;
-    if (size_of(packing, node_gpus, middle, down).gpus <= gpus) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  if (low == 0) return {};
-  PlanSize size = size_of(packing, node_gpus, low, down);
-  size.gpus = gpus;
-  size.spare_gpus = gpus - low * packing.gpus_per_replica;
-  size.nodes = std::max(size.nodes, (gpus + node_gpus - 1) / node_gpus);
-  return size;
 }
 
 Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node) {

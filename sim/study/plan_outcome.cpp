@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "study/cost_account.hpp"
+#include "study/plan_words.hpp"
 
 namespace moeplan {
 
@@ -23,6 +24,27 @@ json size_array(const PoolSize& s) { return {s.serving, s.spare, s.nodes, s.gpus
 
 PoolSize size_from(const json& j) { return {j[0].get<int>(), j[1].get<int>(), j[2].get<int>(), j[3].get<int>(), j[4].get<int>()}; }
 
+json served_array(const ServedRates& r) { return {r.requests, r.input_tokens, r.output_tokens}; }
+
+ServedRates served_from(const json& j) { return {j[0].get<double>(), j[1].get<double>(), j[2].get<double>()}; }
+
+json price_array(const PlanPrice& p) {
+  json out = {p.usd_per_hour};
+  for (const auto& watts : {p.load_w, p.mean_w, p.site_w}) out.push_back(watts ? json(*watts) : json());
+  return out;
+}
+
+PlanPrice price_from(const json& j) {
+  const auto watts = [&](std::size_t i) { return j[i].is_null() ? std::nullopt : std::optional(j[i].get<double>()); };
+  return {j[0].get<double>(), watts(1), watts(2), watts(3)};
+}
+
+json at_load_json(const PlanAtLoad& at) { return {at.factor, served_array(at.served), price_array(at.price), at.utilisation, at.prefill_utilisation}; }
+
+PlanAtLoad at_load_from(const json& j) {
+  return {j[0].get<double>(), served_from(j[1]), price_from(j[2]), j[3].get<double>(), j[4].get<double>()};
+}
+
 json plan_to_json(const PlanFigures& p) {
   json out;
   out["size"] = size_array(p.size);
@@ -30,7 +52,10 @@ json plan_to_json(const PlanFigures& p) {
     out["prefill"] = size_array(p.size.prefill);
     out["prefill_utilisation"] = p.prefill_utilisation;
   }
-  out["price"] = {p.price.usd_per_hour, p.price.load_w, p.price.mean_w};
+  out["price"] = price_array(p.price);
+  out["factor"] = p.factor;
+  out["served"] = served_array(p.served);
+  if (p.at_mean) out["at_mean"] = at_load_json(*p.at_mean);
   out["requests"] = p.requests;
   out["short_window"] = p.short_window;
   for (const LatencySummary& l : p.latency) out["latency"].push_back(latency_array(l));
@@ -49,8 +74,10 @@ PlanFigures plan_from_json(const json& j) {
     p.size.prefill = size_from(j["prefill"]);
     p.prefill_utilisation = j.at("prefill_utilisation").get<double>();
   }
-  const json& price = j.at("price");
-  p.price = {price[0].get<double>(), price[1].get<double>(), price[2].get<double>()};
+  p.price = price_from(j.at("price"));
+  p.factor = j.at("factor").get<double>();
+  p.served = served_from(j.at("served"));
+  if (j.contains("at_mean")) p.at_mean = at_load_from(j["at_mean"]);
   p.requests = j.at("requests").get<std::uint64_t>();
   p.short_window = j.at("short_window").get<bool>();
   for (std::size_t i = 0; i < p.latency.size(); ++i) p.latency[i] = latency_from(j.at("latency").at(i));
@@ -85,35 +112,54 @@ std::string_view to_string(Rejection rejection) {
 
 PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, const PlanBusy& busy) {
   PlanPrice price;
+  bool powered = true;
+  double load_w = 0, mean_w = 0, site_w = 0;
   const auto add = [&](const CostSpec& spec, const ClusterSpec& cluster, int gpus, int spare_gpus, double share) {
     const ClusterCost cost = cluster_cost(spec, cluster.gpu, cluster.node, {gpus - spare_gpus, spare_gpus, share});
     price.usd_per_hour += cost.usd_per_hour.value_or(0);
-    if (!cost.power) return false;
-    price.load_w += cost.power->load_w;
-    price.mean_w += cost.power->mean_w;
-    return true;
+    powered = powered && cost.power.has_value();
+    if (!cost.power) return;
+    load_w += cost.power->load_w;
+    mean_w += cost.power->mean_w;
+    site_w += cost.power->mean_w * cost.power->pue;
   };
+  const ClusterSpec& cluster = scenario.deployment.cluster;
   const PoolSize& prefill = size.prefill;
-  bool powered = add(scenario.cost, scenario.deployment.cluster, size.gpus - prefill.gpus, size.spare_gpus - prefill.spare_gpus, busy.serving);
-  if (size.pools()) {
-    const DisaggregationSpec& spec = *scenario.disaggregation;
-    powered = add(spec.cost ? *spec.cost : scenario.cost, spec.prefill.cluster, prefill.gpus, prefill.spare_gpus, busy.prefill) && powered;
+  if (!size.pools()) {
+    add(scenario.cost, cluster, size.gpus, size.spare_gpus, busy.serving);
+  } else if (const DisaggregationSpec& spec = *scenario.disaggregation; spec.cost) {
+    add(scenario.cost, cluster, size.gpus - prefill.gpus, size.spare_gpus - prefill.spare_gpus, busy.serving);
+    add(*spec.cost, spec.prefill.cluster, prefill.gpus, prefill.spare_gpus, busy.prefill);
+  } else {  // on like nodes, which they may share
+    const int prefill_busy = prefill.gpus - prefill.spare_gpus;
+    const int all_busy = size.gpus - size.spare_gpus;
+    add(scenario.cost, cluster, size.gpus, size.spare_gpus, (busy.serving * (all_busy - prefill_busy) + busy.prefill * prefill_busy) / all_busy);
   }
   // What one pool draws says nothing of both.
-  if (!powered) price.load_w = price.mean_w = 0;
+  if (!powered) return price;
+  price.load_w = load_w;
+  price.mean_w = mean_w;
+  price.site_w = site_w;
   return price;
 }
 
-std::optional<double> PlanFigures::usd_per_million_output_tokens() const {
-  if (!(throughput.output_tokens_per_s > 0)) return std::nullopt;
-  return price.usd_per_hour / 3600.0 / throughput.output_tokens_per_s * 1e6;
-}
+namespace {
+
+std::optional<double> over(double amount, double per_second) { return per_second > 0 ? std::optional(amount / per_second) : std::nullopt; }
+
+}  // namespace
+
+std::optional<double> PlanAtLoad::usd_per_million_output_tokens() const { return over(price.usd_per_hour / 3600.0 * 1e6, served.output_tokens); }
+std::optional<double> PlanAtLoad::usd_per_million_input_tokens() const { return over(price.usd_per_hour / 3600.0 * 1e6, served.input_tokens); }
+std::optional<double> PlanAtLoad::usd_per_request() const { return over(price.usd_per_hour / 3600.0, served.requests); }
+std::optional<double> PlanAtLoad::joules_per_output_token() const { return price.site_w ? over(*price.site_w, served.output_tokens) : std::nullopt; }
 
 std::string CandidateOutcome::to_text() const {
   json out;
   out["rejection"] = static_cast<int>(rejection);
   out["reason"] = reason;
   out["key"] = key;
+  out["miss"] = miss;
   if (plan) out["plan"] = plan_to_json(*plan);
   return out.dump();
 }
@@ -124,19 +170,20 @@ CandidateOutcome CandidateOutcome::from_text(const std::string& text) {
   outcome.rejection = static_cast<Rejection>(j.at("rejection").get<int>());
   outcome.reason = j.at("reason").get<std::string>();
   outcome.key = j.at("key").get<std::string>();
+  outcome.miss = j.at("miss").get<double>();
   if (j.contains("plan")) outcome.plan = plan_from_json(j["plan"]);
   return outcome;
 }
 
-CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key) {
-  return {rejection, std::move(reason), std::move(key), std::nullopt};
+CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key, double miss) {
+  return {rejection, std::move(reason), std::move(key), miss, std::nullopt};
 }
 
 std::string replicas_text(const PlanSize& size) {
   if (size.pools()) {
-    return fmt::format("{} prefill and {} decode {} ({} GPUs)", size.prefill.serving, size.serving, size.serving == 1 ? "replica" : "replicas", size.gpus);
+    return fmt::format("{} prefill and {} ({})", size.prefill.serving, counted(size.serving, "decode replica"), counted(size.gpus, "GPU"));
   }
-  return fmt::format("{} {} ({} GPUs)", size.serving, size.serving == 1 ? "replica" : "replicas", size.gpus);
+  return fmt::format("{} ({})", counted(size.serving, "replica"), counted(size.gpus, "GPU"));
 }
 
 }  // namespace moeplan

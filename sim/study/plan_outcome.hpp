@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "study/plan_load.hpp"
+#include "study/plan_packing.hpp"
 #include "study/plan_space.hpp"
 #include "study/result.hpp"
+#include "study/steady_load.hpp"
 
 namespace moeplan {
 
@@ -35,8 +36,9 @@ std::string_view to_string(Rejection rejection);
 /// Money and power of a plan, as cost_account.hpp has them.
 struct PlanPrice {
   double usd_per_hour = 0;
-  double load_w = 0;  ///< serving GPUs busy all the time
-  double mean_w = 0;  ///< at the utilisation of the run
+  std::optional<double> load_w;  ///< serving GPUs busy all the time; nothing where a GPU's power is not known
+  std::optional<double> mean_w;  ///< at the utilisation of the run
+  std::optional<double> site_w;  ///< that, with what the site draws around it
 };
 /// Share of the time in steps, by pool.
 struct PlanBusy {
@@ -44,6 +46,20 @@ struct PlanBusy {
 };
 /// Of both pools; `busy` 0 bounds the cost from below.
 PlanPrice price_plan(const Scenario& scenario, const PlanSize& size, const PlanBusy& busy);
+
+/// A plan under one load: what it serves then, and what that costs.
+struct PlanAtLoad {
+  double factor = 1;   ///< on the workload's load
+  ServedRates served;  ///< in the long run (steady_load.hpp)
+  PlanPrice price;
+  double utilisation = 0;
+  double prefill_utilisation = 0;
+
+  [[nodiscard]] std::optional<double> usd_per_million_output_tokens() const;
+  [[nodiscard]] std::optional<double> usd_per_million_input_tokens() const;
+  [[nodiscard]] std::optional<double> usd_per_request() const;
+  [[nodiscard]] std::optional<double> joules_per_output_token() const;
+};
 
 /// A plan: how many replicas of a candidate, and what they do under the load they are sized for, spares down.
 struct PlanFigures {
@@ -56,21 +72,26 @@ struct PlanFigures {
   double utilisation = 0;
   double prefill_utilisation = 0;  ///< of the prefill pool; `utilisation` is then that of the decode pool
   std::vector<double> objectives;  ///< values, in the order of the scenario's
+  double factor = 1;               ///< of the load it is sized for, on the workload's
+  ServedRates served;              ///< of that load, in the long run
+  std::optional<PlanAtLoad> at_mean;  ///< all replicas up, at the mean load of the period; nothing for a batch
 
-  [[nodiscard]] std::optional<double> usd_per_million_output_tokens() const;
+  /// At the load it is sized for.
+  [[nodiscard]] PlanAtLoad as_sized() const { return {factor, served, price, utilisation, prefill_utilisation}; }
 };
 
 struct CandidateOutcome {
   Rejection rejection = Rejection::kNone;
   std::string reason;  ///< one line
   std::string key;     ///< of the objective or limit that decides, where one does
+  double miss = 0;     ///< how many times what is allowed it came to, where that is known: of two rejected for the same kind of reason the lower came further
   std::optional<PlanFigures> plan;
 
   [[nodiscard]] std::string to_text() const;
   static CandidateOutcome from_text(const std::string& text);
 };
 
-CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key = {});
+CandidateOutcome rejected(Rejection rejection, std::string reason, std::string key = {}, double miss = 0);
 
 /// "3 replicas (12 GPUs)", "2 prefill and 3 decode replicas (24 GPUs)": those that serve, and all GPUs.
 std::string replicas_text(const PlanSize& size);

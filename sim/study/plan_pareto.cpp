@@ -17,8 +17,10 @@ double in_steps(double value) { return value > 0 ? std::round(std::log(value) / 
 }  // namespace
 
 bool ParetoPoint::dominates(const ParetoPoint& o) const {
-  const bool no_worse = usd_per_hour <= o.usd_per_hour && tightest_objective <= o.tightest_objective && minus_throughput <= o.minus_throughput && watts <= o.watts;
-  return no_worse && !(*this == o);
+  if (usd_per_hour > o.usd_per_hour || tightest_objective > o.tightest_objective || minus_throughput > o.minus_throughput) return false;
+  const bool better = usd_per_hour < o.usd_per_hour || tightest_objective < o.tightest_objective || minus_throughput < o.minus_throughput;
+  if (!watts || !o.watts) return better;
+  return *watts <= *o.watts && (better || *watts < *o.watts);
 }
 
 ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives) {
@@ -31,7 +33,7 @@ ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& 
   point.usd_per_hour = plan.price.usd_per_hour;
   point.tightest_objective = in_steps(tightest);
   point.minus_throughput = -in_steps(plan.throughput.output_tokens_per_s);
-  point.watts = in_steps(plan.price.mean_w);
+  if (plan.price.mean_w) point.watts = in_steps(*plan.price.mean_w);
   return point;
 }
 
@@ -70,7 +72,9 @@ void choose_plans(const PlanSpace& space, PlanAnswer& answer) {
     }
     outcome.rejection = Rejection::kDearer;
     const std::string needs = fmt::format("does it with {} for {:.2f} USD/h", replicas_text(outcome.plan->size), outcome.plan->price.usd_per_hour);
-    outcome.reason = beaten != plans.end() ? fmt::format("{}, but {} is no worse in cost, latency, throughput and power", needs, space.candidates[*beaten].id)
+    const bool power_known = beaten != plans.end() && point.watts && points[*beaten].watts;
+    outcome.reason = beaten != plans.end() ? fmt::format("{}, but {} is no worse in {}", needs, space.candidates[*beaten].id,
+                                                         power_known ? "cost, latency, throughput and power" : "cost, latency and throughput (power is not known)")
                                            : fmt::format("{}, over {:g} x the cheapest plan", needs, space.search.pareto_up_to);
   }
 }

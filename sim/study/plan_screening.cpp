@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "study/plan_journal.hpp"
+#include "study/plan_words.hpp"
+
 namespace moeplan {
 
 using nlohmann::json;
@@ -25,9 +28,12 @@ std::vector<Screened> screened_from(const std::string& text) {
   return out;
 }
 
+/// Further from a plan than any candidate of which some are allowed.
+constexpr double kNoneAllowed = 1e9;
+
 CandidateOutcome unfit(const MemorySummary& memory, const char* pool) {
   return rejected(Rejection::kMemory, fmt::format("does not fit{}: {:.1f} GB missing per GPU ({:.1f} GB of weights on {:.1f} GB)", pool, memory.plan.missing.as_double() / 1e9,
-                                                  memory.plan.weights.as_double() / 1e9, memory.plan.capacity.as_double() / 1e9));
+                                                  memory.plan.weights.as_double() / 1e9, memory.plan.capacity.as_double() / 1e9), {}, memory.plan.missing.as_double() / memory.plan.capacity.as_double());
 }
 
 Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const PlanLadder& smallest) {
@@ -50,28 +56,29 @@ Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const P
     }
   }
   if (smallest.rungs() == 0) {
-    s.outcome = rejected(Rejection::kLimit, smallest.limit());
+    s.outcome = rejected(Rejection::kLimit, smallest.limit(), {}, kNoneAllowed);
     return s;
   }
   const CandidateReplica replica(workshop, candidate, workshop.candidate_config(candidate));
   const PlanBounds bounds = bound_plan(workshop.question(group), workshop.profile(group), replica.get());
   if (!bounds.problem.empty()) {
-    s.outcome = rejected(Rejection::kBound, bounds.problem, bounds.failing);
+    s.outcome = rejected(Rejection::kBound, bounds.problem, bounds.failing, bounds.miss);
     return s;
   }
   const PlanLadder ladder = group.pools ? PlanLadder(space, group, bounds.prefill) : smallest;
   s.prefill = bounds.prefill;
   s.first = ladder.rung_of(bounds.replicas);
   if (s.first > ladder.rungs()) {
-    const std::string needs = group.pools ? fmt::format("{} prefill and {} decode replicas", bounds.prefill, bounds.replicas) : fmt::format("{} serving replicas", bounds.replicas);
-    s.outcome = rejected(Rejection::kLimit, fmt::format("needs at least {} by the bound of its best batches; {}", needs, ladder.limit()));
+    const std::string needs = group.pools ? fmt::format("{} prefill and {}", bounds.prefill, counted(bounds.replicas, "decode replica")) : counted(bounds.replicas, "serving replica");
+    const int most = ladder.rungs() > 0 ? ladder.size(ladder.rungs()).serving : 0;
+    s.outcome = rejected(Rejection::kLimit, fmt::format("needs at least {} by the bound of its best batches; {}", needs, ladder.limit()), {}, (bounds.replicas + 1.0) / (most + 1.0));
     return s;
   }
   s.least_usd = ladder.price(s.first, {}).usd_per_hour;
   return s;
 }
 
-std::string screen_group(PlanWorkshop& workshop, std::size_t index) {
+std::string screen_group(PlanWorkshop& workshop, std::size_t index, PlanJournal* journal) {
   const PlanSpace& space = workshop.space();
   const PlanGroup& group = space.groups[index];
   std::vector<Screened> out(group.count);
@@ -81,6 +88,10 @@ std::string screen_group(PlanWorkshop& workshop, std::size_t index) {
   };
   if (!group.refusal.empty()) return all(rejected(group.refused_by_engine ? Rejection::kSupport : Rejection::kLayout, group.refusal));
   if (const std::string& problem = space.bases[group.base].price_problem; !problem.empty()) return all(rejected(Rejection::kPrice, problem));
+  const std::string key = group.id + " screened";
+  if (journal != nullptr) {
+    if (auto stored = journal->find(key)) return *stored;
+  }
   if (workshop.out_of_time()) return {};
   const PlanLadder ladder(space, group, group.pools ? 1 : 0);
   bool open = false;
@@ -89,14 +100,16 @@ std::string screen_group(PlanWorkshop& workshop, std::size_t index) {
     open = open || out[i].outcome.rejection == Rejection::kNone;
   }
   if (!open) workshop.forget(index);
-  return screened_text(out);
+  const std::string text = screened_text(out);
+  if (journal != nullptr) journal->append(key, text);
+  return text;
 }
 
 }  // namespace
 
-std::vector<Screened> screen_plan(PlanWorkshop& workshop, PlanExecutor& executor) {
+std::vector<Screened> screen_plan(PlanWorkshop& workshop, PlanExecutor& executor, PlanJournal* journal) {
   const PlanSpace& space = workshop.space();
-  const std::vector<std::string> texts = executor.map(space.groups.size(), [&](std::size_t i) { return screen_group(workshop, i); });
+  const std::vector<std::string> texts = executor.map(space.groups.size(), [&](std::size_t i) { return screen_group(workshop, i, journal); });
   std::vector<Screened> screened;
   for (std::size_t g = 0; g < texts.size(); ++g) {
     if (texts[g].empty()) {

@@ -15,7 +15,8 @@ struct Screened {
   double least_usd = 0;      ///< cost of that rung, at least
 };
 
-/// Screens all candidates, in their order: layout, engine support, price, memory, limits, bounds.
-std::vector<Screened> screen_plan(PlanWorkshop& workshop, PlanExecutor& executor);
+/// Screens all candidates, in their order: layout, engine support, price, memory, limits, bounds. `journal`: where finished groups are kept and found; may be
+/// null.
+std::vector<Screened> screen_plan(PlanWorkshop& workshop, PlanExecutor& executor, PlanJournal* journal);
 
 }  // namespace moeplan

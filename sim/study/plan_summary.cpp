@@ -5,6 +5,7 @@
 
 #include "study/plan_feature_report.hpp"
 #include "study/plan_report.hpp"
+#include "study/plan_words.hpp"
 
 namespace moeplan {
 
@@ -12,22 +13,33 @@ namespace {
 
 constexpr std::size_t kTopReasons = 6;
 
-std::string layout_text(const ParallelLayout& l) {
-  std::string text = fmt::format("tensor {}", l.tensor);
-  if (l.pipeline > 1) text += fmt::format(", pipeline {}", l.pipeline);
-  if (l.attention_data > 1) text += fmt::format(", attention data {}", l.attention_data);
-  if (l.expert > 1) text += fmt::format(", expert {}", l.expert);
-  return text;
-}
-
 std::string precision_text(const DeploymentConfig& d) {
   return fmt::format("weights {}{}, KV cache {}", to_string(d.precision.weights), d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "",
                      to_string(d.precision.kv_cache));
 }
 
-std::string per_million_text(const PlanFigures& plan) {
-  const auto usd = plan.usd_per_million_output_tokens();
-  return usd ? fmt::format("{:.2f} USD per million output tokens", *usd) : std::string();
+/// "1.23 USD per million output tokens, 0.0004 USD per request; 3.2 kW, 1.5 J per output token".
+std::string at_load_text(const PlanAtLoad& at) {
+  std::string text;
+  if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens, ", *usd);
+  if (const auto usd = at.usd_per_request()) text += fmt::format("{:.3g} USD per request, ", *usd);
+  if (!at.price.mean_w) return text + "power not known";
+  text += watts_text(*at.price.mean_w);
+  if (const auto joules = at.joules_per_output_token()) text += fmt::format(", {:.3g} J per output token", *joules);
+  return text;
+}
+
+/// What a token costs depends on how many there are: at the load that is planned for, and over the period.
+std::string cost_text(const PlanFigures& plan) {
+  const PlanAtLoad sized = plan.as_sized();
+  const bool changes = plan.at_mean && (plan.at_mean->factor != sized.factor || plan.size.spare + plan.size.prefill.spare > 0);
+  std::string text = fmt::format("  cost      {:.2f} USD/h\n", sized.price.usd_per_hour);
+  text += fmt::format("            at the load it is sized for{}: {}\n", sized.factor != 1 ? fmt::format(" ({:.2f} x the workload's)", sized.factor) : "", at_load_text(sized));
+  if (!changes) return text;
+  const PlanAtLoad& mean = *plan.at_mean;
+  const bool other = mean.price.usd_per_hour != sized.price.usd_per_hour;
+  return text + fmt::format("            at the mean load ({:.2f} x the workload's), all replicas up: {}{}\n", mean.factor,
+                            other ? fmt::format("{:.2f} USD/h, ", mean.price.usd_per_hour) : "", at_load_text(mean));
 }
 
 std::string hardware_text(int gpus, int nodes, const ClusterSpec& cluster) {
@@ -36,7 +48,7 @@ std::string hardware_text(int gpus, int nodes, const ClusterSpec& cluster) {
 
 std::string replicas_of_text(const PoolSize& size, const DeploymentConfig& d) {
   const int all = size.serving + size.spare;
-  return fmt::format("{} {}{} of {} GPUs ({})", all, all == 1 ? "replica" : "replicas", size.spare > 0 ? fmt::format(" ({} of them spare)", size.spare) : "", d.layout.gpus(),
+  return fmt::format("{}{} of {} ({})", counted(all, "replica"), size.spare > 0 ? fmt::format(" ({} of them spare)", size.spare) : "", counted(d.layout.gpus(), "GPU"),
                      layout_text(d.layout));
 }
 
@@ -61,9 +73,7 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
   text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
   if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
-  const std::string power = plan.price.mean_w > 0 ? fmt::format("{:.1f} kW", plan.price.mean_w / 1e3) : "power not known";
-  text += fmt::format("  cost      {:.2f} USD/h, {}; {}, at the load it is sized for\n", plan.price.usd_per_hour, per_million_text(plan), power);
-  return text;
+  return text + cost_text(plan);
 }
 
 std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
@@ -76,8 +86,7 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
     text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is allowed)\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
                         objective_value_text(o, o.bound), share * 100);
   }
-  text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; {} busy {:.0f} % of the time\n", plan.throughput.requests_per_s,
-                      plan.throughput.output_tokens_per_s, plan.size.pools() ? fmt::format("prefill GPUs busy {:.0f} %, those that decode", plan.prefill_utilisation * 100) : "GPUs",
+  text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; {} busy {:.0f} % of the time\n", plan.served.requests, plan.served.output_tokens, plan.size.pools() ? fmt::format("prefill GPUs busy {:.0f} %, those that decode", plan.prefill_utilisation * 100) : "GPUs",
                       plan.utilisation * 100);
   if (plan.short_window) text += "  the trace is too short to show the machine in steady state: a longer one may need more\n";
   return text;
@@ -86,15 +95,19 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
 std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   const PlanHeadroom& h = *answer.headroom;
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
+  const DeploymentConfig& d = space.groups[space.candidates[*answer.best].group].config;
   std::string text = "headroom\n";
   if (answer.factors.peak != 1) {
     text += fmt::format("  sized for {:.2f} x the workload's load: the busiest hour{}\n", answer.factors.peak,
-                        space.search.load.months > 0 ? fmt::format(" of the {} months", space.search.load.months) : "");
+                        space.search.load.months > 0 ? fmt::format(" of {}", counted(space.search.load.months, "month")) : "");
+  }
+  if (const int all = plan.size.serving + plan.size.spare; plan.size.spare > 0 && !plan.size.pools() && all <= plan.size.nodes * d.cluster.node.gpus) {
+    text += fmt::format("  replicas are spread over {}: one that fails takes {} of {}\n", counted(plan.size.nodes, "node"), (all + plan.size.nodes - 1) / plan.size.nodes, all);
   }
   text += fmt::format("  with all replicas up it bears {}{:.0f} % more load than that\n", h.load_share_is_bound ? "at least " : "", h.load_share * 100);
   const int serving = PlanProportion(plan.size).most();
-  if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {} serving replicas, the peak {}\n", h.replicas_at_mean, serving);
-  for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {} serving replicas\n", m.month, m.factor, m.replicas);
+  if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {}, the peak {}\n", counted(h.replicas_at_mean, "serving replica"), serving);
+  for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {}\n", m.month, m.factor, counted(m.replicas, "serving replica"));
   if (h.outages) {
     text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {:.4f} % of the time\n",
                         (h.outages->restart_s + h.outages->weight_load_s) / 60, h.outages->weight_load_s, h.outages->availability * 100);
@@ -106,7 +119,7 @@ std::string confidence_text(const PlanConfidence& c) {
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
                                  c.uncertainty.samples);
   if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
-  if (*c.extra_gpus > 0) text += fmt::format("  {} more GPUs ({} serving replicas) make it 95 %\n", *c.extra_gpus, c.replicas);
+  if (*c.extra_gpus > 0) text += fmt::format("  {} more ({}) make it 95 %\n", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"));
   return text;
 }
 
@@ -125,10 +138,11 @@ std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
     if (c.candidate) {
       const PlanFigures& plan = *answer.outcomes[*c.candidate].plan;
       const DeploymentConfig& d = space.groups[space.candidates[*c.candidate].group].config;
-      what = fmt::format("{:>4} GPUs {:>9.2f} USD/h  {}{} x ({}), {}", plan.size.gpus, plan.price.usd_per_hour, prefill_text(space, *c.candidate, plan),
+      what = fmt::format("{:>4} {} {:>9.2f} USD/h  {}{} x ({}), {}", plan.size.gpus, plan.size.gpus == 1 ? "GPU " : "GPUs", plan.price.usd_per_hour, prefill_text(space, *c.candidate, plan),
                          plan.size.serving + plan.size.spare, layout_text(d.layout), to_string(d.model.is_moe() ? d.precision.experts : d.precision.weights));
       if (answer.best && *c.candidate != *answer.best) {
-        what += fmt::format("; {:.0f} % dearer", (plan.price.usd_per_hour / answer.outcomes[*answer.best].plan->price.usd_per_hour - 1) * 100);
+        const double dearer = plan.price.usd_per_hour / answer.outcomes[*answer.best].plan->price.usd_per_hour - 1;
+        what += dearer > 0 ? "; " + share_text(dearer) + " dearer" : "; as cheap";
       }
     }
     text += fmt::format("  {:<20} {:<14} {}\n", c.model, c.gpu, what);
@@ -160,8 +174,8 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = fmt::format("nearly won  {} on {}: {}{} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, prefill_text(space, *second, plan), plan.size.serving + plan.size.spare,
                                  layout_text(d.layout), precision_text(d), plan.price.usd_per_hour);
   if (plan.price.usd_per_hour > best.price.usd_per_hour) {
-    text += fmt::format("\n  lost by {:.0f} %: {} GPUs at {:.2f} USD/h each against {} at {:.2f}\n", (plan.price.usd_per_hour / best.price.usd_per_hour - 1) * 100,
-                        plan.size.gpus, plan.price.usd_per_hour / plan.size.gpus, best.size.gpus, best.price.usd_per_hour / best.size.gpus);
+    text += fmt::format("\n  lost by {}: {} at {:.2f} USD/h each against {} at {:.2f} USD/h\n", share_text(plan.price.usd_per_hour / best.price.usd_per_hour - 1),
+                        counted(plan.size.gpus, "GPU"), plan.price.usd_per_hour / plan.size.gpus, best.size.gpus, best.price.usd_per_hour / best.size.gpus);
   } else {
     text += "\n  as cheap, but nearer its objectives\n";
   }
@@ -169,7 +183,7 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
 }
 
 std::string rejections_text(const PlanAnswer& answer) {
-  std::string text = fmt::format("{} candidates, {} simulated; not chosen\n", answer.outcomes.size(), answer.simulated);
+  std::string text = fmt::format("{}, {} simulated; not chosen\n", counted(static_cast<int>(answer.outcomes.size()), "candidate"), answer.simulated);
   std::size_t shown = 0;
   for (const auto& [kind, count] : rejection_counts(answer)) {
     if (shown++ == kTopReasons) break;
@@ -178,14 +192,17 @@ std::string rejections_text(const PlanAnswer& answer) {
   return text;
 }
 
-/// The reason to be told where nothing is a plan: the limit or objective met by the candidates that came furthest.
-const CandidateOutcome* furthest(const PlanAnswer& answer) {
+/// The candidate whose reason is to be told where nothing is a plan: the one that came furthest through the stages of the search, and of these the one that
+/// came nearest to what was asked.
+std::optional<std::size_t> furthest(const PlanAnswer& answer) {
   for (const Rejection kind : {Rejection::kObjective, Rejection::kSaturated, Rejection::kLimit, Rejection::kBound, Rejection::kMemory, Rejection::kSupport, Rejection::kPrice, Rejection::kLayout}) {
-    for (const CandidateOutcome& o : answer.outcomes) {
-      if (o.rejection == kind) return &o;
+    std::optional<std::size_t> found;
+    for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
+      if (answer.outcomes[i].rejection == kind && (!found || answer.outcomes[i].miss < answer.outcomes[*found].miss)) found = i;
     }
+    if (found) return found;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -193,17 +210,15 @@ const CandidateOutcome* furthest(const PlanAnswer& answer) {
 std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
   if (answer.best) return {};
   const auto counts = rejection_counts(answer);
-  const bool one_reason = counts.size() == 1;
   if (!answer.exhausted) return "no plan was found before the time budget ended; --resume goes on";
-  std::string text = one_reason ? fmt::format("no plan: all {} candidates are rejected for one reason, {}", answer.outcomes.size(), to_string(counts.front().first))
-                                : fmt::format("no plan among {} candidates", answer.outcomes.size());
-  for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
-    const CandidateOutcome* told = furthest(answer);
-    if (told != &answer.outcomes[i]) continue;
-    text += fmt::format("; the one that came furthest, {}: {}", space.candidates[i].id, told->reason);
-    break;
+  const std::size_t all = answer.outcomes.size();
+  const std::string_view reason = to_string(counts.front().first);
+  std::string text = fmt::format("no plan among {} candidates", all);
+  if (counts.size() == 1) {
+    text = all == 1 ? fmt::format("no plan: the only candidate is rejected, {}", reason) : fmt::format("no plan: all {} candidates are rejected for one reason, {}", all, reason);
   }
-  return text;
+  const auto told = furthest(answer);
+  return told ? text + fmt::format("; the one that came furthest, {}: {}", space.candidates[*told].id, answer.outcomes[*told].reason) : text;
 }
 
 std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report) {

@@ -19,6 +19,8 @@ PlanWorkshop::PlanWorkshop(const PlanSpace& space, const DataRoot& data, const P
     if (fresh) profiles_.push_back(profile_workload(question));
     profile_of_.push_back(at->second);
   }
+  const Scenario& first = space.bases.front().scenario;
+  lengths_ = long_run_lengths(first.workload, first.seed);
   for (std::size_t i = 0; i < space.groups.size(); ++i) states_.push_back(std::make_unique<GroupState>());
   if (!options.anchors.empty()) find_anchored();
 }

@@ -9,6 +9,7 @@
 
 #include "study/plan.hpp"
 #include "study/plan_bounds.hpp"
+#include "study/steady_load.hpp"
 
 namespace moeplan {
 
@@ -22,6 +23,7 @@ class PlanWorkshop {
   [[nodiscard]] const LoadFactors& factors() const { return factors_; }
   [[nodiscard]] const Scenario& base(const PlanGroup& group) const { return space_.bases[group.base].scenario; }
   [[nodiscard]] const PlanQuestion& question(const PlanGroup& group) const { return questions_[group.base]; }
+  [[nodiscard]] const MeanLengths& lengths() const { return lengths_; }  ///< of the workload's requests, in the long run
   [[nodiscard]] const WorkloadProfile& profile(const PlanGroup& group) const { return profiles_[profile_of_[group.base]]; }
   [[nodiscard]] StudyLibraries& shared() { return shared_; }
   [[nodiscard]] bool out_of_time() const { return options_.out_of_time && options_.out_of_time(); }
@@ -56,6 +58,7 @@ class PlanWorkshop {
   std::vector<PlanQuestion> questions_;  ///< by base
   std::vector<WorkloadProfile> profiles_;  ///< all bases see the same requests, but what prompts share counts only where a cache finds it
   std::vector<std::size_t> profile_of_;    ///< by base
+  MeanLengths lengths_;
   std::vector<std::unique_ptr<GroupState>> states_;
 };
 

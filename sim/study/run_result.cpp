@@ -9,6 +9,7 @@
 #include "study/latency_summary.hpp"
 #include "study/network_summary.hpp"
 #include "study/scenario_fleet.hpp"
+#include "study/steady_load.hpp"
 
 namespace moeplan {
 
@@ -52,21 +53,25 @@ std::optional<PrefixCacheSummary> summarise(const KvReuseMetrics& seen, const De
   return s;
 }
 
-ObjectiveResult judge(const Objective& objective, const Observers& seen) {
+ObjectiveResult judge(const Objective& objective, const Observers& seen, const ThroughputSummary& t, const ServedRates& served) {
   ObjectiveResult result{objective, std::nullopt, false};
-  const Throughput& t = seen.throughput.result();
-  switch (objective.kind) {
-    case ObjectiveKind::kLatency:
-      if (seen.latency.of(objective.statistic.metric).count() == 0) return result;
-      result.value = seen.latency.value(objective.statistic);
-      result.met = *result.value <= objective.bound && !t.saturated();
-      return result;
-    case ObjectiveKind::kOutputTokensPerSecond: result.value = t.output_tokens_per_s; break;
-    case ObjectiveKind::kRequestsPerSecond: result.value = t.requests_per_s; break;
-    case ObjectiveKind::kGoodput: result.value = seen.goodput.requests_per_s(); break;
+  if (objective.kind == ObjectiveKind::kLatency) {
+    if (seen.latency.of(objective.statistic.metric).count() == 0) return result;
+    result.value = seen.latency.value(objective.statistic);
+    result.met = *result.value <= objective.bound && !t.saturated;
+    return result;
   }
+  result.value = throughput_value(objective.kind, served, t, seen.goodput.requests_per_s());
   result.met = *result.value >= objective.bound;
   return result;
+}
+
+/// What cost and objectives of throughput are taken at. Where capacity `changes` in the run, that is what was measured.
+ServedRates served_in(const Scenario& scenario, const ThroughputSummary& t, bool all_served, bool changes) {
+  const bool asked = std::any_of(scenario.objectives.begin(), scenario.objectives.end(), [](const Objective& o) { return o.kind != ObjectiveKind::kLatency; });
+  const bool priced = scenario.cost.rental_usd_per_gpu_hour || scenario.cost.owned;
+  const MeanLengths lengths = changes || !(asked || priced) ? MeanLengths{} : long_run_lengths(scenario.workload, scenario.seed);
+  return served_rates(scenario.workload, lengths, t, all_served && !changes);
 }
 
 /// Share of the engine's time that prompts take: steps of prompts alone, and what mixed steps take beyond decoding the same sequences.
@@ -82,14 +87,15 @@ double prompt_time_share(const Deployment& deployment, const StepMetrics& steps)
   return (alone + std::max(0.0, mixed.seconds - static_cast<double>(mixed.steps) * decoding)) / all;
 }
 
-std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ThroughputSummary& t,
+std::optional<CostSummary> price(const Scenario& scenario, const Deployment& deployment, const StepMetrics& steps, const ServedRates& served,
                                  const std::optional<FleetSummary>& fleet) {
   CostDemand demand{scenario.gpus(), scenario.spare_gpus, steps.mean_utilisation()};
+  demand.part_of_nodes = fleet.has_value();
   if (fleet && fleet->autoscaled) {
     demand.busy = fleet->busy;
     demand.held = fleet->held_share();
   }
-  const ServedLoad load{t.requests_per_s, t.total_tokens_per_s - t.output_tokens_per_s, t.output_tokens_per_s, prompt_time_share(deployment, steps)};
+  const ServedLoad load{served.requests, served.input_tokens, served.output_tokens, prompt_time_share(deployment, steps)};
   const auto& pools = scenario.disaggregation;
   if (!pools || !pools->cost) return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters);
   const CostBeside prefill{*pools->cost, pools->prefill.cluster, {pools->prefill_replicas * pools->prefill.layout.gpus(), pools->spare_gpus, demand.busy}};
@@ -203,8 +209,10 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
                      counts.rejected_prompt_tokens, counts.rejected_output_tokens};
   result.prefix_cache = summarise(seen.kv_reuse, deployment);
   if (seen.speculation.any()) result.speculation = seen.speculation.total();
-  for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen));
-  result.cost = price(scenario, deployment, seen.steps, *result.throughput, result.fleet);
+  const bool changes = scenario.failures || (result.fleet && result.fleet->autoscaled);
+  const ServedRates served = served_in(scenario, *result.throughput, result.requests.rejected == 0, changes);
+  for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen, *result.throughput, served));
+  result.cost = price(scenario, deployment, seen.steps, served, result.fleet);
   if (result.requests.rejected > 0 && result.cost && result.cost->usd_per_million_total_tokens) {
     const auto tokens = static_cast<double>(result.requests.rejected_prompt_tokens + result.requests.rejected_output_tokens);
     result.requests.rejected_usd = tokens * *result.cost->usd_per_million_total_tokens / 1e6;

@@ -197,10 +197,21 @@ Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, 
   sampling.shared = run.shared;
   sampling.progress = options.progress;
   result.uncertainty = assess(scenario, errors, sampling);
-  result.intervals.clear();
-  for (const auto& [key, interval] : result.uncertainty->intervals) result.intervals[key] = {interval.low, interval.high};
-  result.intervals_level = result.uncertainty->level;
+  take_intervals(result);
   return result;
+}
+
+void take_intervals(Result& result) {
+  Uncertainty& uncertainty = *result.uncertainty;
+  for (const auto& [key, value] : sample_of(result).metrics) {
+    const auto interval = uncertainty.intervals.find(key);
+    if (interval == uncertainty.intervals.end()) continue;
+    interval->second.low = std::min(interval->second.low, value);
+    interval->second.high = std::max(interval->second.high, value);
+  }
+  result.intervals.clear();
+  for (const auto& [key, interval] : uncertainty.intervals) result.intervals[key] = {interval.low, interval.high};
+  result.intervals_level = uncertainty.level;
 }
 
 Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options) {

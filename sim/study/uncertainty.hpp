@@ -13,6 +13,7 @@
 namespace moeplan {
 
 struct ErrorModel;
+struct Result;
 struct Scenario;
 struct StudyLibraries;
 
@@ -59,6 +60,11 @@ struct Uncertainty {
 /// workload or routing cannot take (lengths of a trace, the sigma of a popularity that has none), naming what it can. Goodput is judged without the
 /// error of the first token itself.
 Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options);
+
+/// Makes result.uncertainty the source of the result's intervals. Each reaches as far as the value that it belongs to: a range that lies to one side of what the
+/// scenario states (a load of 1 to 1.5 times its own) moves the middle of the samples away from the result, which is of what is stated.
+/// REQUIRES: result.uncertainty, of the same scenario.
+void take_intervals(Result& result);
 
 /// `uncertainty` of a result: samples, method, level, probability_met, inputs, sensitivity.
 std::string uncertainty_json(const Uncertainty& uncertainty);

@@ -115,14 +115,24 @@ TEST_CASE("a plan ends in words for a director and leaves nothing behind") {
   CHECK(program.read("r.json") == expected());
 }
 
+TEST_CASE("what is finished in the first moments is kept: killed after the first deployment was looked at, the search goes on from there") {
+  const Program program;
+  const std::string file = write_question(program);
+  Child child(program, {MOEPLAN_PROGRAM, "plan", file, "--resume", "j", "--jobs", "1"});
+  CHECK(child.signal_after(program, "j/finished-0.jsonl", 2, SIGKILL) == 128 + SIGKILL);
+  CHECK(contains(program.read("j/finished-0.jsonl"), " screened\""));
+  CHECK(program.run({"plan", file, "--resume", "j", "--json", "-"}).out == expected());
+}
+
 TEST_CASE("killed in the middle, the search goes on from its journal to the same bytes") {
   const Program program;
   const std::string file = write_question(program);
   Child child(program, {MOEPLAN_PROGRAM, "plan", file, "--resume", "j", "--jobs", "1"});
-  CHECK(child.signal_after(program, "j/finished-0.jsonl", 3, SIGKILL) == 128 + SIGKILL);
+  // a line for the journal itself, one for each deployment screened and for each candidate simulated
+  CHECK(child.signal_after(program, "j/finished-0.jsonl", 15, SIGKILL) == 128 + SIGKILL);
   const int before = lines_of(program, "j/finished-0.jsonl");
-  CHECK(before >= 3);
-  CHECK(before < 13);
+  CHECK(before >= 15);
+  CHECK(before < 1 + 12 + 36);
   const Outcome resumed = program.run({"plan", file, "--resume", "j", "--json", "-", "--jobs", "3"});
   CHECK(resumed.exit_code == 0);
   CHECK(resumed.out == expected());

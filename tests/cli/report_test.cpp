@@ -84,6 +84,31 @@ TEST_CASE("what is no result gets one line and no page") {
   check_refused(program, {"simulate", "s.json", "--trace", "t.json", "--trace-limit", "0"}, "--trace-limit: found 0", files);
 }
 
+TEST_CASE("a stored result with a value of the wrong type is refused where it stands") {
+  const Program program;
+  CHECK(program.run({"simulate", program.write("s.json", scenario_named("s")), "--json", "r.json"}).exit_code == 0);
+  const json result = json::parse(program.read("r.json"));
+  const std::vector<std::string> files = {"r.json", "s.json"};
+  const auto refused = [&](const char* pointer, const json& value, const std::string& complaint) {
+    json changed = result;
+    changed[json::json_pointer(pointer)] = value;
+    program.write("r.json", changed.dump());
+    check_refused(program, {"report", "r.json", "--html", "p.html"}, complaint, files);
+  };
+  refused("/latency/ttft_s/p99", "fast", "r.json: /latency/ttft_s/p99: found 'fast', accepted: a number");
+  refused("/memory/fits", 1, "r.json: /memory/fits: found 1, accepted: a boolean");
+  refused("/warnings", "none", "r.json: /warnings: found 'none', accepted: an array");
+  refused("/plan", json{{"best", 3}}, "r.json: /plan");
+  program.write("r.json", R"({"runs": 1, "metrics": {"tpot": {"median_ape": "small"}}, "rows": []})");
+  check_refused(program, {"report", "r.json", "--html", "p.html"}, "r.json: /metrics/tpot/median_ape: found 'small'", files);
+  // what another version has left out or added is no reason
+  json other = result;
+  other.erase("checklist");
+  other["more"] = 1;
+  program.write("r.json", other.dump());
+  CHECK(program.run({"report", "r.json", "--html", "p.html"}).exit_code == 0);
+}
+
 TEST_CASE("the timeline holds every request and step of a small run, and changes nothing") {
   const Program program;
   program.write("s.json", small_scenario().dump());

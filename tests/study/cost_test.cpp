@@ -84,9 +84,24 @@ TEST_CASE("a scenario without a price costs nothing that could be said, but draw
 }
 
 TEST_CASE("capital without interest is price less resale over the hours") {
-  // 87,660 USD less a half over 5 years of 8,766 h: 43,830 / 43,830 h = 1 USD/h per node; four of eight GPUs: half a node
-  CHECK(*account(owned(87'660, 5, 0, 0.5), {4, 0, 1}).usd_per_hour == Approx(0.5));
+  // 87,660 USD less a half over 5 years of 8,766 h: 43,830 / 43,830 h = 1 USD/h per node
+  CHECK(*account(owned(87'660, 5, 0, 0.5), {8, 0, 1}).usd_per_hour == Approx(1));
   CHECK(*account(owned(87'660, 5, 0, 0.5), {16, 0, 1}).usd_per_hour == Approx(2));
+}
+
+TEST_CASE("a node is bought whole though half of it is used, but for one that others use, too") {
+  const CostSpec cost = owned(87'660, 5, 0, 0.5);  // 1 USD/h per node, as above
+  const ClusterCost half = account(cost, {4, 0, 1});
+  CHECK(*half.usd_per_hour == Approx(1));
+  CHECK(half.gpus_paid == 8);
+  // four busy at 1,500 W, four idle at 370 W (see below)
+  CHECK(half.power->mean_w == Approx(4 * 1500 + 4 * 370));
+  CHECK(*account(cost, {4, 5, 1}).usd_per_hour == Approx(2));
+  CostDemand part{4, 0, 1};
+  part.part_of_nodes = true;
+  CHECK(*account(cost, part).usd_per_hour == Approx(0.5));
+  // what is rented is rented by the GPU
+  CHECK(*account(rented(2), {4, 0, 1}).usd_per_hour == Approx(8));
 }
 
 TEST_CASE("capital with interest is an annuity, the resale value discounted to today") {
@@ -154,7 +169,7 @@ TEST_CASE("cost never falls with more GPUs or busier ones") {
   cost.power.usd_per_kwh = 0.12;
   double last = 0;
   for (const CostDemand& demand :
-       {CostDemand{4, 0, 0}, CostDemand{4, 0, 0.5}, CostDemand{4, 0, 1}, CostDemand{4, 4, 1}, CostDemand{8, 4, 1}}) {
+       {CostDemand{8, 0, 0}, CostDemand{8, 0, 0.5}, CostDemand{8, 0, 1}, CostDemand{8, 4, 1}, CostDemand{16, 4, 1}}) {
     const double now = *account(cost, demand).usd_per_hour;
     CHECK(now > last);
     last = now;

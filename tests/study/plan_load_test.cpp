@@ -1,4 +1,4 @@
-// What a plan is sized for: load factors, packing of replicas on nodes, spares, outages. All numbers by hand.
+// What a plan is sized for: load factors, outages. All numbers by hand.
 #include "study/plan_load.hpp"
 
 #include <doctest/doctest.h>
@@ -62,103 +62,13 @@ TEST_CASE("more load is a higher rate, a faster trace or more clients, without t
   CHECK(scaled_workload(w, 1.1).arrivals.concurrency == 4);
 }
 
-TEST_CASE("replicas fill nodes, and the GPUs that a full node has left over are paid for") {
-  // 3 GPUs each on nodes of 8: two on a node, two GPUs of it stranded
-  const ReplicaPacking p = pack_replicas(3, 8);
-  CHECK(p.replicas_per_node == 2);
-  CHECK(size_of(p, 8, 1, 0).gpus == 3);
-  CHECK(size_of(p, 8, 2, 0).gpus == 8);
-  CHECK(size_of(p, 8, 3, 0).gpus == 11);
-  CHECK(size_of(p, 8, 3, 0).nodes == 2);
-  // 12 GPUs each: two nodes a replica, charged whole; 16: nothing left over
-  CHECK(size_of(pack_replicas(12, 8), 8, 3, 0).gpus == 48);
-  CHECK(size_of(pack_replicas(16, 8), 8, 3, 0).gpus == 48);
-}
-
-TEST_CASE("N+1 keeps as many replicas serving as a node takes down") {
-  // four replicas of two GPUs on a node of eight: a node more holds four spares
-  const PlanSize six = size_of(pack_replicas(2, 8), 8, 6, 1);
-  CHECK(six.spare == 4);
-  CHECK(six.nodes == 3);
-  CHECK(six.gpus == 8 + 4 + 8);
-  // two replicas lie on one node and die with it: two spares on another
-  const PlanSize two = size_of(pack_replicas(2, 8), 8, 2, 1);
-  CHECK(two.spare == 2);
-  CHECK(two.gpus == 8);
-  CHECK(two.nodes == 2);
-  // a group over two nodes dies with either: one spare group, two more for N+2
-  CHECK(size_of(pack_replicas(16, 8), 8, 3, 1).spare == 1);
-  CHECK(size_of(pack_replicas(16, 8), 8, 3, 2).gpus == 80);
-}
-
-TEST_CASE("maintenance in the calmest hour takes what lies on a node, and replicas are spread for it") {
-  // two replicas of one GPU; the calmest hour needs one: on one node both would go, on two nodes one is left
-  const ReplicaPacking one = pack_replicas(1, 8);
-  const PlanSize two = size_off_peak(one, 8, 2, 1, 0, 1);
-  CHECK(two.gpus == 2);
-  CHECK(two.spare == 0);
-  CHECK(two.nodes == 2);
-  // both are needed then, too: four on two nodes
-  CHECK(size_off_peak(one, 8, 2, 2, 0, 1).gpus == 4);
-  CHECK(size_off_peak(one, 8, 2, 2, 0, 1).spare == 2);
-  // ten on two nodes leave five, enough for four of them
-  CHECK(size_off_peak(one, 8, 10, 4, 0, 1).gpus == 10);
-  // beside a spare node: three nodes; 8 are left of 12 when one fails, 4 when another is in maintenance
-  const PlanSize spared = size_off_peak(one, 8, 8, 4, 1, 1);
-  CHECK(spared.gpus == 12);
-  CHECK(spared.nodes == 3);
-  // groups over two nodes each: any node takes one of them; with one in maintenance two are left of three
-  CHECK(size_off_peak(pack_replicas(16, 8), 8, 2, 2, 0, 1).gpus == 48);
-  CHECK(size_off_peak(pack_replicas(16, 8), 8, 3, 2, 0, 1).gpus == 48);
-}
-
-TEST_CASE("maintenance in the calmest hour never needs more than at the peak, and leaves enough") {
-  for (const int width : {1, 2, 3, 4, 8, 12, 16}) {
-    const ReplicaPacking packing = pack_replicas(width, 8);
-    for (int serving = 1; serving <= 20; ++serving) {
-      for (int least = 1; least <= serving; ++least) {
-        for (const int spare : {0, 1, 2}) {
-          const PlanSize calm = size_off_peak(packing, 8, serving, least, spare, 1);
-          CAPTURE(width);
-          CAPTURE(serving);
-          CAPTURE(least);
-          CAPTURE(spare);
-          CHECK(calm.gpus <= size_of(packing, 8, serving, spare + 1).gpus);
-          const int all = calm.serving + calm.spare;
-          const int per_node = packing.nodes_per_replica > 1 ? 1 : (all + calm.nodes - 1) / calm.nodes;
-          CHECK(per_node <= packing.replicas_per_node);
-          CHECK(all - spare * per_node >= serving);
-          CHECK(all - (spare + 1) * per_node >= least);
-          CHECK(calm.gpus >= all * width);
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("replicas of both pools share nodes where they fit, and a plan's proportion is kept") {
-  // two of 2 GPUs for prefill and one of 4 that decodes: one node of 8; one of 8 more needs a node of its own
-  CHECK(shared_nodes({1, 2}, 4, 2, 8) == 1);
-  CHECK(shared_nodes({1, 1}, 8, 2, 8) == 2);
-  PlanSize size;
-  size.serving = 6;
-  size.prefill.serving = 3;
-  const PlanProportion counts(size);
-  CHECK(counts.most() == 9);
-  CHECK(counts(9).serving == 6);
-  CHECK(counts(9).prefill == 3);
-  CHECK(counts(1).serving == 1);
-  CHECK(counts(1).prefill == 1);
-  CHECK(counts(18).serving == 12);
-}
-
-TEST_CASE("a stated number of GPUs gives the most serving replicas beside the spare nodes") {
-  const ReplicaPacking four = pack_replicas(4, 8);
-  CHECK(size_within(four, 8, 32, 0).serving == 8);
-  CHECK(size_within(four, 8, 32, 1).serving == 6);
-  CHECK(size_within(four, 8, 32, 1).gpus == 32);
-  CHECK(size_within(four, 8, 3, 0).serving == 0);
-  CHECK(size_within(four, 8, 4, 1).serving == 0);  // one replica needs a second one on another node
+TEST_CASE("the mean of the period is over its months, from the first to the last") {
+  LoadGrowth load;
+  load.growth_per_month = 1;  // 1, 2, 4
+  load.months = 2;
+  CHECK(load_factors(load, poisson(1)).mean == 4);
+  CHECK(load_factors(load, poisson(1)).period_mean == doctest::Approx(7.0 / 3));
+  CHECK(load_factors({}, poisson(1)).period_mean == 1);
 }
 
 TEST_CASE("nodes down are Poisson distributed, and as many as are spare do no harm") {

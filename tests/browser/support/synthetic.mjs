@@ -27,7 +27,7 @@ function candidate(i, random, planned) {
     ...out, replicas: 2 + (i % 3), spare_replicas: i % 2, gpus: gpus * (2 + (i % 3)), nodes: 1 + (i % 2),
     latency: { ttft_s: quantiles(0.1), tpot_s: quantiles(0.01), e2e_s: quantiles(2) },
     throughput: { requests_per_s: 10 + random(), output_tokens_per_s: 2000 + 900 * random(), total_tokens_per_s: 9000 * (1 + random()), output_tokens_per_s_per_gpu: 300 * (1 + random()), offered_per_s: 10 },
-    utilisation: random(), simulated_requests: 2000, cost: { usd_per_hour: 20 + 100 * random(), usd_per_million_output_tokens: 0.5 + random() }, power_w: 5000 * (1 + random()), load_power_w: 9000 * (1 + random()),
+    utilisation: random(), simulated_requests: 2000, cost: { load_factor: 1.7, usd_per_hour: 20 + 100 * random(), usd_per_million_output_tokens: 0.5 + random(), usd_per_request: 0.001 * (1 + random()), joules_per_output_token: 3 * (1 + random()), at_mean_load: { load_factor: 1, usd_per_hour: 21, usd_per_million_output_tokens: 0.9 + random(), usd_per_request: 0.002, power_w: 4000, joules_per_output_token: 6 } }, power_w: 5000 * (1 + random()), load_power_w: 9000 * (1 + random()),
     objectives: [{ key: "ttft_p99", value: 0.5 * random(), bound: 2, met: true }],
   };
 }

@@ -95,15 +95,28 @@ function buyCard(v: Values): HTMLElement {
       (doc.number("/plan/best/spare_replicas") ?? 0) > 0 && [" each, ", v.num("/plan/best/spare_replicas", "count"), " of them spare"],
       parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
       ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),
-    doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."));
+    doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."),
+    doc.at("/plan/extra_gpus_95") === null && el("p", {}, "Not even four times the replicas make it sure at 95 %."));
+}
+
+/** What a token costs and takes under one load of a plan. */
+function atLoad(v: Values, path: string, load: string): Child {
+  const { doc } = v;
+  const factor = doc.number(`${path}/load_factor`);
+  return el("p", {}, load, factor !== undefined && factor !== 1 && [" (", v.num(`${path}/load_factor`, "ratio"), " the workload's)"], ": ",
+    doc.number(`${path}/usd_per_million_output_tokens`) !== undefined && [v.num(`${path}/usd_per_million_output_tokens`, "usd"), " per million output tokens"],
+    doc.number(`${path}/usd_per_request`) !== undefined && [", ", v.num(`${path}/usd_per_request`, "usd"), " per request"],
+    doc.number(`${path}/power_w`) !== undefined && [", ", v.num(`${path}/power_w`, "w")],
+    doc.number(`${path}/joules_per_output_token`) !== undefined && [", ", v.num(`${path}/joules_per_output_token`, "joules"), " per output token"], ".");
 }
 
 function costCard(v: Values): Child {
   const { doc } = v;
   if (doc.has("/plan/best/cost")) {
     return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/plan/best/cost/usd_per_hour", "usd_per_h")),
-      el("p", {}, doc.number("/plan/best/cost/usd_per_million_output_tokens") !== undefined && [v.num("/plan/best/cost/usd_per_million_output_tokens", "usd"), " per million output tokens; "],
-        doc.has("/cost/per_gpu_hour_usd") && [v.num("/cost/per_gpu_hour_usd"), " per GPU"], "."));
+      atLoad(v, "/plan/best/cost", "At the load it is sized for"),
+      doc.has("/plan/best/cost/at_mean_load") && atLoad(v, "/plan/best/cost/at_mean_load", "At the mean load of the period, all replicas up"),
+      doc.has("/cost/per_gpu_hour_usd") && el("p", {}, v.num("/cost/per_gpu_hour_usd"), " per GPU."));
   }
   if (!doc.has("/cost")) return undefined;
   return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/cost/per_hour_usd")),

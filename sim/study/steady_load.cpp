@@ -1,0 +1,69 @@
+#include "study/steady_load.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "workload/request_sources.hpp"
+
+namespace moeplan {
+
+namespace {
+
+constexpr std::uint64_t kDrawn = 10'000;
+constexpr std::uint64_t kMostRows = 100'000;  ///< of a trace
+
+/// Requests a second where that is the same at any time of a run; 0 elsewhere.
+double constant_rate(const WorkloadConfig& workload) {
+  const ArrivalConfig& a = workload.arrivals;
+  if (mixes(workload) || !a.hourly_factors.empty() || a.process == ArrivalProcess::kTrace) return 0;
+  return mean_rate(a);
+}
+
+bool has_recorded_lengths(const WorkloadConfig& workload) {
+  return std::any_of(workload.classes.begin(), workload.classes.end(),
+                     [](const WorkloadClass& c) { return c.prompt_tokens.kind == LengthKind::kTrace || c.output_tokens.kind == LengthKind::kTrace; });
+}
+
+}  // namespace
+
+MeanLengths long_run_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
+  MeanLengths mean;
+  const ArrivalProcess process = workload.arrivals.process;
+  if (mixes(workload) || process == ArrivalProcess::kClosed || process == ArrivalProcess::kBatch) return mean;
+  WorkloadConfig drawn = workload;
+  // Rows are no sample: the machine is sized for those that it meets.
+  drawn.requests = process == ArrivalProcess::kTrace || has_recorded_lengths(workload) ? std::min(drawn.requests, kMostRows) : kDrawn;
+  drawn.warmup_requests = 0;
+  const auto source = make_request_source(drawn, seed);
+  double count = 0;
+  while (const auto request = source->next()) {
+    mean.prompt_tokens += request->prompt_tokens;
+    mean.output_tokens += request->output_tokens;
+    count += 1;
+  }
+  mean.prompt_tokens /= count;
+  mean.output_tokens /= count;
+  return mean;
+}
+
+ServedRates served_rates(const WorkloadConfig& workload, const MeanLengths& lengths, const ThroughputSummary& measured, bool all_served) {
+  const ServedRates seen{measured.requests_per_s, measured.total_tokens_per_s - measured.output_tokens_per_s, measured.output_tokens_per_s};
+  if (!measured.offered_per_s || measured.saturated || !all_served || !(seen.requests > 0)) return seen;
+  const double constant = constant_rate(workload);
+  const double rate = constant > 0 ? constant : *measured.offered_per_s;
+  if (mixes(workload)) return {rate, seen.input_tokens / seen.requests * rate, seen.output_tokens / seen.requests * rate};
+  return {rate, rate * lengths.prompt_tokens, rate * lengths.output_tokens};
+}
+
+double throughput_value(ObjectiveKind kind, const ServedRates& served, const ThroughputSummary& measured, double goodput) {
+  switch (kind) {
+    case ObjectiveKind::kOutputTokensPerSecond: return served.output_tokens;
+    case ObjectiveKind::kRequestsPerSecond: return served.requests;
+    case ObjectiveKind::kGoodput: return measured.requests_per_s > 0 ? goodput * served.requests / measured.requests_per_s : goodput;
+    case ObjectiveKind::kLatency: break;
+  }
+  MOEPLAN_CHECK(false);
+  return 0;
+}
+
+}  // namespace moeplan
