@@ -153,7 +153,7 @@ template std::vector<Choice<MlaPrefillOperation>> choose_kernels(const std::vect
                                                                  Precision, const std::vector<std::string>&);
 
 std::vector<Choice<CollectiveOperation>> choose_collectives(const std::vector<FittedKernel<CollectiveOperation>>& kernels, const std::string& variant,
-                                                            bool in_graph, const std::vector<std::string>& preference) {
+                                                            bool in_graph, const std::vector<std::string>& engines) {
   std::vector<Choice<CollectiveOperation>> choices;
   const auto take = [&](const std::string& engine) {
     bool found = false;
@@ -168,9 +168,9 @@ std::vector<Choice<CollectiveOperation>> choose_collectives(const std::vector<Fi
   };
   take("nccl");
   if (!in_graph) return choices;
-  for (const std::string& engine : preference) {
-    if (engine != "nccl" && take(engine)) return choices;
-  }
+  bool own = engines == std::vector<std::string>{"nccl"};
+  for (const std::string& engine : engines) own |= engine != "nccl" && take(engine);
+  if (own) return choices;
   for (const auto& k : kernels) {
     if (k.key.variant == variant && k.key.engine() != "nccl") choices.push_back({&k, true, Origin::kTransferred});
   }

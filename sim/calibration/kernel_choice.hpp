@@ -20,7 +20,7 @@ template <class Operation>
 std::vector<Choice<Operation>> choose_kernels(const std::vector<FittedKernel<Operation>>& kernels, const KernelDevice& device, Precision format,
                                               const std::vector<std::string>& preference);
 
-/// NCCL, and for an all-reduce in a CUDA graph the preferred engine's own kernel beside it.
+/// NCCL, and in a CUDA graph the kernels of `engines` beside it; if none of them was measured, those of all others.
 std::vector<Choice<CollectiveOperation>> choose_collectives(const std::vector<FittedKernel<CollectiveOperation>>& kernels, const std::string& variant,
                                                             bool in_graph, const std::vector<std::string>& preference);
 

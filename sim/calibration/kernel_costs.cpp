@@ -142,11 +142,11 @@ struct KernelCosts::Impl {
     for (const Precision p : kAllPrecisions) slots[index(p)] = candidates(choose_kernels(profile.of<Operation>(), device, p, preference));
   }
 
-  void choose_links(const std::vector<std::string>& preference) {
+  void choose_links(const std::vector<std::string>& all_reduce) {
     const auto& links = profile.of<CollectiveOperation>();
     for (std::size_t kind = 0; kind < collective.size(); ++kind) {
       for (const bool in_graph : {false, true}) {
-        collective[kind][in_graph ? 1 : 0] = candidates(choose_collectives(links, kKinds[kind], in_graph, preference));
+        collective[kind][in_graph ? 1 : 0] = candidates(choose_collectives(links, kKinds[kind], in_graph, all_reduce));
       }
     }
     for (std::size_t mode = 0; mode < exchange.size(); ++mode) {
@@ -171,13 +171,15 @@ KernelCosts KernelCosts::from_datasheet(const GpuSpec& gpu) {
   return KernelCosts(std::move(impl));
 }
 
-KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& preference) {
-  return from_profile(gpu, read_cost_profile(profile), preference);
+KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& preference,
+                                      const std::vector<std::string>& all_reduce) {
+  return from_profile(gpu, read_cost_profile(profile), preference, all_reduce);
 }
 
 bool KernelCosts::in_engine() const { return impl_->profile.in_engine; }
 
-KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& preference) {
+KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& preference,
+                                      const std::vector<std::string>& all_reduce) {
   if (profile.gpu != gpu.id) throw InputError("cost profile", "is of GPU '" + profile.gpu + "', not of '" + gpu.id + "'");
   KernelCosts costs = from_datasheet(gpu);
   Impl& impl = *costs.impl_;
@@ -189,7 +191,7 @@ KernelCosts KernelCosts::from_profile(const GpuSpec& gpu, const CostProfile& pro
   impl.choose_formats(impl.prefill, preference);
   impl.choose_formats(impl.mla_decode, preference);
   impl.choose_formats(impl.mla_prefill, preference);
-  impl.choose_links(preference);
+  impl.choose_links(all_reduce);
   return costs;
 }
 

@@ -26,9 +26,12 @@ class KernelCosts {
   /// sibling chip; another engine's measured here; constants of relatives; kernels of a related format with the bytes of this one (fp8 for
   /// fp8_block, 16 bit for weight-only formats, ...); generic fractions. Within one of them the fastest kernel counts, as engines choose.
   /// fp8 kernels of another engine also compete with the 16 bit kernel at fp8 peak and bytes: one engine's slow fp8 path is not another's.
-  static KernelCosts from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference);
+  /// `all_reduce`: frameworks whose all-reduce kernels compete in CUDA graphs; if none of them was measured, all others do.
+  static KernelCosts from_profile(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference,
+                                  const std::vector<std::string>& all_reduce = {});
   /// The same for a profile already read (reading one takes tens of milliseconds).
-  static KernelCosts from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& kernel_preference);
+  static KernelCosts from_profile(const GpuSpec& gpu, const CostProfile& profile, const std::vector<std::string>& kernel_preference,
+                                  const std::vector<std::string>& all_reduce = {});
 
   /// Whether the kernels were measured in a running engine (CostProfile::in_engine).
   [[nodiscard]] bool in_engine() const;

@@ -18,7 +18,8 @@ namespace moeplan {
 class KernelLibrary {
  public:
   /// KernelCosts::from_profile, or from_datasheet for an empty path. Throws what these throw.
-  const KernelCosts& find(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference);
+  const KernelCosts& find(const GpuSpec& gpu, const std::filesystem::path& profile, const std::vector<std::string>& kernel_preference,
+                          const std::vector<std::string>& all_reduce = {});
   /// The fitted profile itself. Throws InputError for a malformed one.
   const CostProfile& profile(const std::filesystem::path& file);
 

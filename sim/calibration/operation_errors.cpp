@@ -31,14 +31,15 @@ double error_of(const std::vector<Choice<Operation>>& choices) {
 
 }  // namespace
 
-OperationErrors operation_errors(const CostProfile& profile, const GpuSpec& gpu, const std::vector<std::string>& preference, const OperationFormats& formats) {
+OperationErrors operation_errors(const CostProfile& profile, const GpuSpec& gpu, const std::vector<std::string>& preference,
+                                 const std::vector<std::string>& all_reduce, const OperationFormats& formats) {
   const KernelDevice device = make_kernel_device(gpu);
   OperationErrors errors;
   errors.gemm = error_of(choose_kernels(profile.of<GemmOperation>(), device, formats.weights, preference));
   errors.experts = error_of(choose_kernels(profile.of<MoeOperation>(), device, formats.experts, preference));
   errors.attention = formats.mla ? error_of(choose_kernels(profile.of<MlaDecodeOperation>(), device, formats.kv, preference))
                                  : error_of(choose_kernels(profile.of<DecodeOperation>(), device, formats.kv, preference));
-  errors.communication = error_of(choose_collectives(profile.of<CollectiveOperation>(), "all_reduce", true, preference));
+  errors.communication = error_of(choose_collectives(profile.of<CollectiveOperation>(), "all_reduce", true, all_reduce));
   return errors;
 }
 

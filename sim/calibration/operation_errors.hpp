@@ -23,7 +23,8 @@ struct OperationFormats {
 };
 
 /// Where the profile has no comparable kernel, or one without an error, the width is that of generic constants.
-OperationErrors operation_errors(const CostProfile& profile, const GpuSpec& gpu, const std::vector<std::string>& preference, const OperationFormats& formats);
+OperationErrors operation_errors(const CostProfile& profile, const GpuSpec& gpu, const std::vector<std::string>& preference,
+                                 const std::vector<std::string>& all_reduce, const OperationFormats& formats);
 /// Of a GPU without a profile.
 OperationErrors generic_operation_errors();
 

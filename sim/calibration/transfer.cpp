@@ -2,9 +2,11 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <type_traits>
 
 #include "base/error.hpp"
 #include "calibration/calibrate.hpp"
+#include "calibration/error_summary.hpp"
 #include "calibration/fit_kernel.hpp"
 #include "hardware/hardware_catalogue.hpp"
 
@@ -90,6 +92,50 @@ class Neighbours {
   std::map<std::string, std::optional<Neighbour>> read_;
 };
 
+/// The kernel of a format measured on another device.
+const FittedKernel<GemmOperation>* counterpart_of_format(const std::vector<FittedKernel<GemmOperation>>& others, Precision format) {
+  for (const auto& o : others) {
+    if (o.from.empty() && o.key.format == format) return &o;
+  }
+  return nullptr;
+}
+
+/// How much more of its peaks than a relative a device reaches, by the products measured on both: power and memory limits of a card bind every
+/// format alike (L40S, 350 W: 0.55 of its 16 bit peak, RTX PRO 6000, 600 W: 0.82).
+struct Attainment {
+  double compute = 1;
+  double bandwidth = 1;
+};
+
+/// Of `format` where that was measured on both, else of all such formats (geometric mean). Block-scaled kernels pad rows to wide tiles and say
+/// nothing of the memory. The nearest relative's products speak for a device without its own.
+Attainment attainment(const std::vector<FittedKernel<GemmOperation>>& own, const GpuSpec& gpu, const Neighbour& relative, Precision format) {
+  double compute = 0, bandwidth = 0;
+  int computes = 0, bandwidths = 0;
+  const std::string nearest = relatives_of(gpu.id).front();
+  for (const auto& k : own) {
+    if (!k.from.empty() && k.from != nearest) continue;
+    const auto* other = counterpart_of_format(relative.profile.of<GemmOperation>(), k.key.format);
+    if (!other || k.from == relative.gpu.id) continue;
+    const double reached = std::log(k.constants.ec / other->constants.ec);
+    const double moved = std::log(k.constants.eb / other->constants.eb);
+    if (k.key.format == format) return {std::exp(reached), format == Precision::kFp8Block ? 1.0 : std::exp(moved)};
+    compute += reached;
+    ++computes;
+    if (k.key.format == Precision::kFp8Block) continue;
+    bandwidth += moved;
+    ++bandwidths;
+  }
+  return {computes > 0 ? std::exp(compute / computes) : 1.0, bandwidths > 0 ? std::exp(bandwidth / bandwidths) : 1.0};
+}
+
+/// Constants of products and experts as the device attains them, five digits.
+template <class Constants>
+void attain(Constants& c, const Attainment& a) {
+  c.ec = five_digits(std::min(1.0, c.ec * a.compute));
+  c.eb = five_digits(std::min(1.0, c.eb * a.bandwidth));
+}
+
 bool is_link_bound(const CollectiveOperation&) { return true; }
 bool is_link_bound(const ExchangeOperation&) { return true; }
 template <class Operation>
@@ -134,7 +180,8 @@ void record_errors(FittedKernel<Operation>& copy, const FittedKernel<Operation>&
 }
 
 template <class Operation>
-void transfer(std::vector<FittedKernel<Operation>>& own, const GpuSpec& gpu, const Neighbour& relative, Neighbours& neighbours) {
+void transfer(CostProfile& profile, const GpuSpec& gpu, const Neighbour& relative, Neighbours& neighbours) {
+  std::vector<FittedKernel<Operation>>& own = profile.of<Operation>();
   const KernelDevice device = make_kernel_device(gpu);
   const KernelDevice relative_device = make_kernel_device(relative.gpu);
   const bool on_links = is_link_bound(Operation{});
@@ -142,6 +189,7 @@ void transfer(std::vector<FittedKernel<Operation>>& own, const GpuSpec& gpu, con
   const bool same_links = std::abs(device.scale_up / relative_device.scale_up - 1) < 0.05;
   const bool with_tables = siblings(gpu.id, relative.gpu.id) && (!on_links || same_links);
   const std::vector<FittedKernel<Operation>> before = own;
+  const std::vector<FittedKernel<GemmOperation>> products = profile.of<GemmOperation>();
   std::vector<KernelRows<Operation>> rows;
   for (const auto& k : relative.profile.of<Operation>()) {
     if (!k.from.empty() || covered(before, k, with_tables)) continue;
@@ -152,8 +200,16 @@ void transfer(std::vector<FittedKernel<Operation>>& own, const GpuSpec& gpu, con
     copy.worst.clear();
     if (!with_tables) copy.table = {};
     record_errors(copy, k, relative, rows, neighbours);
+    if constexpr (std::is_same_v<Operation, GemmOperation> || std::is_same_v<Operation, MoeOperation>) {
+      if (!siblings(gpu.id, relative.gpu.id)) attain(copy.constants, attainment(products, gpu, relative, k.key.format));
+    }
     own.push_back(std::move(copy));
   }
+}
+
+template <class... Operations>
+void transfer_all(CostProfile& profile, const GpuSpec& gpu, const Neighbour& relative, Neighbours& neighbours) {
+  (transfer<Operations>(profile, gpu, relative, neighbours), ...);
 }
 
 }  // namespace
@@ -170,7 +226,8 @@ void add_transferred(CostProfile& profile, const GpuSpec& gpu, const std::filesy
   for (const std::string& id : relatives_of(gpu.id)) {
     const Neighbour* relative = neighbours.find(id);
     if (!relative) continue;
-    std::apply([&](auto&... own) { (transfer(own, gpu, *relative, neighbours), ...); }, profile.kernels);
+    transfer_all<GemmOperation, MoeOperation, DecodeOperation, PrefillOperation, MlaDecodeOperation, MlaPrefillOperation, CollectiveOperation,
+                 ExchangeOperation>(profile, gpu, *relative, neighbours);
   }
 }
 

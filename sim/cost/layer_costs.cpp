@@ -144,11 +144,13 @@ void LayerCosts::all_reduce(Row& row) const {
 }
 
 void LayerCosts::gather_scatter(Row& row) const {
-  // Idle copies pad to the busiest one.
+  // Idle copies pad to the busiest one. Engines quantise tokens for NVFP4 experts before they gather them.
   const double width = inputs_.model.moe()->input_width(inputs_.model.hidden);
-  const double bytes = row.tokens * inputs_.layout.attention_data * width * kActivationBytes;
-  row.add_communication(StepPart::kAllToAll, comm_.all_gather(bytes, data_group_, row.in_graph()));
-  row.add_communication(StepPart::kAllToAll, comm_.reduce_scatter(bytes, data_group_, row.in_graph()));
+  const double elements = row.tokens * inputs_.layout.attention_data * width;
+  const bool quantised = inputs_.precision.experts == Precision::kNvfp4 && inputs_.gpu.compute_precision(Precision::kNvfp4) == Precision::kNvfp4;
+  const double gathered = quantised ? bytes_per_weight(Precision::kNvfp4) : kActivationBytes;
+  row.add_communication(StepPart::kAllToAll, comm_.all_gather(elements * gathered, data_group_, row.in_graph()));
+  row.add_communication(StepPart::kAllToAll, comm_.reduce_scatter(elements * kActivationBytes, data_group_, row.in_graph()));
 }
 
 void LayerCosts::split_experts(Row& row) const {

@@ -49,6 +49,7 @@ EngineProfile EngineProfile::for_gpu(const GpuSpec& gpu) const {
     out.scheduler.max_batch_tokens = o.max_batch_tokens.value_or(out.scheduler.max_batch_tokens);
     out.prefill_kernel_multiplier = o.prefill_kernel_multiplier.value_or(out.prefill_kernel_multiplier);
     out.expert_comm = o.expert_comm.value_or(out.expert_comm);
+    out.all_reduce = o.all_reduce.value_or(out.all_reduce);
     out.fp8_kv_cache_with = o.fp8_kv_cache_with.value_or(out.fp8_kv_cache_with);
   }
   return out;

@@ -47,7 +47,7 @@ struct SchedulerConfig {
   int max_queued_requests = 0;            ///< a request that finds so many waiting is rejected; 0 = no limit
   std::int64_t max_queued_tokens = 0;     ///< the same for the prompt tokens that wait, its own included; 0 = no limit
   /// Attention data parallelism: decode steps for which waiting prompts are held back until every copy of attention gets one, so that none
-  /// pads to the others' prompts; 0: not held back. `prefill_group`: how many prompts that is (set from the layout).
+  /// pads to the others' prompts; 0: not held back. `prefill_group`: how many copies that is (set from the layout).
   int prefill_wait_steps = 0;
   int prefill_group = 1;
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
@@ -68,6 +68,7 @@ struct EngineOverride {
   std::optional<int> max_batch_requests, max_batch_tokens;
   std::optional<double> prefill_kernel_multiplier;
   std::optional<ExpertParallelComm> expert_comm;
+  std::optional<std::vector<std::string>> all_reduce;
   std::optional<std::vector<Precision>> fp8_kv_cache_with;
   std::string source;
 
@@ -98,7 +99,9 @@ struct EngineProfile {
   int shared_expert_stream = 0;        ///< decode steps of up to so many tokens per GPU run shared experts beside the routed ones; 0 = never
   OperationFactors operations;         ///< on top of the multipliers
   int stream_interval = 1;             ///< the client sees tokens in groups of this many
-  std::string all_reduce;              ///< which measured all-reduce the engine runs: "vllm", "sglang", "trtllm", "nccl"
+  /// Frameworks whose measured all-reduce kernels the engine can run in CUDA graphs: "vllm", "sglang", "trtllm", "nccl". The fastest counts, size
+  /// by size; NCCL always competes.
+  std::vector<std::string> all_reduce;
   std::vector<std::string> kernel_preference;  ///< frameworks whose kernel tables to prefer, best first
   ExpertParallelComm expert_comm = ExpertParallelComm::kAllGatherReduceScatter;
   OverlapConfig overlap;

@@ -71,6 +71,7 @@ EngineOverride read_override(const JsonReader& json) {
   if (json.has("max_batch_tokens")) out.max_batch_tokens = positive(json, "max_batch_tokens");
   if (json.has("prefill_multiplier")) out.prefill_kernel_multiplier = positive_factor(json, "prefill_multiplier");
   if (json.has("expert_communication")) out.expert_comm = expert_comm_of(json);
+  if (json.has("all_reduce")) out.all_reduce = json.strings("all_reduce");
   if (json.has("fp8_kv_cache_with")) out.fp8_kv_cache_with = read_formats(json, "fp8_kv_cache_with");
   out.source = json.string("source");
   return out;
@@ -139,7 +140,7 @@ EngineProfile read_engine(const JsonReader& json) {
   out.prefill_kernel_multiplier = positive_factor(kernels, "prefill_multiplier");
   if (kernels.has("experts_in_prefill")) out.experts_in_prefill = positive_factor(kernels, "experts_in_prefill");
   out.shared_expert_stream = static_cast<int>(kernels.integer("shared_expert_stream", 0));
-  out.all_reduce = kernels.string("all_reduce");
+  out.all_reduce = kernels.strings("all_reduce");
   out.kernel_preference = kernels.strings("preference");
   out.expert_comm = expert_comm_of(kernels);
   if (json.has("overlap")) {

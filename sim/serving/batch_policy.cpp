@@ -16,6 +16,8 @@ BatchPolicy::BatchPolicy(const SchedulerConfig& config)
       max_queued_tokens_(config.max_queued_tokens),
       chunked_(config.chunked_prefill),
       max_tokens_(config.max_batch_tokens),
+      copies_(static_cast<std::size_t>(std::max(1, config.prefill_group))),
+      max_chunk_(std::max(1, config.max_batch_tokens / std::max(1, config.prefill_group))),
       max_requests_(std::min(config.max_batch_requests, config.max_batch_tokens)),
       max_context_(config.max_context),
       reserve_(config.admission_output_reserve) {

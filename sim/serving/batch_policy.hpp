@@ -1,10 +1,13 @@
 // Which tokens share a step: the one thing in which the schedulers of vLLM, TensorRT-LLM and SGLang differ that a capacity planner sees.
 //
 // Mixed: all decodes ride, prompts take what is left of the token budget. Separate: a step is prefill while there is prompt to compute,
-// else decode. Static: separate, and nobody is admitted until all of a batch have ended. Without chunking only whole prompts run: at least one per prefill, more while the budget lasts (so a prompt longer than the
-// budget still runs, as an engine configured for such prompts would let it).
+// else decode. Static: separate, and nobody is admitted until all of a batch have ended. Without chunking only whole prompts run: at least one per prefill and copy of attention, more while the budget lasts
+// (so a prompt longer than the budget still runs, as an engine configured for such prompts would let it). With chunking a copy computes no more
+// than its share of the budget of one prompt, and every copy may have one computed in part.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "hardware/engine_profile.hpp"
@@ -40,11 +43,12 @@ class BatchPolicy {
     if (!mixed()) return max_tokens_;
     return max_tokens_ > decodes ? max_tokens_ - decodes : 0;
   }
-  /// Tokens of a prompt with `left` tokens to compute when `budget` remain in the step; 0: not in this step.
-  [[nodiscard]] std::int32_t chunk(std::int32_t left, std::int32_t budget, bool first_in_step) const {
-    if (left <= budget) return left;
-    if (chunked_) return budget;
-    return first_in_step ? left : 0;
+  /// Copies of attention that compute prompts side by side.
+  [[nodiscard]] std::size_t copies() const { return copies_; }
+  /// Tokens of a prompt with `left` tokens to compute when `budget` remain in a step that has `prompts` already; 0: not in this step.
+  [[nodiscard]] std::int32_t chunk(std::int32_t left, std::int32_t budget, std::size_t prompts) const {
+    if (chunked_) return std::min({left, budget, max_chunk_});
+    return left <= budget || prompts < copies_ ? left : 0;
   }
 
  private:
@@ -57,6 +61,8 @@ class BatchPolicy {
   std::int64_t max_queued_tokens_;
   bool chunked_;
   std::int32_t max_tokens_;
+  std::size_t copies_;
+  std::int32_t max_chunk_;
   std::int32_t max_requests_;
   std::int64_t max_context_;
   double reserve_;

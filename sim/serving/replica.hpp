@@ -205,7 +205,7 @@ class Replica {
   std::int64_t outstanding_tokens_ = 0;
   std::int64_t queued_tokens_ = 0;   ///< prompt tokens of waiting_
   std::int32_t batch_room_ = 0;      ///< fixed batches: requests that may still join the one being formed
-  SlotIndex partial_ = kNoSlot;  ///< the one sequence whose prompt is computed in part
+  std::vector<SlotIndex> partials_;  ///< sequences whose prompts are computed in part: one per copy of attention at most
 
   // the running step
   bool decodes_ride_ = false;

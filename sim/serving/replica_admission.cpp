@@ -28,7 +28,7 @@ void Replica::order_queue() {
 
 // Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take.
 bool Replica::prefill_due() {
-  if (policy_.prefill_group() > 1 && decoding_ > 0 && partial_ == kNoSlot && has_waiting() && waiting_size() < policy_.prefill_group() &&
+  if (policy_.prefill_group() > 1 && decoding_ > 0 && partials_.empty() && has_waiting() && waiting_size() < policy_.prefill_group() &&
       held_steps_ < policy_.prefill_wait()) {
     ++held_steps_;
     return false;
@@ -38,20 +38,22 @@ bool Replica::prefill_due() {
 }
 
 void Replica::fill_prefill(std::int32_t budget) {
-  if (partial_ != kNoSlot) {
-    const Sequence& s = table_[partial_];
-    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, true);
+  for (std::size_t i = 0; i < partials_.size();) {
+    const SlotIndex slot = partials_[i];
+    const Sequence& s = table_[slot];
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.size());
     if (tokens == 0) return;
     budget -= tokens;
-    add_chunk(partial_, tokens);
+    add_chunk(slot, tokens);
+    if (s.prefill_done < s.prefill_tokens()) ++i;
   }
-  while (partial_ == kNoSlot && has_waiting() && running_.size() < policy_.max_requests()) {
+  while (partials_.size() < policy_.copies() && has_waiting() && running_.size() < policy_.max_requests()) {
     if (policy_.fixed_batch() && batch_room_ == 0) return;
     const SlotIndex slot = admit_next(budget);
     if (slot == kNoSlot) return;
     if (policy_.fixed_batch()) --batch_room_;
     const Sequence& s = table_[slot];
-    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.empty());
+    const std::int32_t tokens = policy_.chunk(s.prefill_tokens() - s.prefill_done, budget, chunks_.size());
     budget -= tokens;
     add_chunk(slot, tokens);
   }
@@ -81,7 +83,7 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   } else if (again) {
     found.tokens = blocks_found(table_[slot]);
   }
-  if (policy_.chunk(prefill - found.tokens, budget, chunks_.empty()) == 0) return kNoSlot;
+  if (policy_.chunk(prefill - found.tokens, budget, chunks_.size()) == 0) return kNoSlot;
   if (!kv_.admits(prefill, final_tokens, policy_.reserve(), found.shared)) return kNoSlot;
   kv_.admit(prefill, final_tokens, found.shared);
   if (again) {
@@ -99,7 +101,7 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   return slot;
 }
 
-// Puts `tokens` of a prompt into the step. A prompt that does not end in it stays `partial_`, the only one.
+// Puts `tokens` of a prompt into the step. A prompt that does not end in it stays among `partials_`.
 void Replica::add_chunk(SlotIndex slot, std::int32_t tokens) {
   Sequence& s = table_[slot];
   const bool ends = s.prefill_done + tokens == s.prefill_tokens();
@@ -107,7 +109,9 @@ void Replica::add_chunk(SlotIndex slot, std::int32_t tokens) {
   chunk_slots_.push_back(slot);
   s.prefill_done += tokens;
   held_tokens_ += tokens;
-  partial_ = ends ? kNoSlot : slot;
+  const auto at = std::find(partials_.begin(), partials_.end(), slot);
+  if (ends && at != partials_.end()) partials_.erase(at);
+  if (!ends && at == partials_.end()) partials_.push_back(slot);
 }
 
 }  // namespace moeplan

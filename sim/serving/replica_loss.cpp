@@ -16,7 +16,7 @@ std::vector<AbandonedRequest> Replica::in_flight() const {
     if (chunk != chunk_slots_.end()) {
       // What the running step computes of it is lost before it was there.
       request.computed_tokens -= chunks_[static_cast<std::size_t>(chunk - chunk_slots_.begin())].tokens;
-    } else if (slot != partial_) {
+    } else if (std::find(partials_.begin(), partials_.end(), slot) == partials_.end()) {
       if (!speculation_) request.output_tokens = static_cast<std::int32_t>(s.spec.output_tokens - (s.end_step - decode_steps_));
       request.computed_tokens = std::int64_t{s.spec.prompt_tokens} + request.output_tokens - 1;
     }

@@ -33,8 +33,8 @@ void Replica::preempt(SlotIndex slot) {
   Sequence& s = table_[slot];
   std::int64_t held = s.prefill_done;
   const Bytes free_before = kv_.capacity() - kv_.used();
-  if (slot == partial_) {
-    partial_ = kNoSlot;
+  if (const auto part = std::find(partials_.begin(), partials_.end(), slot); part != partials_.end()) {
+    partials_.erase(part);
     outstanding_tokens_ += s.prefill_done;
     leave_kv(s, s.prefill_tokens(), held);
   } else {

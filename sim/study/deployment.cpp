@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kRoutingSeed = 1;
 
 const KernelCosts& find_kernels(const DeploymentConfig& config, KernelLibrary& library) {
-  return library.find(config.cluster.gpu, config.cost_profile, config.engine.kernel_preference);
+  return library.find(config.cluster.gpu, config.cost_profile, config.engine.kernel_preference, config.engine.all_reduce);
 }
 
 /// Null for a model without routers.

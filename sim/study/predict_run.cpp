@@ -37,8 +37,8 @@ DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model
   if (!weights) throw InputError(fmt::format("weights '{}' is no known format", run.weights));
   precision.weights = *weights;
   precision.experts = *weights;
-  // Weight-only 4-bit checkpoints quantise the experts and leave the rest in bf16 (gpt-oss: MXFP4, Kimi-K2 Thinking and K2.5: INT4).
-  if (*weights == Precision::kMxfp4 || (*weights == Precision::kInt4 && model.is_moe())) precision.weights = Precision::kBf16;
+  // 4-bit checkpoints of MoE models quantise the experts and leave the rest in bf16 (gpt-oss: MXFP4, Kimi-K2 Thinking and K2.5: INT4).
+  if ((*weights == Precision::kMxfp4 || *weights == Precision::kInt4) && model.is_moe()) precision.weights = Precision::kBf16;
   // "fp8" says nothing of the scales: runs use the publisher's own fp8 checkpoint.
   if (*weights == Precision::kFp8) precision.weights = precision.experts = model.native.fp8_checkpoint;
   precision.kv_cache = default_kv_cache(engine, precision);

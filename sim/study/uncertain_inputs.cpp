@@ -110,7 +110,8 @@ DeploymentErrors deployment_errors(const DeploymentConfig& config, KernelLibrary
     return errors;
   }
   const OperationFormats formats{config.precision.weights, config.precision.experts, config.precision.kv_cache, runs_mla(config.model)};
-  errors.operations = operation_errors(kernels.profile(config.cost_profile), config.cluster.gpu, config.engine.kernel_preference, formats);
+  errors.operations = operation_errors(kernels.profile(config.cost_profile), config.cluster.gpu, config.engine.kernel_preference,
+                                       config.engine.all_reduce, formats);
   return errors;
 }
 

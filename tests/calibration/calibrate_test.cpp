@@ -205,3 +205,22 @@ TEST_CASE("a GPU that nobody measured gets constants of its relatives, marked, a
   CHECK(profile.of<GemmOperation>().front().from == "l40s");
   CHECK_THROWS_AS(make_profile(gpu_of("tpu-v5e"), kProfiles / "measured" / "tpu-v5e", kProfiles), InputError);
 }
+
+TEST_CASE("constants of a relative are scaled by the products measured on both: a card that is not power limited reaches more of its peak") {
+  const auto product = [](const CostProfile& p, Precision format) {
+    for (const auto& k : p.of<GemmOperation>()) {
+      if (k.key.format == format) return k;
+    }
+    return FittedKernel<GemmOperation>{};
+  };
+  const CostProfile l40s = read_cost_profile(kProfiles / "fitted" / "l40s.json");
+  const CostProfile rtx = read_cost_profile(kProfiles / "fitted" / "rtx-pro-6000-server.json");
+  const auto from = product(l40s, Precision::kFp8);
+  const auto to = product(rtx, Precision::kFp8);
+  CHECK(to.from == "l40s");
+  const double ratio = product(rtx, Precision::kBf16).constants.ec / product(l40s, Precision::kBf16).constants.ec;
+  CHECK(ratio > 1.3);
+  CHECK(to.constants.ec == doctest::Approx(from.constants.ec * ratio).epsilon(1e-4));
+  // Siblings take constants as they are.
+  CHECK(product(read_cost_profile(kProfiles / "fitted" / "rtx-6000-ada.json"), Precision::kFp8).constants.ec == from.constants.ec);
+}

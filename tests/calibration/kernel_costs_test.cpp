@@ -164,13 +164,32 @@ TEST_CASE("an all-reduce in a CUDA graph takes the faster of the engine's kernel
   custom.key.framework = "vllm-1";
   custom.constants = {.t0 = 5, .eff = 0.5, .p = 1};
   profile.of<CollectiveOperation>() = {nccl, custom};
-  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {"vllm"});
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {}, {"vllm"});
   const auto time = [&](double bytes, bool in_graph) { return us(costs.collective({CollectiveKind::kAllReduce, bytes, 2, 1, in_graph})); };
   // 1e5 bytes x 2 x 1/2 at 1e5 bytes/us: 1 us by NCCL, 2 us by the custom kernel.
   CHECK(time(1e5, true) == doctest::Approx(7));
   CHECK(time(1e5, false) == doctest::Approx(21));
   CHECK(time(1e7, true) == doctest::Approx(120));
   CHECK(costs.collective({CollectiveKind::kAllReduce, 1e6, 1}).seconds == 0);
+}
+
+TEST_CASE("an engine that can run two all-reduce kernels takes the faster, size by size, and none of an engine it does not name") {
+  CostProfile profile = profile_of({});
+  FittedKernel<CollectiveOperation> quick;
+  quick.key = {"trtllm-1", "", "all_reduce", Precision::kBf16, Precision::kBf16};
+  quick.constants = {.t0 = 2, .eff = 0.1, .p = 1};
+  FittedKernel<CollectiveOperation> wide = quick;
+  wide.key.framework = "vllm-1";
+  wide.constants = {.t0 = 5, .eff = 0.5, .p = 1};
+  FittedKernel<CollectiveOperation> best = quick;
+  best.key.framework = "sglang-1";
+  best.constants = {.t0 = 1, .eff = 1, .p = 1};
+  profile.of<CollectiveOperation>() = {quick, wide, best};
+  const KernelCosts costs = KernelCosts::from_profile(round_gpu(), profile, {"vllm"}, {"vllm", "trtllm"});
+  const auto time = [&](double bytes) { return us(costs.collective({CollectiveKind::kAllReduce, bytes, 2, 1, true})); };
+  // 1e5 bytes/us: 1e4 bytes take 2 + 1 against 5 + 0.2 us, 1e5 bytes 2 + 10 against 5 + 2.
+  CHECK(time(1e4) == doctest::Approx(3));
+  CHECK(time(1e5) == doctest::Approx(7));
 }
 
 TEST_CASE("the profile of another GPU is refused") {

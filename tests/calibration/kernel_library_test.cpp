@@ -30,7 +30,7 @@ CostProfile profile_of(std::vector<FittedKernel<GemmOperation>> kernels) {
 }
 
 double width(const CostProfile& profile, const std::vector<std::string>& preference, Precision weights) {
-  return operation_errors(profile, round_gpu(), preference, {.weights = weights}).gemm;
+  return operation_errors(profile, round_gpu(), preference, {}, {.weights = weights}).gemm;
 }
 
 }  // namespace

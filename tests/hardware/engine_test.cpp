@@ -161,7 +161,7 @@ TEST_CASE("a malformed verdict is refused by the schema and by the reader") {
     return std::string(R"({"id": "e", "version": "1", "scheduler": {"max_batch_requests": 1, "max_batch_tokens": 1, "chunked_prefill": true, "prefill_mode": "mixed",
       "kv_block_tokens": 1, "memory_fraction": 0.5}, "memory": {"formula": "fraction_of_total", "runtime_reserve": "1 GiB"},
       "host": {"per_step": "1 ms", "per_sequence": "1 us", "per_layer": "0 s", "request_latency": "1 ms"},
-      "kernels": {"multiplier": 1, "prefill_multiplier": 1, "all_reduce": "nccl", "preference": [], "expert_communication": "all_to_all"},
+      "kernels": {"multiplier": 1, "prefill_multiplier": 1, "all_reduce": ["nccl"], "preference": [], "expert_communication": "all_to_all"},
       "supports": {"architectures": {"*": ")") + verdict + R"("}, "features": {"fused_moe": {"*": "yes"}, "expert_parallel": {"*": "yes"},
       "attention_data_parallel": {"*": "yes"}, "mtp": {"*": "yes"}}, "weights": {}, "kv_cache": {}}, "sources": {}})";
   };

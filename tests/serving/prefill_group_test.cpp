@@ -43,3 +43,23 @@ TEST_CASE("as many prompts as copies start at once") {
   // Nothing decodes: nothing to protect.
   CHECK(first_tokens(2, 5, {})[0] == doctest::Approx(10));
 }
+
+TEST_CASE("copies of attention compute long prompts side by side, whole or in parts of their own budgets") {
+  // Two prompts of 20 tokens at 0, a budget of 8 tokens for each of two copies, steps of 10 ms.
+  const auto both = [](bool chunked) {
+    ClusterConfig config = small_cluster();
+    config.replica.scheduler.prefill_group = 2;
+    config.replica.scheduler.max_batch_tokens = 16;
+    config.replica.scheduler.chunked_prefill = chunked;
+    ListSource source({{SimTime(0), 20, 2}, {SimTime(0), 20, 2}});
+    const RecordingObserver seen = run(config, AffineStepCost(0.010, 0, 0, 0), source);
+    std::vector<double> out(2);
+    for (const FinishedRequest& f : seen.finished) out[f.spec.id] = to_seconds(f.first_token).value() * 1e3;
+    return out;
+  };
+  // Whole: both in the first step. In parts: 8, 8 and 4 tokens each.
+  CHECK(both(false)[0] == doctest::Approx(10));
+  CHECK(both(false)[1] == doctest::Approx(10));
+  CHECK(both(true)[0] == doctest::Approx(30));
+  CHECK(both(true)[1] == doctest::Approx(30));
+}

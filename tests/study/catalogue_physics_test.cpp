@@ -145,7 +145,7 @@ TEST_CASE("on every GPU, no step of a model that fits is faster than the rooflin
     std::vector<KernelCosts> kernels;
     kernels.push_back(KernelCosts::from_datasheet(cluster.gpu));
     const fs::path profile = default_cost_profile(data(), cluster.gpu.id);
-    if (!profile.empty()) kernels.push_back(KernelCosts::from_profile(cluster.gpu, profile, engine.kernel_preference));
+    if (!profile.empty()) kernels.push_back(KernelCosts::from_profile(cluster.gpu, profile, engine.kernel_preference, engine.all_reduce));
     for (std::size_t j = kStride - 1 - i % kStride; j < models.size(); j += kStride) {
       const auto config = narrowest(models[j].model, cluster, engine);
       if (!config) continue;

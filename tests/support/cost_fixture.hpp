@@ -45,7 +45,7 @@ inline EngineProfile bare_engine() {
   EngineProfile engine;
   engine.id = "bare";
   engine.host_per_step = engine.host_per_sequence = engine.host_per_layer = engine.request_latency = Seconds(0);
-  engine.all_reduce = "nccl";
+  engine.all_reduce = {"nccl"};
   return engine;
 }
 

@@ -30,7 +30,7 @@ Json engine_json(const EngineConfig& engine) {
                          {"kv_block_tokens", bench::kBlockTokens}, {"memory_fraction", 0.9}, {"admission_output_reserve", 1.0}}},
           {"memory", {{"formula", "fraction_of_total"}, {"runtime_reserve", "0 GiB"}}},
           {"host", {{"per_step", "0 s"}, {"per_sequence", "0 s"}, {"per_layer", "0 s"}, {"request_latency", "0 s"}, {"stream_interval", 1}}},
-          {"kernels", {{"multiplier", 1.0}, {"prefill_multiplier", 1.0}, {"experts_in_prefill", 1.0}, {"all_reduce", "nccl"}, {"preference", {"onednn", "moeplan"}}, {"expert_communication", "all_to_all"}}},
+          {"kernels", {{"multiplier", 1.0}, {"prefill_multiplier", 1.0}, {"experts_in_prefill", 1.0}, {"all_reduce", {"nccl"}}, {"preference", {"onednn", "moeplan"}}, {"expert_communication", "all_to_all"}}},
           {"supports", {{"architectures", yes}, {"features", {{"fused_moe", yes}, {"expert_parallel", yes}, {"attention_data_parallel", yes}, {"pipeline_parallel", yes}, {"mtp", yes}}},
                         {"weights", {{"bf16", yes}, {"fp32", yes}}}, {"experts", Json::object()}, {"kv_cache", {{"bf16", yes}, {"fp32", yes}}}}},
           {"sources", {{"all", "tests/reference_engine: its scheduler's settings"}}}};
