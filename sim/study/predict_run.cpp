@@ -130,7 +130,14 @@ RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, st
   ObserverList observers({&latency, &throughput});
   StepMetrics steps(1, deployment.memory().plan.kv_capacity_tokens);
   if (evidence != nullptr) observers.add(steps, ObserverList::kSteps);
-  simulate(deployment.cluster(1, RequestRouting::kRoundRobin), deployment.cost(), *source, observers, seed);
+  ClusterConfig cluster = deployment.cluster(1, RequestRouting::kRoundRobin);
+  // A published run did fit its context: operators raise a limit that is shorter.
+  std::int32_t& longest = cluster.replica.scheduler.max_context;
+  if (longest > 0) longest = std::max(longest, static_cast<std::int32_t>(std::ceil((1.0 + kLockstepSpread) * (run.isl + run.osl))));
+  simulate(cluster, deployment.cost(), *source, observers, seed);
+  if (latency.of(LatencyMetric::kTtft).count() == 0) {
+    throw InputError(fmt::format("no request of {} prompt and {} output tokens fits the {} tokens of KV cache", run.isl, run.osl, deployment.memory().plan.kv_capacity_tokens));
+  }
   if (evidence != nullptr) *evidence = evidence_of(steps, deployment.config().engine.request_latency.value());
   RunOutcome outcome;
   outcome[static_cast<std::size_t>(RunMetric::kTtft)] = latency.of(LatencyMetric::kTtft).mean() * 1e3;
@@ -138,7 +145,7 @@ RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, st
     outcome[static_cast<std::size_t>(RunMetric::kTpot)] = latency.of(LatencyMetric::kTpot).mean() * 1e3;
     outcome[static_cast<std::size_t>(RunMetric::kItl)] = latency.of(LatencyMetric::kItl).mean() * 1e3;
   }
-  outcome[static_cast<std::size_t>(RunMetric::kOutputTokensPerSecond)] = throughput.result().output_tokens_per_s;
+  if (const double rate = throughput.result().output_tokens_per_s; rate > 0) outcome[static_cast<std::size_t>(RunMetric::kOutputTokensPerSecond)] = rate;
   return outcome;
 }
 

@@ -72,6 +72,18 @@ RunPrediction describe(const MeasuredRun& run, const DeploymentConfig& config, K
   return p;
 }
 
+/// A run whose requests fit nowhere is refused by itself: others of its layout may be shorter. One that breaks an invariant is refused by that name
+/// and takes no other with it.
+void predict_one(const MeasuredRun& run, const Deployment& deployment, std::uint64_t seed, RunPrediction& out) {
+  try {
+    out.predicted = simulate_run(run, deployment, seed, &out.evidence);
+  } catch (const InputError& error) {
+    out.refused = reason_of(error, run.id);
+  } catch (const InternalError& error) {
+    out.refused = fmt::format("internal error, please report: {}", error.what());
+  }
+}
+
 void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, const DataRoot& data, const ValidationOptions& options,
                     const std::vector<const EngineCorrection*>& corrections, StudyLibraries& shared, std::vector<RunPrediction>& predictions) {
   const MeasuredRun& first = runs[layout.runs.front()];
@@ -86,9 +98,11 @@ void predict_layout(const Layout& layout, const std::vector<MeasuredRun>& runs, 
       refuse_all(layout, fmt::format("does not fit: {:.1f} GB missing per GPU", deployment.memory().plan.missing.as_double() / 1e9), predictions);
       return;
     }
-    for (const std::size_t i : layout.runs) predictions[i].predicted = simulate_run(runs[i], deployment, options.seed, &predictions[i].evidence);
+    for (const std::size_t i : layout.runs) predict_one(runs[i], deployment, options.seed, predictions[i]);
   } catch (const InputError& error) {
     refuse_all(layout, reason_of(error, first.id), predictions);
+  } catch (const InternalError& error) {
+    refuse_all(layout, fmt::format("internal error, please report: {}", error.what()), predictions);
   }
 }
 

@@ -187,6 +187,21 @@ TEST_CASE("validation with anchors scores only other rows, and scores them bette
   CHECK(json::parse(validation_json(v)).at("anchors").at(0).at("rows").size() == 2);
 }
 
+TEST_CASE("a published run longer than the model's context is predicted, one that no KV cache holds is refused alone") {
+  std::vector<MeasuredRun> runs;
+  for (const int prompt : {256, 140'000, 2'000'000}) {  // the context is 131,072 tokens, the KV cache holds about 400,000
+    runs.push_back(run_at(1, "p" + std::to_string(prompt)));
+    runs.back().isl = prompt;
+    set_tpot(runs.back(), 10);
+  }
+  const Validation v = validate_runs(runs, data(), {});
+  CHECK(v.scored_runs == 2);
+  CHECK_FALSE(v.predictions[0].refused);
+  CHECK_FALSE(v.predictions[1].refused);
+  REQUIRE(v.predictions[2].refused);
+  CHECK(v.predictions[2].refused->find("no request of 2000000 prompt and 32 output tokens fits") == 0);
+}
+
 TEST_CASE("a scenario takes the rows of its own deployment and refuses others by what differs") {
   const TemporaryFolder folder;
   const EngineCorrection truth{1e-3, 20e-6, 1.1};
