@@ -136,6 +136,8 @@ NodeSpec read_node(const JsonReader& json) {
   node.gpus = static_cast<int>(json.integer("gpus"));
   if (node.gpus < 1 || node.gpus > 100'000) json.at("gpus").fail("found " + std::to_string(node.gpus) + ", accepted: 1 to 100000");
   node.pcie_bandwidth = optional_bandwidth(json, "pcie_bandwidth");
+  if (json.has("host_memory")) node.host_memory = json.bytes("host_memory");
+  if (json.has("nvme")) node.nvme = json.bytes("nvme");
   node.host_bandwidth = json.has("host_bandwidth") ? sane_bandwidth(json, "host_bandwidth") : node.pcie_bandwidth;
   node.peer_to_peer = json.boolean("peer_to_peer", true);
   read_scale_up(json, node);

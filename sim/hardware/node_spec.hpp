@@ -40,6 +40,8 @@ struct NodeSpec {
   BytesPerSecond scale_out_bandwidth;  ///< per GPU and direction when all send
   BytesPerSecond pcie_bandwidth;       ///< per GPU and direction; 0 where there is none
   BytesPerSecond host_bandwidth;       ///< per GPU and direction to the host's memory (PCIe, or NVLink-C2C); 0 where it is not known
+  Bytes host_memory{0};                ///< of the whole node; 0 where it is not known
+  Bytes nvme{0};                       ///< local drives of the whole node; 0 where they are not known
   bool peer_to_peer = true;            ///< GPUs reach each other's memory; else what they exchange passes through the host's
   std::optional<double> max_watts;     ///< of the whole node
   std::string cpu;

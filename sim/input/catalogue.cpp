@@ -71,7 +71,7 @@ std::vector<std::string> nearest_names(std::string_view word, const std::vector<
     const std::size_t limit = std::max<std::size_t>(1, std::min(wanted.size(), name.size()) / 3);
     std::size_t distance = edit_distance(wanted, name);
     // Part of a name ("mixtral" for "mixtral-8x7b") is near it however long the rest.
-    if (wanted.size() >= 3 && name.find(wanted) != std::string::npos) distance = std::min(distance, limit);
+    if ((wanted.size() >= 3 && name.find(wanted) != std::string::npos) || (wanted.size() == 2 && name.starts_with(wanted + "_"))) distance = std::min(distance, limit);
     if (distance <= limit) near.emplace_back(distance, candidate);
   }
   std::sort(near.begin(), near.end());

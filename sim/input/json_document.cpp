@@ -138,8 +138,9 @@ std::string read_file(const std::filesystem::path& file) {
   return std::move(text).str();
 }
 
-JsonDocument parse_json(const std::string& text, const std::string& label, const std::filesystem::path& schema) {
+JsonDocument parse_json(const std::string& text, const std::string& label, const std::filesystem::path& schema, const std::string& pointer) {
   JsonDocument document(Parser(text, label).parse(), label);
+  document.pointer = pointer;
   if (!schema.empty()) check_against_schema(document, schema);
   return document;
 }

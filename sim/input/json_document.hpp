@@ -21,7 +21,8 @@ struct JsonDocument {
 
   [[nodiscard]] const nlohmann::json& root() const { return *root_; }
 
-  std::string file;  ///< as shown in messages
+  std::string file;     ///< as shown in messages
+  std::string pointer;  ///< of the root in it; "" unless it was taken out of a larger document
 
  private:
   std::unique_ptr<const nlohmann::json> root_;
@@ -32,8 +33,8 @@ struct JsonDocument {
 /// was found, what is accepted, nearest known key).
 JsonDocument load_json(const std::filesystem::path& file, const std::filesystem::path& schema = {});
 
-/// The same for text already in memory; `label` stands for the file name.
-JsonDocument parse_json(const std::string& text, const std::string& label, const std::filesystem::path& schema = {});
+/// The same for text already in memory; `label` stands for the file name, `pointer` is where in it the text stood.
+JsonDocument parse_json(const std::string& text, const std::string& label, const std::filesystem::path& schema = {}, const std::string& pointer = "");
 
 /// A whole file as bytes. Throws InputError when it cannot be read.
 std::string read_file(const std::filesystem::path& file);

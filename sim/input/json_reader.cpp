@@ -60,7 +60,7 @@ std::string unit_text(const JsonReader& reader, const char* example) {
 
 }  // namespace
 
-JsonReader::JsonReader(const JsonDocument& document) : value_(&document.root()), file_(document.file) {}
+JsonReader::JsonReader(const JsonDocument& document) : value_(&document.root()), file_(document.file), pointer_(document.pointer) {}
 JsonReader::JsonReader(const json& value, std::string file, std::string pointer)
     : value_(&value), file_(std::move(file)), pointer_(std::move(pointer)) {}
 

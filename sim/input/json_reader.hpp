@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/precision.hpp"
 #include "base/units.hpp"
 #include "input/json_document.hpp"
@@ -48,8 +49,19 @@ class JsonReader {
   [[nodiscard]] double watts(std::string_view key) const;
 
   [[nodiscard]] const nlohmann::json& value() const { return *value_; }
+  [[nodiscard]] const std::string& file() const { return file_; }
+  [[nodiscard]] const std::string& pointer() const { return pointer_; }
   [[nodiscard]] std::string where() const;  ///< "file: /pointer"
   [[noreturn]] void fail(std::string_view what) const;  ///< throws InputError(where(), what)
+  /// What `load()` gives, which reads the file named here: its complaints begin with this place.
+  template <class Load>
+  auto loaded(Load load) const {
+    try {
+      return load();
+    } catch (const InputError& error) {
+      throw InputError(where(), error.what());
+    }
+  }
 
  private:
   const nlohmann::json* value_;

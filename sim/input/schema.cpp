@@ -136,12 +136,12 @@ void check(const JsonDocument& document, const JsonDocument& bundled, const std:
   } catch (const std::exception& error) {
     throw InputError(schema_file.string(), "is not a usable JSON Schema: " + printable(error.what(), 200));
   }
-  check_string_lengths(document.root(), document.file, "");
+  check_string_lengths(document.root(), document.file, document.pointer);
   valijson::Validator validator;
   if (validator.validate(schema, Adapter(document.root()), nullptr)) return;
   const std::optional<SchemaViolation> violation = find_violation(bundled.root(), document.root());
-  if (!violation) throw InputError(document.file, fallback_message(schema, document.root()));
-  const std::string pointer = printable(violation->pointer, 200);
+  if (!violation) throw InputError(document.file, printable(document.pointer, 200) + fallback_message(schema, document.root()));
+  const std::string pointer = printable(document.pointer + violation->pointer, 200);
   throw InputError(document.file + (pointer.empty() ? "" : ": " + pointer), violation->what);
 }
 

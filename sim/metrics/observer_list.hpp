@@ -32,6 +32,9 @@ class ObserverList final : public Observer {
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override {
     for (Observer* o : requests_) o->on_rejected(spec, reason, at);
   }
+  void on_turned_away(const RequestSpec& spec, SimTime at) override {
+    for (Observer* o : requests_) o->on_turned_away(spec, at);
+  }
   void on_preempted(std::uint64_t id, std::int32_t replica, SimTime at) override {
     for (Observer* o : requests_) o->on_preempted(id, replica, at);
   }

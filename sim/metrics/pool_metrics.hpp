@@ -12,9 +12,9 @@ namespace moeplan {
 
 class PoolMetrics final : public Observer {
  public:
-  /// Replicas and KV tokens per replica of the two pools.
-  PoolMetrics(std::array<std::int32_t, 2> replicas, std::array<std::int64_t, 2> kv_capacity_tokens)
-      : prefills_(replicas[0]), pools_{StepMetrics(replicas[0], kv_capacity_tokens[0]), StepMetrics(replicas[1], kv_capacity_tokens[1])} {}
+  /// Replicas and KV tokens per replica of the two pools; prompts below `stay_below` tokens are computed where they decode.
+  PoolMetrics(std::array<std::int32_t, 2> replicas, std::array<std::int64_t, 2> kv_capacity_tokens, std::int32_t stay_below)
+      : prefills_(replicas[0]), stay_below_(stay_below), pools_{StepMetrics(replicas[0], kv_capacity_tokens[0]), StepMetrics(replicas[1], kv_capacity_tokens[1])} {}
 
   void on_step(const StepRecord& step) override {
     const bool decode = step.replica >= prefills_;
@@ -28,7 +28,10 @@ class PoolMetrics final : public Observer {
     bytes_ += r.bytes;
     hidden_ += r.hidden;
   }
-  void on_finished(const FinishedRequest& r) override { ++ended_[r.replica >= prefills_ ? 1 : 0]; }
+  void on_finished(const FinishedRequest& r) override {
+    ++ended_[r.replica >= prefills_ ? 1 : 0];
+    stayed_ += r.spec.prompt_tokens < stay_below_ ? 1 : 0;
+  }
   void on_end(SimTime now) override {
     for (StepMetrics& pool : pools_) pool.on_end(now);
   }
@@ -43,12 +46,17 @@ class PoolMetrics final : public Observer {
   /// Requests that ended in the prefill pool (one output token), and in the decode pool.
   [[nodiscard]] const std::array<std::uint64_t, 2>& ended() const { return ended_; }
 
+  /// Requests that were computed where they decoded.
+  [[nodiscard]] std::uint64_t stayed() const { return stayed_; }
+
  private:
   std::int32_t prefills_;
+  std::int32_t stay_below_;
   std::array<StepMetrics, 2> pools_;
   Samples wait_, send_;
   Bytes bytes_{0}, hidden_{0};
   std::array<std::uint64_t, 2> ended_{};
+  std::uint64_t stayed_ = 0;
 };
 
 }  // namespace moeplan

@@ -18,6 +18,7 @@ struct RequestCounts {
   std::uint64_t preempted = 0;                 ///< preemptions; a request preempted twice counts twice
   std::uint64_t failed = 0;                    ///< lost with their replica, out of retries
   std::uint64_t retries = 0;
+  std::uint64_t turned_away = 0;               ///< attempts that found a full queue and came again
   std::uint64_t in_flight = 0;                 ///< arrived and neither completed nor rejected nor failed
 
   [[nodiscard]] std::uint64_t rejected() const { return rejected_by[0] + rejected_by[1] + rejected_by[2]; }
@@ -30,6 +31,7 @@ class RequestCounter final : public Observer {
     counts_.rejected_prompt_tokens += spec.prompt_tokens;
     counts_.rejected_output_tokens += spec.output_tokens;
   }
+  void on_turned_away(const RequestSpec& /*spec*/, SimTime /*at*/) override { ++counts_.turned_away; }
   void on_preempted(std::uint64_t /*id*/, std::int32_t /*replica*/, SimTime /*at*/) override { ++counts_.preempted; }
   void on_finished(const FinishedRequest& /*request*/) override { ++counts_.completed; }
   void on_lost(const LostRequest& lost, SimTime /*at*/) override { counts_.retries += lost.retried ? 1 : 0; }

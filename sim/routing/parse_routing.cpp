@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -86,16 +87,51 @@ void read_router(const JsonReader& routing, Popularity& popularity) {
   popularity.collapsed = number_within(routing, "collapsed", 0.0, 0.95, 0.0);
 }
 
+/// Refuses the parameters of other popularities, which would be silently ignored, and says which ones are missing.
+void check_parameters(const JsonReader& routing, std::optional<PopularityKind> kind) {
+  using Kind = PopularityKind;
+  struct Parameter {
+    const char* key;
+    std::vector<Kind> of;
+    const char* names;
+    bool needed;
+  };
+  static const std::array<Parameter, 6> kParameters{{{"sigma", {Kind::kLognormal}, "lognormal", true},
+                                                     {"exponent", {Kind::kZipf, Kind::kPowerLaw}, "zipf or power_law", true},
+                                                     {"s", {Kind::kZipf}, "zipf", false},
+                                                     {"alpha", {Kind::kDirichlet}, "dirichlet", true},
+                                                     {"range", {Kind::kPowerLaw}, "power_law", false},
+                                                     {"file", {Kind::kRecorded}, "recorded", true}}};
+  const auto takes = [&](const Parameter& p) { return kind && std::find(p.of.begin(), p.of.end(), *kind) != p.of.end(); };
+  const auto quoted = [](const Parameter& p) { return "\"" + std::string(p.key) + "\""; };
+  for (const Parameter& p : kParameters) {
+    if (!routing.has(p.key) || takes(p)) continue;
+    routing.at(p.key).fail(quoted(p) + " belongs to the popularity " + p.names +
+                           (kind ? ", not to " + routing.string("popularity") : std::string(", which is not stated here")));
+  }
+  for (const Parameter& p : kParameters) {
+    if (!takes(p) || !p.needed || routing.has(p.key) || (kind == Kind::kZipf && routing.has("s"))) continue;
+    routing.fail("missing key '" + std::string(p.key) + "'" + (kind == Kind::kZipf ? " (or 's')" : "") + " of the popularity " + routing.string("popularity"));
+  }
+  if (kind == Kind::kUniform && routing.number("collapsed", 0.0) == 0 && routing.number("noise", 0.0) > 0) {
+    routing.at("noise").fail("a uniform popularity has nothing that noise could change");
+  }
+}
+
 ReadPopularity read_popularity(const JsonReader& routing, const std::filesystem::path& base, int experts) {
   ReadPopularity read;
   Popularity& config = read.popularity;
   config.popularity = popularity_kind(routing);
+  check_parameters(routing, config.popularity);
   // Uniform routing is the idealisation that formulas assume: independent tokens unless asked otherwise.
   if (config.popularity != PopularityKind::kUniform) read.locality = measured_locality();
   switch (config.popularity) {
     case PopularityKind::kUniform: break;
     case PopularityKind::kLognormal: config.sigma = number_within(routing, "sigma", 0.0, 5.0); break;
-    case PopularityKind::kZipf: config.exponent = number_within(routing, routing.has("s") ? "s" : "exponent", 0.0, 5.0); break;
+    case PopularityKind::kZipf:
+      if (routing.has("s") && routing.has("exponent")) routing.at("s").fail("the same as \"exponent\": give one of the two");
+      config.exponent = number_within(routing, routing.has("s") ? "s" : "exponent", 0.0, 5.0);
+      break;
     case PopularityKind::kDirichlet: config.alpha = number_within(routing, "alpha", 0.01, 1e6); break;
     case PopularityKind::kPowerLaw:
       config.exponent = number_within(routing, "exponent", 0.0, 5.0);
@@ -103,13 +139,15 @@ ReadPopularity read_popularity(const JsonReader& routing, const std::filesystem:
       break;
     case PopularityKind::kRecorded: {
       const std::filesystem::path file = file_at(routing, "file", base);
-      if (is_routing_trace(file)) {
-        RoutingTrace trace = load_routing_trace(file, experts);
-        config.recorded = std::move(trace.counts);
-        read.locality = trace.locality;
-      } else {
-        config.recorded = load_recorded(file);
-      }
+      routing.at("file").loaded([&] {
+        if (is_routing_trace(file)) {
+          RoutingTrace trace = load_routing_trace(file, experts);
+          config.recorded = std::move(trace.counts);
+          read.locality = trace.locality;
+        } else {
+          config.recorded = load_recorded(file);
+        }
+      });
       break;
     }
   }
@@ -150,12 +188,14 @@ RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::pa
   RoutingConfig config;
   if (routing.has("preset")) {
     if (routing.has("popularity")) routing.at("preset").fail("stands for a popularity: give one of the two");
+    check_parameters(routing, std::nullopt);
     config = preset_routing(routing, moe);
   } else if (routing.has("popularity") || moe.experts == 0) {
     const ReadPopularity read = read_popularity(routing, base, moe.experts);
     static_cast<Popularity&>(config) = read.popularity;
     config.locality = read.locality;
   } else {
+    check_parameters(routing, std::nullopt);
     config = default_routing(family, moe);
   }
   read_router(routing, config);
@@ -194,7 +234,7 @@ PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem
   if (config.redundant_experts > 0) needs_balance("redundant_experts");
   if (routing.has("tuned_on")) {
     needs_balance("tuned_on");
-    config.tuned_on = load_recorded(file_at(routing, "tuned_on", base));
+    config.tuned_on = routing.at("tuned_on").loaded([&] { return load_recorded(file_at(routing, "tuned_on", base)); });
   }
   if (routing.has("rebalance")) {
     needs_balance("rebalance");

@@ -1,7 +1,9 @@
 // The arrivals that are decided but have not happened: one at most for an open source, as many as clients wait for a closed one. Ordered by
-// (arrival, id) whatever order completions make a closed source issue them in.
+// (arrival, id) whatever order completions make a closed source issue them in. Requests that a full queue turned away come again from here.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <queue>
 #include <vector>
@@ -17,7 +19,7 @@ class Arrivals {
 
   /// kNever when none is decided.
   [[nodiscard]] SimTime next_time() const {
-    if (closed_) return decided_.empty() ? kNever : decided_.top().arrival;
+    if (closed_) return std::min(decided_.empty() ? kNever : decided_.top().arrival, again_.empty() ? kNever : again_.begin()->first);
     return next_ ? next_->arrival : kNever;
   }
   /// The next arrival, nothing when none is decided.
@@ -38,6 +40,20 @@ class Arrivals {
       now_ = popped->arrival;
     }
     return popped;
+  }
+  /// A full queue turned `spec` away: whether its client sends it again, which pop_again() then gives.
+  bool turned_away(const RequestSpec& spec, SimTime now) {
+    const SimTime wait = closed_ ? source_.retry_after(spec) : SimTime{0};
+    if (wait == SimTime{0}) return false;
+    again_.emplace(now + wait, spec);
+    return true;
+  }
+  /// The next request that comes again at `now`, nothing when none does.
+  std::optional<RequestSpec> pop_again(SimTime now) {
+    if (again_.empty() || again_.begin()->first > now) return std::nullopt;
+    RequestSpec spec = again_.begin()->second;
+    again_.erase(again_.begin());
+    return spec;
   }
   /// A closed source was told of a completion.
   void refresh() {
@@ -60,6 +76,7 @@ class Arrivals {
   RequestSource& source_;
   bool closed_;
   SimTime now_{0};
+  std::multimap<SimTime, RequestSpec> again_;  ///< by when
   std::optional<RequestSpec> next_;
   std::priority_queue<RequestSpec, std::vector<RequestSpec>, Later> decided_;
 };

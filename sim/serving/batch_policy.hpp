@@ -29,6 +29,8 @@ class BatchPolicy {
   [[nodiscard]] bool queue_full(std::int64_t requests, std::int64_t tokens, std::int64_t prompt) const {
     return (max_queued_requests_ > 0 && requests >= max_queued_requests_) || (max_queued_tokens_ > 0 && tokens + prompt > max_queued_tokens_);
   }
+  /// Whether even an empty queue is too short for a prompt.
+  [[nodiscard]] bool never_queues(std::int64_t prompt) const { return max_queued_tokens_ > 0 && prompt > max_queued_tokens_; }
   [[nodiscard]] std::int32_t max_requests() const { return max_requests_; }
   /// Share of all output not yet written whose KV must be free when a request is admitted.
   [[nodiscard]] double reserve() const { return reserve_; }

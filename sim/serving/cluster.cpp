@@ -38,13 +38,14 @@ class Cluster {
   }
 
  private:
-  Replica* route(const RequestSpec& spec);
-  void enqueue(Replica& replica, const RequestSpec& spec);
+  [[nodiscard]] bool accepts(const RequestSpec& spec);
+  Replica& route(const RequestSpec& spec);
+  void enqueue(Replica& replica, const RequestSpec& spec, SimTime now);
   void reject(const RequestSpec& spec, RejectReason reason);
   void run_alone(Replica& replica, SimTime limit);
   void instant(SimTime now);
   void complete_steps(SimTime now);
-  void deliver(const RequestSpec& spec);
+  void deliver_next(SimTime now);
   void schedule_next_arrival(EventQueue& events);
   void schedule_decision(EventQueue& events, std::size_t replica);
 
@@ -59,29 +60,32 @@ class Cluster {
   SimTime last_rejection_{0};
 };
 
-// The replica that takes `spec`, enqueued there; null when it was rejected. Replicas must stand at the arrival's time where the router
-// looks.
-Replica* Cluster::route(const RequestSpec& spec) {
+bool Cluster::accepts(const RequestSpec& spec) {
   observer_.on_arrival(spec);
-  if (const auto reason = replicas_.front().refuses(spec)) {
-    reject(spec, *reason);
-    return nullptr;
-  }
+  const auto reason = replicas_.front().refuses(spec);
+  if (reason) reject(spec, *reason);
+  return !reason;
+}
+
+// The replica that takes `spec`. Replicas must stand at the present time where the router looks.
+Replica& Cluster::route(const RequestSpec& spec) {
   if (router_.reads_state()) {
     for (std::size_t i = 0; i < replicas_.size(); ++i) {
       outstanding_[i] = replicas_[i].outstanding_tokens();
       if (router_.reads_prefixes() && replicas_[i].kv_reuse() != nullptr) outstanding_[i] -= replicas_[i].kv_reuse()->on_gpu(spec);
     }
   }
-  return &replicas_[router_.pick(outstanding_)];
+  return replicas_[router_.pick(outstanding_)];
 }
 
-// The replica stands at the arrival's time.
-void Cluster::enqueue(Replica& replica, const RequestSpec& spec) {
-  if (replica.queue_full(spec)) {
-    reject(spec, RejectReason::kQueueFull);
+// The replica stands at `now`.
+void Cluster::enqueue(Replica& replica, const RequestSpec& spec, SimTime now) {
+  if (!replica.queue_full(spec)) {
+    replica.enqueue(spec, now);
+  } else if (arrivals_.turned_away(spec, now)) {
+    observer_.on_turned_away(spec, now);
   } else {
-    replica.enqueue(spec, spec.arrival);
+    reject(spec, RejectReason::kQueueFull);
   }
 }
 
@@ -97,10 +101,10 @@ void Cluster::run_open() {
     if (router_.reads_state()) {
       for (Replica& replica : replicas_) replica.advance_to(spec->arrival);
     }
-    if (Replica* replica = route(*spec)) {
-      replica->advance_to(spec->arrival);
-      enqueue(*replica, *spec);
-    }
+    if (!accepts(*spec)) continue;
+    Replica& replica = route(*spec);
+    replica.advance_to(spec->arrival);
+    enqueue(replica, *spec, spec->arrival);
   }
   for (Replica& replica : replicas_) replica.advance_to(kNever);
 }
@@ -136,7 +140,7 @@ void Cluster::run_alone(Replica& replica, SimTime limit) {
 // Everything that happens at `now`: steps complete, requests arrive, steps are decided.
 void Cluster::instant(SimTime now) {
   complete_steps(now);
-  while (arrivals_.next_time() == now) deliver(*arrivals_.pop());
+  while (arrivals_.next_time() == now) deliver_next(now);
   links_.update(now, replicas_);
   for (Replica& replica : replicas_) {
     if (replica.step_end() == kNever && replica.has_work()) replica.start_step();
@@ -153,8 +157,14 @@ void Cluster::complete_steps(SimTime now) {
   arrivals_.refresh();
 }
 
-void Cluster::deliver(const RequestSpec& spec) {
-  if (Replica* replica = route(spec)) enqueue(*replica, spec);
+// Who comes again goes before who comes for the first time.
+void Cluster::deliver_next(SimTime now) {
+  auto spec = arrivals_.pop_again(now);
+  if (!spec) {
+    spec = arrivals_.pop();
+    if (!accepts(*spec)) return;
+  }
+  enqueue(route(*spec), *spec, now);
 }
 
 void Cluster::run_step_by_step() {
@@ -170,7 +180,7 @@ void Cluster::run_step_by_step() {
         schedule_decision(events, target);
         break;
       case EventPhase::kArrive:
-        deliver(*arrivals_.pop());
+        deliver_next(event.time);
         schedule_next_arrival(events);
         for (std::size_t i = 0; i < replicas_.size(); ++i) schedule_decision(events, i);
         break;

@@ -28,8 +28,8 @@ struct ClusterConfig {
 };
 
 /// Runs until every request that `source` issues has finished or was rejected. Observer calls about one replica come in the order of its
-/// clock; arrivals in order of arrival. A rejected request counts as finished at its arrival for a closed source. The same arguments give
-/// the same calls.
+/// clock; arrivals in order of arrival. A rejected request counts as finished at its arrival for a closed source; whom a full queue turns away may
+/// come again (RequestSource::retry_after). The same arguments give the same calls.
 void simulate(const ClusterConfig& config, const StepCost& cost, RequestSource& source, Observer& observer, std::uint64_t seed);
 
 }  // namespace moeplan

@@ -4,6 +4,10 @@
 // The KV is sent to a decode replica that has reserved its blocks; until one can, it stays with the prefill replica, whose queue then grows
 // (back-pressure). Client and engine see the first token when the KV has arrived. Layer by layer, the transfer runs beside the prefill and
 // only what that could not hide is left at its end. A request preempted in the decode pool is computed again there.
+//
+// Nodes may fail. A prefill replica takes with it the prompts that wait and run there and the KV that has not left; a decode replica all KV it holds,
+// while what is still on its way to it stays with the prefill replica and goes elsewhere. Requests lost start again from the beginning, as in a fleet
+// (fleet.hpp); a replica is back when its nodes are, and it has loaded its weights. Nobody takes its place meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +15,7 @@
 
 #include "cost/step_cost.hpp"
 #include "hardware/topology.hpp"
+#include "serving/fleet.hpp"
 #include "serving/observer.hpp"
 #include "serving/replica.hpp"
 #include "serving/request_router.hpp"
@@ -24,6 +29,7 @@ struct ServingPool {
   RequestRouting routing = RequestRouting::kLeastOutstandingTokens;
   std::vector<int> first_gpu;  ///< of each replica, in the topology
   int gpus = 1;                ///< per replica
+  ColdStart cold_start;        ///< after a failure
 };
 
 struct KvTransferConfig {
@@ -40,6 +46,8 @@ struct DisaggregatedConfig {
   ServingPool prefill, decode;
   KvTransferConfig transfer;
   const Topology* topology = nullptr;  ///< null: nothing but `limit` holds transfers back
+  FailureConfig failures;              ///< REQUIRES, when on: a topology
+  WeightBandwidths bandwidths;
 };
 
 /// Like simulate() for a cluster; prefill replicas come first in the numbering. REQUIRES: costs and topology outlive the call; the pools'

@@ -97,7 +97,10 @@ void Fleet::instant(SimTime now) {
   const bool due = next_control_ <= now;
   if (due) control(now);
   for (FleetMembers& s : services_) {
-    while (s.arrivals.next_time() == now) arrive(s, *s.arrivals.pop());
+    while (s.arrivals.next_time() == now) {
+      const auto again = s.arrivals.pop_again(now);
+      again ? deliver(s, *again, now) : arrive(s, *s.arrivals.pop());
+    }
   }
   if (due) {
     for (std::size_t k = 0; k < services_.size(); ++k) {
@@ -162,10 +165,12 @@ void Fleet::deliver(FleetMembers& s, const RequestSpec& spec, SimTime now) {
     return;
   }
   Replica& replica = s.route(spec, now, !together_);
-  if (replica.queue_full(spec)) {
-    reject(s, spec, RejectReason::kQueueFull, now);
-  } else {
+  if (!replica.queue_full(spec)) {
     replica.enqueue(spec, now);
+  } else if (s.arrivals.turned_away(spec, now)) {
+    s.config().observer->on_turned_away(spec, now);
+  } else {
+    reject(s, spec, RejectReason::kQueueFull, now);
   }
 }
 

@@ -42,8 +42,7 @@ void Fleet::lose(std::size_t service, const AbandonedRequest& lost, std::int32_t
   const bool again = attempt <= failure_config_.retries;
   s.config().observer->on_lost({lost.spec, replica, lost.computed_tokens, lost.output_tokens, again}, now);
   if (again) {
-    const Seconds wait(failure_config_.back_off.value() * static_cast<double>(1LL << std::min(attempt - 1, 20)));
-    retries_.emplace(now + to_sim_time(wait), Retry{service, lost.spec});
+    retries_.emplace(now + to_sim_time(failure_config_.wait_before(attempt)), Retry{service, lost.spec});
     return;
   }
   s.config().observer->on_failed(lost.spec, now);

@@ -2,6 +2,7 @@
 // A node is down for a fixed time. Left out: failures of single GPUs, links or switches, and failures that come together.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <queue>
 #include <vector>
@@ -23,6 +24,8 @@ struct FailureConfig {
   int retries = 3;                    ///< of a request after its first attempt
   Seconds back_off{1};                ///< before the first retry; twice as long before each further one
   [[nodiscard]] bool on() const { return failures_per_node_year > 0 || !given.empty(); }
+  /// Before a request's retry after its `attempt`-th loss, from 1.
+  [[nodiscard]] Seconds wait_before(int attempt) const { return Seconds(back_off.value() * static_cast<double>(1LL << std::min(attempt - 1, 20))); }
 };
 
 class NodeFailures {

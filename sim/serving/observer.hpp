@@ -86,6 +86,8 @@ class Observer {
   virtual ~Observer() = default;
   virtual void on_arrival(const RequestSpec&) {}
   virtual void on_rejected(const RequestSpec&, RejectReason, SimTime) {}
+  /// A full queue took it not; its client sends it again: latencies count from the first attempt.
+  virtual void on_turned_away(const RequestSpec&, SimTime) {}
   virtual void on_preempted(std::uint64_t /*request id*/, std::int32_t /*replica*/, SimTime) {}
   virtual void on_finished(const FinishedRequest&) {}
   virtual void on_step(const StepRecord&) {}

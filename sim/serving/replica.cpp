@@ -34,6 +34,7 @@ std::optional<RejectReason> Replica::refuses(const RequestSpec& spec) const {
   const std::int64_t context = std::int64_t{spec.prompt_tokens} + spec.output_tokens;
   if (policy_.max_context() > 0 && context > policy_.max_context()) return RejectReason::kTooLong;
   if (kv_.layout().cost(context - 1) > kv_.capacity()) return RejectReason::kDoesNotFit;
+  if (policy_.never_queues(spec.prompt_tokens)) return RejectReason::kQueueFull;
   return std::nullopt;
 }
 

@@ -86,6 +86,8 @@ class Replica {
   [[nodiscard]] bool has_room(const RequestSpec& spec) const;
   /// Reserves both. REQUIRES: has_room.
   SlotIndex take_over(const HandOff& hand_off, SimTime now);
+  /// Its KV does not come: gives both back.
+  void release(SlotIndex slot);
   /// Its KV is here at `now`: it joins the next step.
   void arrive(SlotIndex slot, SimTime now);
   /// An idle replica's clock moves on to `now`.
@@ -110,7 +112,8 @@ class Replica {
   /// Requests that run or wait, and those of them that wait.
   [[nodiscard]] std::int32_t requests() const { return running_.size() + waiting_size(); }
   [[nodiscard]] std::int32_t waiting_requests() const { return waiting_size(); }
-  /// What would be lost if it died now: those that run in their order, then those that wait. REQUIRES: not in a pool.
+  /// What would be lost if it died now: those that run in their order, then those that wait. In pools without what is handed over
+  /// or under way.
   [[nodiscard]] std::vector<AbandonedRequest> in_flight() const;
   /// With keep_completions: requests that have made their last token, in that order, since it was last cleared.
   [[nodiscard]] std::vector<Completion>& completions() { return completions_; }

@@ -1,13 +1,11 @@
 // What a replica holds when its node fails.
 #include <algorithm>
 
-#include "base/error.hpp"
 #include "serving/replica.hpp"
 
 namespace moeplan {
 
 std::vector<AbandonedRequest> Replica::in_flight() const {
-  MOEPLAN_CHECK(!in_pool_);
   std::vector<AbandonedRequest> lost;
   for (SlotIndex slot = running_.last(); slot != kNoSlot; slot = table_[slot].running_before) {
     const Sequence& s = table_[slot];
@@ -23,6 +21,7 @@ std::vector<AbandonedRequest> Replica::in_flight() const {
     lost.push_back(request);
   }
   std::reverse(lost.begin(), lost.end());
+  for (const SlotIndex slot : arrived_) lost.push_back({table_[slot].spec, table_[slot].spec.prompt_tokens, table_[slot].produced});
   for (auto it = preempted_.rbegin(); it != preempted_.rend(); ++it) lost.push_back({table_[*it].spec, 0, table_[*it].produced});
   waiting_.for_each([&](const RequestSpec& spec) { lost.push_back({spec, 0, 0}); });
   return lost;

@@ -34,6 +34,14 @@ SlotIndex Replica::take_over(const HandOff& hand_off, SimTime now) {
   return slot;
 }
 
+void Replica::release(SlotIndex slot) {
+  Sequence& s = table_[slot];
+  outstanding_tokens_ -= s.spec.output_tokens - 1;
+  leave_kv(s, s.spec.prompt_tokens, 0);
+  --incoming_;
+  table_.give_back(slot);
+}
+
 void Replica::arrive(SlotIndex slot, SimTime now) {
   Sequence& s = table_[slot];
   s.prefill_done = s.prefill_tokens();

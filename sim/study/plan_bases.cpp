@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.hpp"
 #include "input/catalogue.hpp"
@@ -90,6 +91,9 @@ PlanBase make_base(const json& document, const json& prefill, const FeatureChoic
   base.features_id = features.id;
   const JsonDocument own(features.pools ? with_scheduler(document, features.pools->decode_scheduler) : document, original.file);
   base.scenario = resolve_starting_point(own, folder, data);
+  base.fleet = std::exchange(base.scenario.fleet, std::nullopt);
+  if (base.fleet) base.scenario.replicas = 1;
+  base.failures = std::exchange(base.scenario.failures, std::nullopt);
   if (!prefill.is_null()) base.scenario.disaggregation = prefill_start(prefill, *features.pools, original, folder, data, base.scenario);
   const ClusterSpec& cluster = base.scenario.deployment.cluster;
   try {

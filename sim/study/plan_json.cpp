@@ -214,6 +214,7 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
   json out = json::parse(result_json(answer.scenario, report.result, data));
   out["plan"] = section(space, answer);
   out["plan"]["assumptions"] = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
+  if (report.trial) out["plan"]["trial"] = trial_section(*report.trial, data);
   if (report.confidence) {
     out["plan"]["probability_met"] = report.confidence->uncertainty.probability_met;
     out["plan"]["extra_gpus_95"] = report.confidence->extra_gpus ? json(*report.confidence->extra_gpus) : json();

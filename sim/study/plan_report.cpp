@@ -58,6 +58,8 @@ PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const E
   options.shared = &shared;
   report.result = run_scenario(answer.scenario, options);
   report.result.anchors = answer.anchors;
+  const PlanBase& base = space.bases[space.groups[space.candidates[*answer.best].group].base];
+  report.trial = try_plan(base.fleet, base.failures, answer.scenario, answer.outcomes[*answer.best].plan->size.spare, shared);
   if (errors == nullptr) return report;
   report.confidence = assess_plan(space, answer, *errors, shared, jobs, progress);
   report.result.uncertainty = report.confidence->uncertainty;

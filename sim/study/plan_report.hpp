@@ -8,6 +8,7 @@
 
 #include "study/plan.hpp"
 #include "study/plan_confidence.hpp"
+#include "study/plan_trial.hpp"
 #include "study/result.hpp"
 
 namespace moeplan {
@@ -16,6 +17,7 @@ namespace moeplan {
 struct PlanReport {
   Result result;  ///< full simulation of the best plan under the load it is sized for; memory alone of the starting point where there is no plan
   std::optional<PlanConfidence> confidence;
+  std::optional<PlanTrial> trial;  ///< with a fleet or failures stated
 };
 /// `errors`: null leaves out how sure it is. `progress`: share done.
 PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors, int jobs, const std::function<void(double)>& progress);

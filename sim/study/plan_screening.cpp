@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "study/host_memory.hpp"
 #include "study/plan_journal.hpp"
 #include "study/plan_words.hpp"
 
@@ -72,6 +73,10 @@ Screened screen_candidate(PlanWorkshop& workshop, std::size_t candidate, const P
     const std::string needs = group.pools ? fmt::format("{} prefill and {}", bounds.prefill, counted(bounds.replicas, "decode replica")) : counted(bounds.replicas, "serving replica");
     const int most = ladder.rungs() > 0 ? ladder.size(ladder.rungs()).serving : 0;
     s.outcome = rejected(Rejection::kLimit, fmt::format("needs at least {} by the bound of its best batches; {}", needs, ladder.limit()), {}, (bounds.replicas + 1.0) / (most + 1.0));
+    return s;
+  }
+  if (const auto shortage = host_shortage(config.cluster.node, host_demand(config), ladder.size(s.first).serving * config.layout.gpus())) {
+    s.outcome = rejected(Rejection::kMemory, *shortage);
     return s;
   }
   s.least_usd = ladder.price(s.first, {}).usd_per_hour;

@@ -19,6 +19,8 @@ struct JsonDocument;
 /// A model on one kind of hardware under one engine: what its candidates share.
 struct PlanBase {
   Scenario scenario;  ///< its deployment is the starting point; `replicas` is 1
+  std::optional<FleetSpec> fleet;         ///< as stated: the plan is tried with them (plan_trial.hpp)
+  std::optional<FailureConfig> failures;
   std::string price_problem;  ///< why there is no price; empty: there is one
   std::map<std::string, std::string> features;  ///< of search.features: what it serves with, by feature
   std::string features_id;                      ///< "/prefix_cache_on/speculation_none"; empty: nothing to choose from

@@ -230,6 +230,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   }
   text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
+  if (report.trial) text += trial_text(*report.trial) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);

@@ -41,13 +41,44 @@ std::vector<int> place_from(int replicas, int gpus, int per_node, bool align, in
   return first;
 }
 
-ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode)
-    : ScenarioPools(*scenario.disaggregation, scenario.router, part_of(prefill, scenario.disaggregation->prefill_replicas), part_of(decode, scenario.replicas)) {}
+ScenarioPools::ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode, const PoolPlaces* places)
+    : ScenarioPools(*scenario.disaggregation, scenario.router, part_of(prefill, scenario.disaggregation->prefill_replicas), part_of(decode, scenario.replicas)) {
+  if (places != nullptr) {
+    config_.prefill.first_gpu = places->prefill;
+    config_.decode.first_gpu = places->decode;
+    topology_.emplace(places->cluster);
+  }
+  if (!scenario.failures) return;
+  const FleetSpec fleet = scenario.fleet.value_or(default_fleet(scenario.deployment.cluster.node, 1));
+  const auto start = [&](const Deployment& d) {
+    const MemorySummary& memory = d.memory();
+    return ColdStart{fleet.start, (memory.weights.total() + memory.adapters + memory.draft) * d.config().layout.gpus(), fleet.source};
+  };
+  config_.failures = *scenario.failures;
+  config_.bandwidths = places != nullptr ? places->bandwidths : fleet.bandwidths;
+  config_.prefill.cold_start = start(prefill);
+  config_.decode.cold_start = start(decode);
+}
 
 ScenarioPools::ScenarioPools(const DisaggregationSpec& spec, RequestRouting router, const PoolPart& prefill, const PoolPart& decode) {
   const RequestRouting routing = router == RequestRouting::kRoundRobin ? RequestRouting::kLeastOutstandingTokens : router;
   config_.prefill = make_pool(prefill, routing);
   config_.decode = make_pool(decode, routing);
+  place(spec, prefill, decode);
+  KvTransferConfig& transfer = config_.transfer;
+  transfer.bytes_per_token = kv_bytes(decode.config);
+  transfer.state_per_sequence = Bytes(static_cast<std::int64_t>(state_bytes_per_sequence(decode.config.model, 1)));
+  transfer.layers = decode.config.model.layer_count();
+  transfer.layerwise = spec.layerwise;
+  transfer.latency = spec.latency;
+  transfer.stay_below = spec.stay_below_tokens;
+  if (spec.own_cluster) {
+    const double port = decode.config.cluster.node.scale_out_bandwidth.value();
+    transfer.limit = port * std::min(config_.prefill.gpus, config_.decode.gpus);
+  }
+}
+
+void ScenarioPools::place(const DisaggregationSpec& spec, const PoolPart& prefill, const PoolPart& decode) {
   // One cluster, or two of like nodes beside each other on one network.
   ClusterSpec cluster = spec.own_cluster ? prefill.config.cluster : decode.config.cluster;
   cluster.nodes = spec.own_cluster ? prefill.nodes + decode.nodes : decode.nodes;
@@ -65,22 +96,11 @@ ScenarioPools::ScenarioPools(const DisaggregationSpec& spec, RequestRouting rout
   cluster.gpus = cluster.nodes * per_node;
   topology_.emplace(cluster);
   config_.topology = &*topology_;
-  KvTransferConfig& transfer = config_.transfer;
-  transfer.bytes_per_token = kv_bytes(decode.config);
-  transfer.state_per_sequence = Bytes(static_cast<std::int64_t>(state_bytes_per_sequence(decode.config.model, 1)));
-  transfer.layers = decode.config.model.layer_count();
-  transfer.layerwise = spec.layerwise;
-  transfer.latency = spec.latency;
-  transfer.stay_below = spec.stay_below_tokens;
-  if (spec.own_cluster) {
-    const double port = decode.config.cluster.node.scale_out_bandwidth.value();
-    transfer.limit = port * std::min(config_.prefill.gpus, config_.decode.gpus);
-  }
 }
 
 PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {
   return PoolMetrics({scenario.disaggregation->prefill_replicas, scenario.replicas},
-                     {prefill.memory().plan.kv_capacity_tokens, decode.memory().plan.kv_capacity_tokens});
+                     {prefill.memory().plan.kv_capacity_tokens, decode.memory().plan.kv_capacity_tokens}, scenario.disaggregation->stay_below_tokens);
 }
 
 PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, std::uint64_t completed) {
@@ -101,7 +121,8 @@ PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, 
   s.prefill = one(scenario.disaggregation->prefill, scenario.disaggregation->prefill_replicas, seen.prefill());
   s.decode = one(scenario.deployment, scenario.replicas, seen.decode());
   s.transfers = seen.wait().count();
-  s.stayed = seen.ended()[1] - s.transfers;
+  // What is sent again after a failure is sent and computed again.
+  s.stayed = seen.stayed();
   s.prefill.requests = seen.ended()[0] + s.transfers;
   s.decode.requests = seen.ended()[1];
   MOEPLAN_CHECK(seen.ended()[0] + seen.ended()[1] == completed);

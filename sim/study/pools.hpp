@@ -18,7 +18,7 @@ struct PoolSummary {
   double busy = 0, kv_cache = 0, mean_batch = 0;
   std::uint64_t steps = 0;
   double step_mean_s = 0;
-  std::uint64_t requests = 0;  ///< computed there
+  std::uint64_t requests = 0;  ///< prompts computed there, answers ended there
 };
 
 struct PoolsSummary {
@@ -41,18 +41,27 @@ struct PoolPart {
 /// First GPU of each replica from `next` on, which moves behind them; with `align` a replica that fits a node does not straddle two.
 std::vector<int> place_from(int replicas, int gpus, int per_node, bool align, int& next);
 
+/// Where pools stand among other deployments: on all of `cluster`.
+struct PoolPlaces {
+  ClusterSpec cluster;
+  std::vector<int> prefill, decode;  ///< first GPU of each replica
+  WeightBandwidths bandwidths;       ///< of the cluster
+};
+
 class ScenarioPools {
  public:
   /// REQUIRES: all that the parts name outlives it.
   ScenarioPools(const DisaggregationSpec& spec, RequestRouting router, const PoolPart& prefill, const PoolPart& decode);
   /// REQUIRES: scenario.disaggregation; all outlive it.
-  ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode);
+  ScenarioPools(const Scenario& scenario, const Deployment& prefill, const Deployment& decode, const PoolPlaces* places = nullptr);
   ScenarioPools(const ScenarioPools&) = delete;
   ScenarioPools& operator=(const ScenarioPools&) = delete;
 
   [[nodiscard]] const DisaggregatedConfig& config() const { return config_; }
 
  private:
+  void place(const DisaggregationSpec& spec, const PoolPart& prefill, const PoolPart& decode);
+
   std::optional<Topology> topology_;
   DisaggregatedConfig config_;
 };

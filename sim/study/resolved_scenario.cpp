@@ -12,6 +12,11 @@ using nlohmann::json;
 
 namespace {
 
+bool queue_limited(const Scenario& scenario) {
+  const auto limited = [](const SchedulerConfig& s) { return s.max_queued_requests > 0 || s.max_queued_tokens > 0; };
+  return limited(scenario.deployment.scheduler) || (scenario.disaggregation && limited(scenario.disaggregation->prefill.scheduler));
+}
+
 std::string time_text(SimTime time) { return fmt::format("{} s", to_seconds(time).value()); }
 
 json popularity_json(const Popularity& r, const DataRoot& data) {
@@ -89,13 +94,14 @@ json arrivals_json(const ArrivalConfig& a, const DataRoot& data) {
   return out;
 }
 
-void add_class(const WorkloadClass& c, const DataRoot& data, json& out) {
+void add_class(const WorkloadClass& c, bool queue_limited, const DataRoot& data, json& out) {
   out["prompt_tokens"] = lengths_json(c.prompt_tokens, data);
   out["output_tokens"] = lengths_json(c.output_tokens, data);
   if (c.prefix.tokens > 0) out["prefix"] = {{"tokens", c.prefix.tokens}, {"count", c.prefix.count}, {"zipf", c.prefix.zipf}};
   if (c.sessions.on) {
     out["sessions"] = {{"turns", lengths_json(c.sessions.turns, data)}, {"think_time", fmt::format("{} s", c.sessions.think_seconds)}};
     if (c.sessions.max_context > 0) out["sessions"]["max_context"] = c.sessions.max_context;
+    if (queue_limited) out["sessions"]["retry_after"] = time_text(c.sessions.retry_after);
   }
 }
 
@@ -111,16 +117,18 @@ json workload_json(const Scenario& scenario, const DataRoot& data) {
   const WorkloadConfig& w = scenario.workload;
   json out;
   out["arrivals"] = arrivals_json(w.arrivals, data);
+  const bool limited = queue_limited(scenario);
+  if (limited && w.arrivals.process == ArrivalProcess::kClosed) out["arrivals"]["retry_after"] = time_text(w.arrivals.retry_after);
   const bool plain = w.classes.size() == 1 && !w.classes[0].arrivals && w.classes[0].priority == 0;
   if (plain) {
-    add_class(w.classes[0], data, out);
+    add_class(w.classes[0], limited, data, out);
   } else {
     out["classes"] = json::array();
     for (std::size_t i = 0; i < w.classes.size(); ++i) {
       const WorkloadClass& c = w.classes[i];
       json item = {{"name", c.name}, {"weight", c.weight}};
       if (c.priority != 0) item["priority"] = c.priority;
-      add_class(c, data, item);
+      add_class(c, limited, data, item);
       if (c.arrivals) item["arrivals"] = arrivals_json(*c.arrivals, data);
       const auto& domains = scenario.deployment.routing.domains;
       if (i < domains.size()) item["routing"] = class_popularity_json(domains[i].popularity, data);
@@ -220,6 +228,7 @@ void resolve_pools(const Scenario& scenario, json& deployment) {
                   {"kv_block_tokens", s.kv_block_tokens},
                   {"memory_fraction", s.memory_fraction},
                   {"admission_output_reserve", s.admission_output_reserve}}}};
+    resolve_scheduling(d.features, s, out["scheduler"]);
     if (spec.own_cluster) out["cluster"] = cluster_json(d.cluster);
     return out;
   };
@@ -302,7 +311,8 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
                              {"kv_cache", to_string(d.precision.kv_cache)},
                              {"embeddings", to_string(d.precision.embeddings)}};
   deployment["scheduler"] = scheduler_json(scenario);
-  resolve_serving_features(d.features, d.scheduler, deployment);
+  if (!scenario.disaggregation) resolve_scheduling(d.features, d.scheduler, deployment["scheduler"]);
+  resolve_serving_features(d.features, deployment);
   deployment["cost_profile"] = d.cost_profile.empty() ? "datasheet" : data.display(d.cost_profile);
   if (d.layout.attention_data > 1) {
     deployment["expert_communication"] = to_string(d.engine.expert_comm);
@@ -312,13 +322,13 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   if (scenario.disaggregation) resolve_pools(scenario, deployment);
   if (d.lora) deployment["lora"] = lora_json(*d.lora);
   if (scenario.fleet) {
-    deployment["replicas"] = scenario.fleet->first_replicas;
+    if (!scenario.disaggregation) deployment["replicas"] = scenario.fleet->first_replicas;
     deployment["fleet"] = fleet_json(*scenario.fleet);
   }
   if (scenario.failures) out["failures"] = failures_json(*scenario.failures);
   for (const Scenario& other : scenario.others) {
     json entry = resolved_scenario_json(other, data);
-    for (const char* shared : {"cluster", "cost", "seed"}) entry.erase(shared);
+    for (const char* shared : {"cluster", "cost", "failures", "seed"}) entry.erase(shared);
     out["deployments"].push_back(std::move(entry));
   }
   if (d.model.is_moe()) out["routing"] = routing_json(d, data);

@@ -62,6 +62,7 @@ struct ExpertSummary {
 struct RequestSummary {
   std::uint64_t arrived = 0, completed = 0, rejected = 0, preempted = 0, in_flight = 0;
   std::uint64_t failed = 0, retries = 0;                                       ///< of nodes that failed under them
+  std::uint64_t turned_away = 0;                                               ///< attempts that found a full queue and came again
   std::array<std::uint64_t, 3> rejected_by{};                                  ///< by RejectReason
   std::int64_t rejected_prompt_tokens = 0, rejected_output_tokens = 0;         ///< that the clients did not get
   std::optional<double> rejected_usd{};                                        ///< what serving them would have cost at this run's price per token

@@ -9,6 +9,7 @@
 #include "study/load_curve_report.hpp"
 #include "study/resolved_scenario.hpp"
 #include "study/result.hpp"
+#include "study/run_result.hpp"
 #include "study/serving_sections.hpp"
 
 namespace moeplan {
@@ -226,6 +227,7 @@ json requests_json(const RequestSummary& r) {
     out["failed"] = r.failed;
     out["retries"] = r.retries;
   }
+  if (r.turned_away > 0) out["turned_away"] = r.turned_away;
   return out;
 }
 
@@ -233,8 +235,8 @@ json requests_json(const RequestSummary& r) {
 json deployment_json(const Scenario& scenario, const Result& result) {
   json out = {{"name", scenario.name},
               {"model", scenario.deployment.model.name},
-              {"replicas", scenario.places()},
-              {"gpus", scenario.places() * scenario.deployment.layout.gpus()},
+              {"replicas", all_replicas(scenario)},
+              {"gpus", scenario.placed_gpus()},
               {"memory", memory_json(result.memory)},
               {"latency", latency_json(result)},
               {"throughput", throughput_json(result)},

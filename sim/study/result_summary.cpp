@@ -197,7 +197,8 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   if (result.anchors) text += anchors_text(*result.anchors);
   if (!result.latency) return text + warnings_text(result);
   const RequestSummary& r = result.requests;
-  text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {}{} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
+  text += fmt::format("\nrequests    {} arrived, {} completed, {} rejected, {}{}{} preempted, in {} simulated\n\n", r.arrived, r.completed, r.rejected,
+                      r.turned_away > 0 ? fmt::format("{} times turned away, ", r.turned_away) : "",
                       r.failed > 0 ? fmt::format("{} failed, ", r.failed) : "",
                       r.preempted, seconds_text(result.duration_s));
   text += latency_text(result) + "\n" + throughput_text(result);

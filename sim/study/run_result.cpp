@@ -117,6 +117,10 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
   const auto full = result.requests.rejected_by[static_cast<std::size_t>(RejectReason::kQueueFull)];
   if (full > 0) result.warnings.push_back(fmt::format("{} requests were rejected because the queue was full{}; latencies are of those served", full,
                                           result.requests.rejected_usd ? fmt::format(" (serving all rejected ones would have cost {:.2f} USD)", *result.requests.rejected_usd) : ""));
+  if (result.requests.turned_away > 0) {
+    result.warnings.push_back(fmt::format("{} attempts found the queue full and were made again (retry_after); latencies count from a request's first attempt",
+                                          result.requests.turned_away));
+  }
   if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
@@ -205,7 +209,7 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   }
   result.requests = {counts.arrived,   counts.completed,   counts.rejected(),
                      counts.preempted, counts.in_flight,   counts.failed,
-                     counts.retries,   counts.rejected_by,
+                     counts.retries,   counts.turned_away, counts.rejected_by,
                      counts.rejected_prompt_tokens, counts.rejected_output_tokens};
   result.prefix_cache = summarise(seen.kv_reuse, deployment);
   if (seen.speculation.any()) result.speculation = seen.speculation.total();

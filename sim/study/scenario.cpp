@@ -15,6 +15,8 @@
 #include "study/scenario_deployments.hpp"
 #include "study/scenario_network.hpp"
 #include "study/scenario_workload.hpp"
+#include "study/host_memory.hpp"
+#include "study/unused_keys.hpp"
 
 namespace moeplan {
 namespace fs = std::filesystem;
@@ -35,7 +37,7 @@ auto load_entry(Context& context, const JsonReader& parent, std::string_view key
                 const fs::path& schema, FromFile from_file, FromJson from_json) {
   const JsonReader entry = parent.at(key);
   if (entry.value().is_object()) {
-    const JsonDocument document = parse_json(entry.value().dump(), entry.where(), schema);
+    const JsonDocument document = parse_json(entry.value().dump(), entry.file(), schema, entry.pointer());
     return from_json(JsonReader(document));
   }
   if (!entry.value().is_string()) entry.fail(fmt::format("a {} is an id, a path or an object", kind));
@@ -243,7 +245,11 @@ Scenario resolve_pool(Context& context, const JsonReader& reader, const EnginePr
     if (!d.cost_profile.empty()) pool.files.push_back(d.cost_profile);
   }
   if (reader.has("parallel")) d.layout = parse_layout(reader);
-  if (reader.has("scheduler")) apply_scheduler(reader.at("scheduler"), pool);
+  if (reader.has("scheduler")) {
+    const JsonReader scheduler = reader.at("scheduler");
+    if (scheduler.has("router")) scheduler.at("router").fail("both pools have one router: state it in deployment.scheduler");
+    apply_scheduler(scheduler, pool);
+  }
   pool.replicas = static_cast<int>(reader.integer("replicas", 1));
   check_layout(d.model, d.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where());
   const std::int64_t needed = static_cast<std::int64_t>(d.layout.gpus()) * pool.replicas;
@@ -389,6 +395,10 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
   if (root.has("uncertainty")) scenario.uncertainty = parse_uncertainty(root.at("uncertainty"));
   scenario.seed = static_cast<std::uint64_t>(root.integer("seed", 1));
   resolve_fleet(root, folder, data, starting_point, scenario);
+  if (starting_point) return scenario;
+  check_host_memory(root, scenario);
+  const std::vector<std::string> unused = unused_keys(root, scenario);
+  scenario.warnings.insert(scenario.warnings.end(), unused.begin(), unused.end());
   return scenario;
 }
 

@@ -75,12 +75,14 @@ struct Scenario {
     return replicas * deployment.layout.gpus() + (disaggregation ? disaggregation->prefill_replicas * disaggregation->prefill.layout.gpus() : 0);
   }
   std::optional<FleetSpec> fleet;          ///< with autoscaling, `replicas` is the most there may be
-  std::optional<FailureConfig> failures;   ///< of nodes, under running requests
+  std::optional<FailureConfig> failures;   ///< of nodes, under running requests; the same for all deployments of a cluster
   std::vector<Scenario> others;            ///< further deployments on the same cluster, in the same simulated time
-  /// Whether replicas come and go, or share the cluster with others.
-  [[nodiscard]] bool in_fleet() const { return fleet || failures || !others.empty(); }
-  /// Where replicas can be, spares included.
+  /// Whether replicas come and go, or share the cluster with others. Pools alone see to their failures themselves.
+  [[nodiscard]] bool in_fleet() const { return ((fleet || failures) && !disaggregation) || !others.empty(); }
+  /// Where replicas can be, spares included; of pools where they decode.
   [[nodiscard]] int places() const { return replicas + (fleet ? fleet->spare_replicas : 0); }
+  /// GPUs of all places and pools.
+  [[nodiscard]] int placed_gpus() const { return gpus() + (places() - replicas) * deployment.layout.gpus(); }
   RequestRouting router = RequestRouting::kRoundRobin;
   WorkloadConfig workload;
   std::vector<Objective> objectives;

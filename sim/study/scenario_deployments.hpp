@@ -8,7 +8,7 @@
 namespace moeplan {
 
 /// Reads `failures` and `deployments`, and checks what fleets can and cannot be. A deployment has its own workload, or a `share` of the scenario's
-/// requests, which then loses it. Throws InputError.
+/// requests, which then loses it; pools do not scale. Throws InputError.
 void resolve_fleet(const JsonReader& root, const std::filesystem::path& folder, const DataRoot& data, bool starting_point, Scenario& scenario);
 
 }  // namespace moeplan

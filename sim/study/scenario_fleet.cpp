@@ -7,7 +7,7 @@
 #include <set>
 
 #include "network/group_links.hpp"
-#include "study/pools.hpp"
+#include "study/run_result.hpp"
 
 namespace moeplan {
 
@@ -28,28 +28,32 @@ ClusterSpec whole(ClusterSpec cluster) {
   return cluster;
 }
 
-/// GPU-places of all deployments: a replica that fits a node straddles none while there is room for that.
-std::vector<std::vector<int>> place_all(const std::vector<const Scenario*>& deployments, const ClusterSpec& cluster) {
-  std::vector<std::vector<int>> out;
-  for (const bool align : {true, false}) {
-    out.clear();
-    int next = 0;
-    for (const Scenario* s : deployments) out.push_back(place_from(s->places(), s->deployment.layout.gpus(), cluster.node.gpus, align, next));
-    if (next <= cluster.nodes * cluster.node.gpus) break;
-  }
-  return out;
-}
-
 }  // namespace
 
-ScenarioFleet::ScenarioFleet(const Scenario& scenario) : topology_(whole(scenario.deployment.cluster)) {
+// A replica that fits a node straddles none while there is room for that.
+void ScenarioFleet::place(const std::vector<const Scenario*>& deployments) {
+  const int per_node = cluster_.node.gpus;
+  for (const bool align : {true, false}) {
+    first_gpu_.clear();
+    prefill_gpu_.clear();
+    int next = 0;
+    for (const Scenario* s : deployments) {
+      std::vector<int>& prefill = prefill_gpu_.emplace_back();
+      if (const auto& pools = s->disaggregation) prefill = place_from(pools->prefill_replicas, pools->prefill.layout.gpus(), per_node, align, next);
+      first_gpu_.push_back(place_from(s->places(), s->deployment.layout.gpus(), per_node, align, next));
+    }
+    if (next <= cluster_.gpus) return;
+  }
+}
+
+ScenarioFleet::ScenarioFleet(const Scenario& scenario) : cluster_(whole(scenario.deployment.cluster)), topology_(cluster_) {
   const std::vector<const Scenario*> deployments = deployments_of(scenario);
-  first_gpu_ = place_all(deployments, scenario.deployment.cluster);
+  place(deployments);
   std::set<std::int32_t> seen;
   for (std::size_t k = 0; k < deployments.size(); ++k) {
     const int gpus = deployments[k]->deployment.layout.gpus();
-    const bool watch = gpus > 1 && topology_.gpus() <= kMostGpus;
-    links_.emplace_back(whole(scenario.deployment.cluster), watch ? first_gpu_[k] : std::vector<int>(), gpus);
+    const bool watch = gpus > 1 && topology_.gpus() <= kMostGpus && !deployments[k]->disaggregation;
+    links_.emplace_back(cluster_, watch ? first_gpu_[k] : std::vector<int>(), gpus);
     for (const GroupLinks& group : links_.back().groups()) {
       for (const LinkUse& use : group.between) shared_ |= !seen.insert(use.link).second;
     }
@@ -83,13 +87,13 @@ FleetSummary summarise_fleet(const Scenario& scenario, const FleetMetrics& seen,
   const FleetReport& report = seen.report();
   s.autoscaled = scenario.fleet && scenario.fleet->autoscaling;
   s.fails = scenario.failures && scenario.failures->on();
-  s.replicas_fixed = scenario.places();
+  s.replicas_fixed = all_replicas(scenario);
   s.peak = report.peak_replicas;
   s.scale_ups = report.scale_ups;
   s.scale_downs = report.scale_downs;
   s.node_failures = report.node_failures;
   const double end = seen.end_seconds();
-  const int gpus = scenario.deployment.layout.gpus();
+  const double gpus = static_cast<double>(scenario.placed_gpus()) / s.replicas_fixed;
   s.cold_starts = seen.count(ReplicaPhase::kStarting);
   if (s.cold_starts > 0) s.cold_start_mean_s = seen.seconds(ReplicaPhase::kStarting) / static_cast<double>(s.cold_starts);
   s.fixed_gpu_hours = end * s.replicas_fixed * gpus / 3600;

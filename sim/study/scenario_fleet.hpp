@@ -9,6 +9,7 @@
 #include "hardware/topology.hpp"
 #include "metrics/fleet_metrics.hpp"
 #include "study/deployment.hpp"
+#include "study/pools.hpp"
 #include "study/scenario.hpp"
 #include "study/shared_links.hpp"
 
@@ -25,12 +26,17 @@ class ScenarioFleet {
   /// Links of deployment `k`, by place.
   [[nodiscard]] const SharedLinks& links(std::size_t k) const { return links_[k]; }
   [[nodiscard]] const FleetConfig& config() const { return config_; }
-  /// Deployment `k` without its cost, source and observer. REQUIRES: it fits.
+  /// Where the pools of deployment `k` stand, which is no service of the fleet. REQUIRES: it has pools.
+  [[nodiscard]] PoolPlaces pools(std::size_t k) const { return {cluster_, prefill_gpu_[k], first_gpu_[k], config_.bandwidths}; }
+  /// Deployment `k` without its cost, source and observer. REQUIRES: it fits, and has no pools.
   [[nodiscard]] FleetService service(std::size_t k, const Scenario& scenario, const Deployment& deployment) const;
 
  private:
+  void place(const std::vector<const Scenario*>& deployments);
+
+  ClusterSpec cluster_;
   Topology topology_;
-  std::vector<std::vector<int>> first_gpu_;
+  std::vector<std::vector<int>> first_gpu_, prefill_gpu_;
   std::deque<SharedLinks> links_;
   bool shared_ = false;
   FleetConfig config_;

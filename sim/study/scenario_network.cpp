@@ -7,8 +7,6 @@ namespace {
 
 // Host to device copies over PCIe reach 25-26 of 32 and 55.6 of 64 GB/s (nvbandwidth: issues 42 and 50, NVIDIA's example).
 constexpr double kAchievedLink = 0.83;
-// Two channels of DDR5 in a workstation read 60-80 GB/s at best; assumed where the scenario says nothing.
-constexpr double kCpuBandwidth = 50e9;
 
 ExpertParallelComm communication_of(const std::string& name) {
   for (const auto comm : {ExpertParallelComm::kAllToAll, ExpertParallelComm::kDeepEp, ExpertParallelComm::kNvlinkOneSided, ExpertParallelComm::kNvlinkTwoSided}) {
@@ -60,7 +58,7 @@ std::optional<OffloadConfig> parse_offload(const JsonReader& deployment, const D
   } else {
     reader.fail(fmt::format("node '{}' names no pcie_bandwidth or host_bandwidth: state the \"link\"", node.id));
   }
-  offload.cpu_bandwidth = reader.has("cpu_bandwidth") ? reader.bandwidth("cpu_bandwidth").value() : kCpuBandwidth;
+  offload.cpu_bandwidth = reader.has("cpu_bandwidth") ? reader.bandwidth("cpu_bandwidth").value() : kDefaultCpuBandwidth;
   if (!(offload.link >= 1e6 && offload.link <= 1e15)) reader.fail("found a link outside 1 MB/s to 1 PB/s");
   return offload;
 }

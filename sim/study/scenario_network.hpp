@@ -6,6 +6,9 @@
 
 namespace moeplan {
 
+/// At which a CPU reads weights where the scenario does not say: two channels of DDR5 in a workstation read 60-80 GB/s at best.
+inline constexpr double kDefaultCpuBandwidth = 50e9;
+
 /// `cluster.network`. Throws InputError.
 FabricConfig parse_fabric(const JsonReader& cluster);
 

@@ -30,6 +30,7 @@ KvTiersConfig parse_kv_tiers(const JsonReader& reader, const NodeSpec& node) {
   if (tiers.host_memory.value() <= 0) reader.fail("host_memory is needed: KV blocks reach NVMe through it");
   tiers.host_bandwidth = reader.has("host_bandwidth") ? reader.bandwidth("host_bandwidth") : node.host_bandwidth;
   if (tiers.host_bandwidth.value() <= 0) reader.fail(fmt::format("node '{}' states no bandwidth to its host's memory; give host_bandwidth", node.id));
+  if (tiers.nvme.value() == 0 && reader.has("nvme_bandwidth")) reader.at("nvme_bandwidth").fail("has no effect without nvme");
   if (tiers.nvme.value() > 0) {
     if (!reader.has("nvme_bandwidth")) reader.fail("nvme needs nvme_bandwidth, per GPU");
     tiers.nvme_bandwidth = reader.bandwidth("nvme_bandwidth");
@@ -92,6 +93,7 @@ SpeculationSpec parse_speculation(const JsonReader& reader) {
   }
   const bool model = reader.string("method", "mtp") == "draft_model";
   if (model != reader.has("model")) reader.fail("method \"draft_model\" names a \"model\", method \"mtp\" does not");
+  if (model && reader.has("mtp_layers")) reader.at("mtp_layers").fail("belongs to method \"mtp\"; a drafting model has layers of its own");
   spec.mtp_layers = reader.number("mtp_layers", 1.0);
   return spec;
 }
@@ -117,19 +119,22 @@ void parse_scheduling(const JsonReader& reader, ServingFeatures& features, Sched
   }
   config.preempt_for_priority = reader.boolean("preempt_for_priority", config.preempt_for_priority);
   if (config.preempt_for_priority && config.queue_order != QueueOrder::kPriority) {
-    reader.at("preempt_for_priority").fail("needs queue_order \"priority\"");
+    if (reader.has("preempt_for_priority")) reader.at("preempt_for_priority").fail("needs queue_order \"priority\"");
+    reader.at("queue_order").fail("the policy \"vllm_priority\" preempts for priority, which needs queue_order \"priority\"; state another policy, or preempt_for_priority false");
   }
   config.max_queued_requests = static_cast<int>(reader.integer("max_queued_requests", config.max_queued_requests));
   config.max_queued_tokens = reader.integer("max_queued_tokens", config.max_queued_tokens);
 }
 
-void resolve_serving_features(const ServingFeatures& features, const SchedulerConfig& s, json& deployment) {
-  json& scheduler = deployment["scheduler"];
+void resolve_scheduling(const ServingFeatures& features, const SchedulerConfig& s, json& scheduler) {
   if (features.policy) scheduler["policy"] = to_string(*features.policy);
   if (s.queue_order != QueueOrder::kArrival) scheduler["queue_order"] = to_string(s.queue_order);
   if (s.preempt_for_priority) scheduler["preempt_for_priority"] = true;
   if (s.max_queued_requests > 0) scheduler["max_queued_requests"] = s.max_queued_requests;
   if (s.max_queued_tokens > 0) scheduler["max_queued_tokens"] = s.max_queued_tokens;
+}
+
+void resolve_serving_features(const ServingFeatures& features, json& deployment) {
   if (features.prefix_cache) deployment["prefix_cache"] = true;
   if (const auto& spec = features.speculation) {
     const SpeculationConfig& c = spec->config;

@@ -55,7 +55,8 @@ ServingFeatures parse_serving_features(const JsonReader& deployment, const NodeS
 /// The scheduler's policy, queue and preemption keys, on top of `config`. Throws InputError.
 void parse_scheduling(const JsonReader& scheduler, ServingFeatures& features, SchedulerConfig& config);
 
-/// Adds what is on to a resolved deployment.
-void resolve_serving_features(const ServingFeatures& features, const SchedulerConfig& scheduler, nlohmann::json& deployment);
+/// Adds what is on to a resolved scheduler, and to a resolved deployment.
+void resolve_scheduling(const ServingFeatures& features, const SchedulerConfig& config, nlohmann::json& scheduler);
+void resolve_serving_features(const ServingFeatures& features, nlohmann::json& deployment);
 
 }  // namespace moeplan

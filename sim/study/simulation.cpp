@@ -123,15 +123,29 @@ class Watched {
   std::optional<FleetMetrics> fleet_;
 };
 
+/// A deployment of a scenario that is built.
+struct Built {
+  const Deployment* deployment = nullptr;
+  const Deployment* prefill = nullptr;  ///< the other pool
+};
+
 /// What a scenario runs on beside its own deployment.
 struct Surroundings {
   const SharedLinks& links;
-  const Deployment* prefill = nullptr;        ///< the other pool
+  const Deployment* prefill = nullptr;  ///< the other pool
   const ScenarioFleet* fleet = nullptr;
-  const std::deque<Deployment>* others = nullptr;  ///< those of the fleet's further deployments
+  std::vector<Built> others;            ///< the fleet's further deployments
 };
 
-/// All deployments of a fleet in one simulated time.
+void run_pools(const Scenario& scenario, const Deployment& prefill, const Deployment& deployment, const PoolPlaces* places, std::uint64_t seed, Watched& watched) {
+  watched.watch_pools(prefill);
+  if (scenario.failures) watched.watch_fleet();
+  const ScenarioPools placed(scenario, prefill, deployment, places);
+  simulate(placed.config(), prefill.cost(), deployment.cost(), watched.source, watched.seen.list, seed);
+}
+
+/// All deployments of a fleet in one simulated time. Pools meet the others in the nodes that fail, not on links: they are simulated by themselves, the
+/// same nodes failing at the same times.
 Result run_fleet(const Scenario& scenario, const Deployment& deployment, const Surroundings& around, const RunOptions& options, std::uint64_t seed, bool first) {
   const ScenarioFleet& fleet = *around.fleet;
   RunOptions quiet = options;
@@ -140,17 +154,23 @@ Result run_fleet(const Scenario& scenario, const Deployment& deployment, const S
   quiet.progress = nullptr;
   std::deque<Watched> watched;
   std::vector<FleetService> services;
-  const auto add = [&](std::size_t k, const Scenario& s, const Deployment& d, const RunOptions& o) {
+  const auto add = [&](std::size_t k, const Scenario& s, const Built& built, const RunOptions& o) {
+    const Deployment& d = *built.deployment;
     // Every deployment has arrivals of its own.
     Watched& w = watched.emplace_back(s, d, fleet.links(k), o, seed + 0x5851F42DULL * k, first);
+    if (built.prefill != nullptr) {
+      const PoolPlaces places = fleet.pools(k);
+      run_pools(s, *built.prefill, d, &places, seed, w);
+      return;
+    }
     w.watch_fleet();
     services.push_back(fleet.service(k, s, d));
     services.back().source = &w.source;
     services.back().observer = &w.seen.list;
   };
-  add(0, scenario, deployment, options);
-  for (std::size_t i = 0; i < scenario.others.size(); ++i) add(i + 1, scenario.others[i], (*around.others)[i], quiet);
-  simulate(fleet.config(), services, seed);
+  add(0, scenario, {&deployment, around.prefill}, options);
+  for (std::size_t i = 0; i < scenario.others.size(); ++i) add(i + 1, scenario.others[i], around.others[i], quiet);
+  if (!services.empty()) simulate(fleet.config(), services, seed);
   Result result = watched.front().result();
   for (std::size_t i = 1; i < watched.size(); ++i) result.others.push_back(watched[i].result());
   return result;
@@ -160,9 +180,7 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const Su
   if (around.fleet != nullptr) return run_fleet(scenario, deployment, around, options, seed, first);
   Watched watched(scenario, deployment, around.links, options, seed, first);
   if (around.prefill != nullptr) {
-    watched.watch_pools(*around.prefill);
-    const ScenarioPools placed(scenario, *around.prefill, deployment);
-    simulate(placed.config(), around.prefill->cost(), deployment.cost(), watched.source, watched.seen.list, seed);
+    run_pools(scenario, *around.prefill, deployment, nullptr, seed, watched);
   } else {
     const std::unique_ptr<FlowNetwork> network = around.links.make_network();
     ClusterConfig cluster = deployment.cluster(scenario.replicas, scenario.router);
@@ -178,17 +196,21 @@ Result memory_only(const Scenario& scenario) {
   Result result;
   result.memory = plan_deployment_memory(scenario.deployment);
   result.warnings = scenario.warnings;
-  if (scenario.disaggregation && result.memory.plan.fits) {
-    const MemorySummary prefill = plan_deployment_memory(scenario.disaggregation->prefill);
-    if (!prefill.plan.fits) {
-      result.memory = prefill;
-      result.warnings.push_back("it is the prefill pool whose memory is shown");
-    }
-  }
+  const auto check_prefill = [&](const Scenario& s) {
+    if (!s.disaggregation || !result.memory.plan.fits) return;
+    const MemorySummary prefill = plan_deployment_memory(s.disaggregation->prefill);
+    if (prefill.plan.fits) return;
+    result.memory = prefill;
+    result.warnings.push_back("it is the prefill pool whose memory is shown");
+  };
+  check_prefill(scenario);
   for (const Scenario& other : scenario.others) {
     if (!result.memory.plan.fits) break;
     const MemorySummary memory = plan_deployment_memory(other.deployment);
-    if (memory.plan.fits) continue;
+    if (memory.plan.fits) {
+      check_prefill(other);
+      continue;
+    }
     result.memory = memory;
     result.warnings.push_back(fmt::format("it is the deployment '{}' whose memory is shown", other.name));
   }
@@ -225,15 +247,13 @@ Result run_on(const Scenario& scenario, const Deployment& deployment, const RunO
   std::optional<SharedLinks> links;
   std::optional<ScenarioFleet> fleet;
   scenario.in_fleet() ? static_cast<void>(fleet.emplace(scenario)) : static_cast<void>(links.emplace(scenario));
-  std::deque<Deployment> others;
-  const auto build = [&](const DeploymentConfig& config) -> const Deployment& {
-    return options.shared != nullptr ? others.emplace_back(config, *options.shared, mode) : others.emplace_back(config, mode);
+  std::deque<Deployment> built;
+  const auto build = [&](const DeploymentConfig& config) {
+    return &(options.shared != nullptr ? built.emplace_back(config, *options.shared, mode) : built.emplace_back(config, mode));
   };
-  for (const Scenario& other : scenario.others) build(other.deployment);
-  Surroundings around{fleet ? fleet->links(0) : *links};
-  if (scenario.disaggregation) around.prefill = &build(scenario.disaggregation->prefill);
-  if (fleet) around.fleet = &*fleet;
-  around.others = &others;
+  const auto build_prefill = [&](const Scenario& s) { return s.disaggregation ? build(s.disaggregation->prefill) : nullptr; };
+  Surroundings around{fleet ? fleet->links(0) : *links, build_prefill(scenario), fleet ? &*fleet : nullptr, {}};
+  for (const Scenario& other : scenario.others) around.others.push_back({build(other.deployment), build_prefill(other)});
   if (options.replications == 1) return run_once(scenario, deployment, around, options, scenario.seed, true);
   std::optional<tbb::global_control> limit;
   if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));

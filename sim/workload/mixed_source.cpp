@@ -44,6 +44,7 @@ struct Talk {
   LengthSampler prompt, output, turns;
   double think_seconds;
   std::int64_t max_context;
+  SimTime retry_after;
 };
 
 class MixedSource final : public RequestSource {
@@ -57,7 +58,8 @@ class MixedSource final : public RequestSource {
       names_.push_back(c.name);
       talks_.push_back(c.sessions.on ? std::make_optional(Talk{LengthSampler(c.prompt_tokens), LengthSampler(c.output_tokens), LengthSampler(c.sessions.turns),
                                                                c.sessions.think_seconds,
-                                                               c.sessions.max_context > 0 ? c.sessions.max_context : std::int64_t{kMaxTokens}})
+                                                               c.sessions.max_context > 0 ? c.sessions.max_context : std::int64_t{kMaxTokens},
+                                                               c.sessions.retry_after})
                                      : std::nullopt);
       sessions_ = sessions_ || c.sessions.on;
       const auto id = static_cast<std::int32_t>(i);
@@ -118,6 +120,10 @@ class MixedSource final : public RequestSource {
 
   [[nodiscard]] bool closed() const override { return sessions_; }
   [[nodiscard]] SimTime turnaround() const override { return kLeastThought; }
+  [[nodiscard]] SimTime retry_after(const RequestSpec& spec) const override {
+    const auto& talk = talks_[static_cast<std::size_t>(spec.class_id)];
+    return talk ? talk->retry_after : SimTime{0};
+  }
   [[nodiscard]] std::uint64_t total() const override { return total_; }
 
  private:

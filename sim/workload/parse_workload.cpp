@@ -85,7 +85,7 @@ LengthConfig parse_empirical(const JsonReader& reader, const std::filesystem::pa
   if (reader.has("file") == reader.has("histogram")) reader.fail("an empirical distribution takes either file or histogram");
   if (reader.has("histogram")) return LengthConfig::empirical(read_histogram(reader.at("histogram")));
   const std::filesystem::path file = base / reader.string("file");
-  LengthConfig config = LengthConfig::empirical(read_length_file(file));
+  LengthConfig config = LengthConfig::empirical(reader.at("file").loaded([&] { return read_length_file(file); }));
   config.file = file;
   return config;
 }
@@ -125,6 +125,13 @@ std::vector<double> parse_hourly(const JsonReader& arrivals) {
   return factors;
 }
 
+SimTime retry_after(const JsonReader& reader) {
+  if (!reader.has("retry_after")) return kRetryAfter;
+  const Seconds wait = reader.duration("retry_after");
+  if (!(wait.value() >= 1e-3 && wait.value() <= 1e6)) reader.at("retry_after").fail("accepted: 1 ms to 1e6 s");
+  return to_sim_time(wait);
+}
+
 ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::path& base) {
   ArrivalConfig config;
   const std::string process = reader.string("process");
@@ -143,7 +150,7 @@ ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::pa
     config.rate = reader.rate_per_second("rate");
     if (gamma) config.cv = reader.number("cv");
   } else if (process == "closed") {
-    only(reader, {"process", "concurrency", "turnaround"});
+    only(reader, {"process", "concurrency", "turnaround", "retry_after"});
     config.process = ArrivalProcess::kClosed;
     const std::int64_t clients = reader.integer("concurrency");
     if (clients < 1 || clients > std::numeric_limits<std::int32_t>::max()) {
@@ -155,6 +162,7 @@ ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::pa
       if (turnaround.value() > 1e6) reader.at("turnaround").fail("accepted: 1 us to 1e6 s");
       config.turnaround = to_sim_time(turnaround);
     }
+    config.retry_after = retry_after(reader);
   } else if (process == "batch") {
     only(reader, {"process"});
     config.process = ArrivalProcess::kBatch;
@@ -188,6 +196,7 @@ PrefixConfig parse_prefix(const JsonReader& item) {
   prefix.tokens = tokens(reader, "tokens");
   prefix.count = tokens_or(reader, "count", 1);
   prefix.zipf = reader.number("zipf", 0.0);
+  if (prefix.zipf > 0 && prefix.count == 1) reader.at("zipf").fail("has no effect on one prefix: state how many there are (count)");
   return prefix;
 }
 
@@ -195,11 +204,12 @@ SessionConfig parse_sessions(const JsonReader& item, const std::filesystem::path
   SessionConfig sessions;
   if (!item.has("sessions")) return sessions;
   const JsonReader reader = item.at("sessions");
-  only(reader, {"turns", "think_time", "max_context"});
+  only(reader, {"turns", "think_time", "max_context", "retry_after"});
   sessions.on = true;
   sessions.turns = parse_lengths(reader.at("turns"), base);
   sessions.think_seconds = reader.has("think_time") ? reader.duration("think_time").value() : 0.0;
   sessions.max_context = reader.has("max_context") ? tokens(reader, "max_context") : 0;
+  sessions.retry_after = retry_after(reader);
   return sessions;
 }
 
@@ -221,6 +231,15 @@ void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::
   if (!reader.has("classes")) {
     parse_one(reader, WorkloadClass{});
     return;
+  }
+  for (const char* key : {"prefix", "sessions"}) {
+    if (reader.has(key)) reader.at(key).fail("with classes, each class states its own");
+  }
+  for (const char* key : {"prompt_tokens", "output_tokens"}) {
+    const auto items = reader.at("classes").elements();
+    if (reader.has(key) && !items.empty() && std::all_of(items.begin(), items.end(), [&](const JsonReader& item) { return item.has(key); })) {
+      reader.at(key).fail("has no effect: every class states its own");
+    }
   }
   for (const JsonReader& item : reader.at("classes").elements()) {
     only(item, {"name", "weight", "priority", "prompt_tokens", "output_tokens", "prefix", "sessions", "arrivals", "routing", "objectives"});

@@ -47,6 +47,8 @@ class RequestSource {
   [[nodiscard]] virtual bool closed() const = 0;
   /// The least time between a completion and the arrival it causes; only for closed sources.
   [[nodiscard]] virtual SimTime turnaround() const { return SimTime{0}; }
+  /// After what time the client of a request that a full queue turned away sends it again; 0: never, it is rejected.
+  [[nodiscard]] virtual SimTime retry_after(const RequestSpec& /*spec*/) const { return SimTime{0}; }
   /// Requests it will issue in all.
   [[nodiscard]] virtual std::uint64_t total() const = 0;
 };

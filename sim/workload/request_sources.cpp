@@ -208,7 +208,8 @@ class ClosedSource final : public RequestSource {
       : maker_(config, seed),
         total_(config.requests),
         burst_(std::min<std::uint64_t>(total_, static_cast<std::uint64_t>(config.arrivals.concurrency))),
-        turnaround_(config.arrivals.turnaround) {}
+        turnaround_(config.arrivals.turnaround),
+        retry_after_(config.arrivals.retry_after) {}
 
   std::optional<RequestSpec> next() override {
     if (issued_ == total_) return std::nullopt;
@@ -224,6 +225,7 @@ class ClosedSource final : public RequestSource {
   }
   [[nodiscard]] bool closed() const override { return true; }
   [[nodiscard]] SimTime turnaround() const override { return turnaround_; }
+  [[nodiscard]] SimTime retry_after(const RequestSpec& /*spec*/) const override { return retry_after_; }
   [[nodiscard]] std::uint64_t total() const override { return total_; }
 
  private:
@@ -232,6 +234,7 @@ class ClosedSource final : public RequestSource {
   std::uint64_t burst_;
   std::uint64_t issued_ = 0;
   SimTime turnaround_;
+  SimTime retry_after_;
   SimTime last_{0};
   /// Arrivals that completions have decided, with the id that finished: equal times go by id, whatever order they were told in.
   std::priority_queue<std::pair<SimTime, std::uint64_t>, std::vector<std::pair<SimTime, std::uint64_t>>, std::greater<>> due_;

@@ -13,7 +13,7 @@ namespace moeplan {
 /// - poisson, gamma: a renewal process; with hourly factors its time is warped, which for Poisson gives exactly the inhomogeneous process
 ///   (Cinlar 1975, inversion of the cumulative rate).
 /// - markov_modulated: Poisson within states that follow each other; hourly factors warp its time.
-/// - closed: `concurrency` requests at time 0, then one more `turnaround` after each completion.
+/// - closed: `concurrency` requests at time 0, then one more `turnaround` after each completion; who is turned away comes again.
 /// - batch: all at time 0.
 /// - trace: the file's rows, one in memory at a time; repeated with its span plus one mean gap as the period, so that the rate is kept.
 /// - classes with arrivals of their own are merged by time; a session's next turn comes a think time after the answer.
@@ -33,6 +33,7 @@ class CountingSource final : public RequestSource {
   void on_arrived(std::uint64_t id) override { inner_.on_arrived(id); }
   [[nodiscard]] bool closed() const override { return inner_.closed(); }
   [[nodiscard]] SimTime turnaround() const override { return inner_.turnaround(); }
+  [[nodiscard]] SimTime retry_after(const RequestSpec& spec) const override { return inner_.retry_after(spec); }
   [[nodiscard]] std::uint64_t total() const override { return inner_.total(); }
   [[nodiscard]] std::uint64_t issued() const { return issued_; }
 

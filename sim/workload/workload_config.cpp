@@ -86,9 +86,18 @@ void check_process(const ArrivalConfig& arrivals, std::string_view where) {
   check_hourly(arrivals, at(where, "diurnal"));
 }
 
+/// scan_trace() whose complaints begin with the place that names the file.
+TraceSummary scan_trace_at(const std::string& place, const std::filesystem::path& file) {
+  try {
+    return scan_trace(file);
+  } catch (const InputError& error) {
+    throw InputError(place, error.what());
+  }
+}
+
 void resolve_trace(WorkloadConfig& config, std::string_view where) {
   ArrivalConfig& arrivals = config.arrivals;
-  if (!arrivals.trace) arrivals.trace = scan_trace(arrivals.file);
+  if (!arrivals.trace) arrivals.trace = scan_trace_at(at(at(where, "arrivals"), "file"), arrivals.file);
   const TraceSummary& trace = *arrivals.trace;
   const auto rows = static_cast<std::uint64_t>(std::floor(static_cast<double>(trace.rows) * arrivals.copies));
   if (config.requests == 0) config.requests = rows;
@@ -155,7 +164,7 @@ void check_classes(const WorkloadConfig& config, std::string_view where) {
     for (const LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens}) {
       if (lengths->kind != LengthKind::kTrace) continue;
       if (!lengths->file.empty()) {
-        scan_trace(lengths->file);
+        scan_trace_at(at(place, lengths == &c.prompt_tokens ? "prompt_tokens" : "output_tokens") + "/file", lengths->file);
       } else if (!trace) {
         throw InputError(place, "lengths of a trace without a file; accepted with trace arrivals, or name a file");
       }

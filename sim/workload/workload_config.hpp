@@ -48,6 +48,9 @@ struct LengthConfig {
   static LengthConfig from_trace(std::filesystem::path file = {});
 };
 
+/// What a client that a full queue turned away waits unless told otherwise: client libraries back off for 0.5 s to 8 s.
+inline constexpr SimTime kRetryAfter{1'000'000'000};
+
 enum class ArrivalProcess : std::uint8_t { kPoisson, kGamma, kMarkovModulated, kClosed, kBatch, kTrace };
 std::string_view to_string(ArrivalProcess process);
 
@@ -77,6 +80,7 @@ struct ArrivalConfig {
   std::vector<RateState> states{};       ///< markov_modulated: visited in turn, Poisson arrivals within each
   std::int32_t concurrency = 0;          ///< closed: requests in flight
   SimTime turnaround{1'000'000};         ///< closed: from a completion to the request it causes
+  SimTime retry_after = kRetryAfter;     ///< closed: from a full queue to the next attempt with the same request
   std::filesystem::path file{};          ///< trace
   double speedup = 1;                    ///< trace: recorded gaps are divided by this
   double copies = 1;                     ///< trace: each row is issued so often on average, at times up to a minute apart
@@ -99,6 +103,7 @@ struct SessionConfig {
   LengthConfig turns{};          ///< of a session, at least 1
   double think_seconds = 0;      ///< mean of the exponential time from an answer's last token to the next turn
   std::int32_t max_context = 0;  ///< a session ends before a turn whose prompt would be longer; 0: any
+  SimTime retry_after = kRetryAfter;  ///< from a full queue to the next attempt with the same turn
 };
 
 /// A kind of request: `weight` of them have these lengths.

@@ -154,3 +154,39 @@ TEST_CASE("a full queue rejects: what it rejects is told, the others are served 
   REQUIRE(tokens.rejected.size() == 1);
   CHECK(tokens.rejected[0].id == 3);
 }
+
+TEST_CASE("a client that finds the queue full comes again with the same request, and its latency counts from the first attempt") {
+  // One request at a time, one may wait, 3 clients at 0, again after 5 s. A waits, B and C are turned away; at 5 A runs and B waits; C tries
+  // at 5 and 10; A ends at 14, B runs 14-28, C waits from 15 on and runs 28-42.
+  ClusterConfig config = under(SchedulingPolicy::kVllm);
+  config.replica.scheduler.max_batch_requests = 1;
+  config.replica.scheduler.max_queued_requests = 1;
+  std::string text[2];
+  for (const bool single : {false, true}) {
+    config.step_by_step = single;
+    ClosedSource source(3, 3, SimTime{0}, {4, 4}, {1, 1}, 1);
+    source.come_again_after(seconds(5));
+    const RecordingObserver seen = run(config, kCost, source);
+    CHECK(seen.arrivals.size() == 3);
+    CHECK(seen.rejected.empty());
+    const std::vector<std::pair<std::uint64_t, SimTime>> turned_away = {{1, seconds(0)}, {2, seconds(0)}, {2, seconds(5)}, {2, seconds(10)}};
+    CHECK(seen.turned_away == turned_away);
+    check(seen, 1, 28, 28);
+    check(seen, 2, 42, 42);
+    CHECK(seen.by_id().at(2).spec.arrival == seconds(0));
+    text[single ? 1 : 0] = seen.text();
+  }
+  CHECK(text[0] == text[1]);
+}
+
+TEST_CASE("a prompt that the queue can never take is rejected for good, and its client goes on") {
+  ClusterConfig config = under(SchedulingPolicy::kVllm);
+  config.replica.scheduler.max_queued_tokens = 3;
+  ClosedSource source(1, 2, seconds(1), {4, 4}, {1, 1}, 1);
+  source.come_again_after(seconds(5));
+  const RecordingObserver seen = run(config, kCost, source);
+  REQUIRE(seen.rejected.size() == 2);
+  CHECK(seen.rejected[1].reason == RejectReason::kQueueFull);
+  CHECK(seen.rejected[1].at == seconds(1));
+  CHECK(seen.turned_away.empty());
+}

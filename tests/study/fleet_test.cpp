@@ -50,6 +50,14 @@ json on_two_nodes(const std::string& keys) {
   return scenario;
 }
 
+/// The same as four prefill and four decode replicas, with `keys` on top.
+json pools_on_two_nodes(const std::string& keys) {
+  json scenario = on_two_nodes(R"({"deployment": {"disaggregation": {"prefill": {"replicas": 4}, "decode": {"replicas": 4}}}})");
+  scenario["deployment"].erase("replicas");
+  scenario.merge_patch(json::parse(keys));
+  return scenario;
+}
+
 constexpr const char* kScaling = R"({"deployment": {"replicas": 1, "fleet": {
   "autoscaling": {"max_replicas": 3, "target": 4, "period": "1 s", "down_cooldown": "2 s"},
   "cold_start": {"start": "2 s", "weights_from": "peer"}}}, "workload": {"requests": 200}})";
@@ -176,7 +184,58 @@ TEST_CASE("what fleets cannot be is refused in one line") {
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b"}]})")), "a workload of its own or a share"));
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b", "share": 0.5}, {"model": "llama-3.1-8b", "share": 0.5}]})")), "add up to 1"));
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b", "share": 0.5, "deployment": {"replicas": 15}}]})")), "together need 17 GPUs"));
-  json pools = on_two_nodes(R"({"failures": {"failures_per_node_year": 1}, "deployment": {"disaggregation": {"prefill": {}, "decode": {}}}})");
-  pools["deployment"].erase("replicas");
-  CHECK(contains(refused(pools), "pools do not scale"));
+  CHECK(contains(refused(pools_on_two_nodes(R"({"deployment": {"fleet": {"autoscaling": {"target": 4, "max_replicas": 2}}}})")), "pools do not scale"));
+  CHECK(contains(refused(pools_on_two_nodes(R"({"deployment": {"fleet": {"spare_replicas": 1}}})")), "a spare place would belong to one of the pools"));
+  CHECK(contains(refused(pools_on_two_nodes(R"({"deployment": {"disaggregation": {"prefill": {"cluster": {"node": "hgx-h100"}}}},
+    "deployments": [{"model": "llama-3.1-8b", "share": 0.5}]})")), "pools beside others have no cluster of their own"));
+  // Its place once, and what an entry is called.
+  const std::string unknown = refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8c", "share": 0.5}]})"));
+  CHECK(contains(unknown, "/deployments/0/model: unknown model"));
+}
+
+TEST_CASE("a node that fails under pools takes their replicas; what they held is computed again") {
+  // Prefill on node 0, decode on node 1.
+  for (const int node : {0, 1}) {
+    json scenario = pools_on_two_nodes(R"({"deployment": {"fleet": {"cold_start": {"start": "1 s", "disk_bandwidth": "200 GB/s"}}},
+      "failures": {"times": [{"node": 0, "at": "0.1 s"}], "restart": "3 s"}, "workload": {"arrivals": {"process": "batch", "rate": null}}})");
+    if (node == 1) scenario["failures"]["times"] = json::parse(R"([{"node": 1, "at": "1 s"}])");
+    const json result = simulated(scenario);
+    CHECK(result["requests"]["completed"] == 40);
+    CHECK(result["requests"]["retries"] > 0);
+    const json& failures = result["fleet"]["failures"];
+    CHECK(failures["lost_requests"] == result["requests"]["retries"]);
+    CHECK(result["fleet"]["cold_starts"]["count"] == 4);
+    CHECK(result["pools"]["decode"]["requests"] == 40);
+    if (node == 1) CHECK(failures["lost_kv_tokens"] > 0);
+    json again = result["scenario"];
+    again["deployment"]["cost_profile"] = "h100-sxm";
+    CHECK(simulated(again)["fleet"] == result["fleet"]);
+  }
+}
+
+TEST_CASE("pools stand beside other deployments and fail with the node that they share") {
+  json scenario = pools_on_two_nodes(R"({"deployment": {"disaggregation": {"prefill": {"replicas": 2}, "decode": {"replicas": 2}}},
+    "deployments": [{"name": "plain", "model": "llama-3.1-8b", "share": 0.25},
+                    {"name": "pools", "model": "llama-3.1-8b", "deployment": {"disaggregation": {"prefill": {}, "decode": {}}}, "share": 0.25}]})");
+  const json result = simulated(scenario);
+  const json& list = result["deployments"];
+  REQUIRE(list.size() == 3);
+  CHECK(list[0]["requests"]["completed"] == 20);
+  CHECK(list[1]["requests"]["completed"] == 10);
+  CHECK(list[2]["requests"]["completed"] == 10);
+  CHECK(result["totals"]["gpus"] == 8 + 1 + 2);
+  CHECK(list[2]["gpus"] == 2);
+  CHECK(result["pools"]["decode"]["requests"] == 20);
+  // Alone on the cluster the pools do the same.
+  json alone = scenario;
+  alone.erase("deployments");
+  alone["workload"] = result["scenario"]["workload"];
+  CHECK(simulated(alone)["latency"] == result["latency"]);
+  scenario["failures"] = json::parse(R"({"times": [{"node": 1, "at": "1 s"}], "restart": "1 s"})");
+  const json failing = simulated(scenario);
+  // The first eight GPUs are node 0: only the two smaller ones feel it.
+  CHECK(failing["deployments"][0]["requests"] == list[0]["requests"]);
+  CHECK(failing["deployments"][1]["fleet"]["failures"]["node_failures"] == 1);
+  CHECK(failing["deployments"][2]["fleet"]["failures"]["node_failures"] == 1);
+  CHECK(failing["totals"]["requests"]["completed"] == 40);
 }

@@ -140,6 +140,22 @@ TEST_CASE("what a full queue rejects is counted with its tokens") {
   CHECK(requests["rejected_output_tokens"] == 256 * requests["rejected"].get<std::int64_t>());
 }
 
+TEST_CASE("clients of a closed loop that a full queue turns away come again: every request is served") {
+  json scenario = deployed(R"({"scheduler": {"max_queued_requests": 1, "max_batch_requests": 1}})");
+  scenario["workload"]["arrivals"] = {{"process", "closed"}, {"concurrency", 8}};
+  const json result = simulated(scenario);
+  CHECK(result["requests"]["completed"] == 40);
+  CHECK(result["requests"]["rejected"] == 0);
+  CHECK(result["requests"]["turned_away"] > 40);
+  CHECK(result["scenario"]["workload"]["arrivals"]["retry_after"] == "1 s");
+  scenario["workload"]["arrivals"]["retry_after"] = "30 s";
+  const json slower = simulated(scenario);
+  CHECK(slower["requests"]["turned_away"] < result["requests"]["turned_away"]);
+  CHECK(slower["latency"]["ttft_s"]["max"] > result["latency"]["ttft_s"]["max"]);
+  scenario["workload"]["arrivals"]["retry_after"] = "0 s";
+  CHECK(contains(refused(scenario), "/workload/arrivals/retry_after"));
+}
+
 TEST_CASE("workload classes are reported and judged apart, the urgent one served first") {
   json scenario = deployed(R"({"scheduler": {"policy": "vllm_priority", "max_batch_requests": 2}})");
   scenario["workload"] = json::parse(R"({"arrivals": {"process": "batch"}, "requests": 40, "prompt_tokens": {"distribution": "fixed", "value": 500},

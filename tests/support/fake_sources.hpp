@@ -92,6 +92,8 @@ class ClosedSource final : public RequestSource {
   }
   [[nodiscard]] bool closed() const override { return true; }
   [[nodiscard]] SimTime turnaround() const override { return turnaround_; }
+  void come_again_after(SimTime wait) { retry_after_ = wait; }
+  [[nodiscard]] SimTime retry_after(const RequestSpec&) const override { return retry_after_; }
   [[nodiscard]] std::uint64_t total() const override { return total_; }
   [[nodiscard]] std::uint64_t issued() const { return issued_; }
   [[nodiscard]] std::uint64_t finished() const { return finished_; }
@@ -103,6 +105,7 @@ class ClosedSource final : public RequestSource {
   LengthRange prompt_, output_;
   RandomStream stream_;
   std::deque<SimTime> due_;
+  SimTime retry_after_{0};
   std::uint64_t issued_ = 0, finished_ = 0, in_flight_ = 0, most_in_flight_ = 0;
 };
 

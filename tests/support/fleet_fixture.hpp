@@ -16,6 +16,7 @@ class FleetObserver final : public Observer {
   explicit FleetObserver(Observer& rest) : rest_(rest) {}
   void on_arrival(const RequestSpec& spec) override { rest_.on_arrival(spec); }
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override { rest_.on_rejected(spec, reason, at); }
+  void on_turned_away(const RequestSpec& spec, SimTime at) override { rest_.on_turned_away(spec, at); }
   void on_preempted(std::uint64_t id, std::int32_t replica, SimTime at) override { rest_.on_preempted(id, replica, at); }
   void on_finished(const FinishedRequest& r) override { rest_.on_finished(r); }
   void on_step(const StepRecord& r) override { rest_.on_step(r); }

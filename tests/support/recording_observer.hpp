@@ -32,6 +32,7 @@ class RecordingObserver final : public Observer {
 
   void on_arrival(const RequestSpec& spec) override { arrivals.push_back(spec); }
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override { rejected.push_back({spec.id, reason, at}); }
+  void on_turned_away(const RequestSpec& spec, SimTime at) override { turned_away.emplace_back(spec.id, at); }
   void on_preempted(std::uint64_t id, std::int32_t, SimTime) override { preempted.push_back(id); }
   void on_finished(const FinishedRequest& r) override { finished.push_back(r); }
   void on_step(const StepRecord& r) override {
@@ -75,6 +76,7 @@ class RecordingObserver final : public Observer {
 
   std::vector<RequestSpec> arrivals;
   std::vector<Rejection> rejected;
+  std::vector<std::pair<std::uint64_t, SimTime>> turned_away;
   std::vector<std::uint64_t> preempted;
   std::vector<FinishedRequest> finished;
   std::vector<Step> steps;
