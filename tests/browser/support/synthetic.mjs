@@ -71,8 +71,8 @@ export function comparisonOfFour(base) {
     comparison: {
       scenarios: names.map(row), load_curves: names.map(curve),
       sensitivity: [{ parameter: "batch", metric: "tpot_s", text: "step time against batch", values: [1, 8, 64, 256], by_scenario: names.map(() => [0.01 + random() / 100, 0.02 + random() / 100, 0.03 + random() / 100, null]) }],
-      crossings: [{ what: "cost", metric: "usd_per_million_output_tokens", between: [names[0], names[3]], at: 7.5, unit: "/s", better_above: names[3], text: "below 7.5 requests/s Mixtral is cheaper per token, above it Llama" }],
-      differences: [{ path: "/model", values: ["mixtral-8x7b", "deepseek-r1", "qwen3-235b-a22b", "llama-3.1-70b"] }, { path: "/deployment/parallel", values: [{ tensor: 2 }, { tensor: 8 }, { tensor: 8 }, { tensor: 4 }] }],
+      crossings: [{ what: "cost", metric: "usd_per_million_output_tokens", between: [0, 3], at: 7.5, unit: "/s", better_above: 3, text: "below 7.5 requests/s Mixtral is cheaper per token, above it Llama" }],
+      differences: [{ path: "/model", values: ["mixtral-8x7b", "deepseek-r1", "qwen3-235b-a22b", "llama-3.1-70b"] }, { path: "/deployment/parallel", values: ['{"tensor":2}', '{"tensor":8}', '{"tensor":8}', '{"tensor":4}'] }],
       effects: [], same_workload: true, load_per_s: 8, verdict: { text: "Mixtral 8x7B on two H100 is the cheapest that meets the objectives at 8 requests/s.", flips: ["above 7.5 requests/s Llama is cheaper per token"] }, notes: ["one price is stated, not looked up"],
     },
   };
