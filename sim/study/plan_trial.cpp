@@ -20,15 +20,17 @@ void place_fleet(FleetSpec fleet, int spare_replicas, PlanTrial& trial) {
   if (s.disaggregation) {
     if (fleet.autoscaling) trial.notes.push_back("the plan has pools, which do not scale: autoscaling is left out");
     fleet.autoscaling.reset();
-    spare_replicas = 0;
+  } else {
+    s.replicas += spare_replicas;
+    s.spare_gpus = std::max(0, s.spare_gpus - spare_replicas * s.deployment.layout.gpus());
+    s.spread = true;
   }
   fleet.first_replicas = s.replicas;
+  fleet.spare_replicas = 0;
   if (auto& a = fleet.autoscaling) {
     a->max_replicas = s.replicas;
     a->min_replicas = std::min(a->min_replicas, a->max_replicas);
-    spare_replicas = 0;
   }
-  fleet.spare_replicas = spare_replicas;
   s.fleet = fleet;
 }
 

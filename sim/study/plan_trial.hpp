@@ -22,7 +22,8 @@ struct PlanTrial {
   [[nodiscard]] bool met() const;
 };
 
-/// `fleet` and `failures` as stated; `best`: the plan as a scenario, of which `spare_replicas` stand by. Nothing where neither is stated.
+/// `fleet` and `failures` as stated; `best`: the plan as a scenario, beside whose replicas `spare_replicas` serve while all nodes are up. Nothing where
+/// neither is stated.
 std::optional<PlanTrial> try_plan(const std::optional<FleetSpec>& fleet, const std::optional<FailureConfig>& failures, const Scenario& best, int spare_replicas,
                                   StudyLibraries& shared);
 

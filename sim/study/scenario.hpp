@@ -69,6 +69,7 @@ struct Scenario {
   DeploymentConfig deployment;
   int replicas = 1;
   int spare_gpus = 0;  ///< of a plan: paid for beside the replicas, idle
+  bool spread = false; ///< of a plan's trial: replicas are dealt over the nodes in turn, not packed, so that a node that fails takes few of them
   std::optional<DisaggregationSpec> disaggregation;
   /// GPUs in use, of all pools.
   [[nodiscard]] int gpus() const {

@@ -30,9 +30,27 @@ ClusterSpec whole(ClusterSpec cluster) {
 
 }  // namespace
 
+namespace {
+
+/// Replica i on node i modulo `nodes`.
+std::vector<int> deal_out(int replicas, int gpus, int nodes, int per_node) {
+  std::vector<int> first;
+  for (int i = 0; i < replicas; ++i) first.push_back(i % nodes * per_node + i / nodes * gpus);
+  return first;
+}
+
+}  // namespace
+
 // A replica that fits a node straddles none while there is room for that.
 void ScenarioFleet::place(const std::vector<const Scenario*>& deployments) {
   const int per_node = cluster_.node.gpus;
+  const Scenario& own = *deployments.front();
+  const int gpus = own.deployment.layout.gpus();
+  if (own.spread && deployments.size() == 1 && (own.places() + cluster_.nodes - 1) / cluster_.nodes * gpus <= per_node) {
+    first_gpu_ = {deal_out(own.places(), gpus, cluster_.nodes, per_node)};
+    prefill_gpu_ = {{}};
+    return;
+  }
   for (const bool align : {true, false}) {
     first_gpu_.clear();
     prefill_gpu_.clear();

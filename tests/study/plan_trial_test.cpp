@@ -8,6 +8,7 @@
 #include "input/json_document.hpp"
 #include "study/data_root.hpp"
 #include "study/plan_space.hpp"
+#include "study/scenario_fleet.hpp"
 #include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
 
@@ -57,14 +58,17 @@ TEST_CASE("a trial scales up to the plan's replicas, and only nodes that the pla
   const Scenario stated = resolve_starting_point(document(kStated), kFolder, data());
   const Scenario best = resolve_scenario(document(R"({"deployment": {"replicas": 3}})"), kFolder, data());
   StudyLibraries shared;
-  const auto trial = try_plan(stated.fleet, stated.failures, best, 0, shared);
+  const auto trial = try_plan(stated.fleet, stated.failures, best, 1, shared);
   REQUIRE(trial);
-  CHECK(trial->scenario.fleet->autoscaling->max_replicas == 3);
+  CHECK(trial->scenario.fleet->autoscaling->max_replicas == 4);
   CHECK(trial->scenario.fleet->autoscaling->min_replicas == 2);
   REQUIRE(trial->notes.size() == 1);
   CHECK(trial->notes[0] == "the plan has 2 nodes: node 7 does not fail");
   CHECK(trial->result.fleet->node_failures == 1);
   CHECK(trial->result.requests.completed == 40);
+  // Dealt over both nodes: a node takes half of them.
+  CHECK(trial->scenario.spread);
+  CHECK(ScenarioFleet(trial->scenario).service(0, trial->scenario, Deployment(trial->scenario.deployment, shared)).first_gpu == std::vector<int>{0, 8, 2, 10});
   const json section = trial_section(*trial, data());
   CHECK(section["fleet"]["failures"]["node_failures"] == 1);
   CHECK(section["objectives"].size() == best.objectives.size());
