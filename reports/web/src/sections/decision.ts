@@ -113,9 +113,11 @@ function atLoad(v: Values, path: string, load: string): Child {
 function costCard(v: Values): Child {
   const { doc } = v;
   if (doc.has("/plan/best/cost")) {
+    const factor = doc.number("/plan/best/cost/at_mean_load/load_factor");
+    const differs = factor !== undefined && (factor !== doc.number("/plan/best/cost/load_factor") || (doc.number("/plan/best/spare_replicas") ?? 0) > 0);
     return el("div", { class: "card" }, el("h3", {}, "Cost"), el("p", { class: "big" }, v.num("/plan/best/cost/usd_per_hour", "usd_per_h")),
       atLoad(v, "/plan/best/cost", "At the load it is sized for"),
-      doc.has("/plan/best/cost/at_mean_load") && atLoad(v, "/plan/best/cost/at_mean_load", "At the mean load of the period, all replicas up"),
+      differs && atLoad(v, "/plan/best/cost/at_mean_load", "At the mean load of the period, all replicas up"),
       doc.has("/cost/per_gpu_hour_usd") && el("p", {}, v.num("/cost/per_gpu_hour_usd"), " per GPU."));
   }
   if (!doc.has("/cost")) return undefined;
