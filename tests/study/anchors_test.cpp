@@ -6,11 +6,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
 #include "study/anchor_study.hpp"
 #include "study/validation.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace moeplan;
@@ -19,11 +18,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// Llama 3.1 8B on one H100 under vLLM, closed loop of `concurrency` clients.
 MeasuredRun run_at(int concurrency, const std::string& id) {

@@ -19,11 +19,9 @@
 #include "input/catalogue.hpp"
 #include "model/layout_check.hpp"
 #include "model/model_file.hpp"
-#include "study/data_root.hpp"
 #include "study/deployment.hpp"
-#include "study/scenario.hpp"
-#include "support/input_error.hpp"
 #include "support/roofline.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -32,11 +30,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kStride = 11;
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// A model that can be simulated, and its routing drawn once.
 struct Served {

@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
 #include "study/compare_differences.hpp"
 #include "study/compare_input.hpp"
-#include "study/simulation.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace moeplan;
@@ -24,11 +22,6 @@ namespace {
 
 const fs::path kRoot = MOEPLAN_SOURCE_DIR;
 
-const DataRoot& data() {
-  static const DataRoot root(kRoot);
-  return root;
-}
-
 /// The default scenario with 200 requests of short answers.
 json scenario() {
   json s = small_scenario();
@@ -36,10 +29,6 @@ json scenario() {
   s["workload"]["requests"] = 200;
   s["workload"]["warmup_requests"] = 20;
   return s;
-}
-
-Scenario resolved(const json& s) {
-  return resolve_scenario(parse_json(s.dump(), "s.json", data().schema("scenario")), kRoot / "scenarios", data());
 }
 
 CompareInput input(const json& s) { return make_compare_input(resolved(s), data()); }

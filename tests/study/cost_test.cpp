@@ -4,21 +4,15 @@
 #include "study/cost_account.hpp"
 #include "study/cost_spec.hpp"
 #include "study/cost_summary.hpp"
-#include "study/data_root.hpp"
 #include "study/price_list.hpp"
 #include "support/cost_fixture.hpp"
-#include "support/input_error.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
 using doctest::Approx;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// 1,000 W per GPU; eight of them in a node of at most 12 kW.
 GpuSpec kilowatt_gpu() {

@@ -4,29 +4,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
 #include "study/deployment.hpp"
-#include "study/scenario.hpp"
-#include "study/simulation.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios",
-                          data());
-}
 
 /// Mixtral 8x7B in bf16 over two H100 with `profile` kernels.
 DeploymentConfig sparse(const std::string& profile) {

@@ -3,41 +3,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
-#include "study/result.hpp"
-#include "study/scenario.hpp"
-#include "study/simulation.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
-namespace fs = std::filesystem;
 using doctest::Approx;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
-}
-
-json simulated(const json& scenario) {
-  const Scenario s = resolved(scenario);
-  const std::string text = result_json(s, run_scenario(s, {}), data());
-  CHECK(complaint_of([&] { parse_json(text, "result", fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json"); }) == "");
-  return json::parse(text);
-}
-
-std::string refused(const json& scenario) {
-  return complaint_of([&] { resolved(scenario); });
-}
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

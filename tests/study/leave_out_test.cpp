@@ -11,16 +11,13 @@
 #include "study/likely_cause.hpp"
 #include "study/run_intervals.hpp"
 #include "study/validation.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
+using namespace moeplan::test;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// A step of `kernels` ms and `sequences` running, measured by an engine `off` seconds of host time per step above the shipped one.
 LeaveOutRow row_of(const std::string& group, double kernels, double sequences, double off) {

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "support/input_error.hpp"
+#include "support/study_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace moeplan;
@@ -17,11 +17,6 @@ namespace {
 
 constexpr const char* kHeader = "id,arrival_s,scheduled_s,first_token_s,last_token_s,prompt_tokens,output_tokens\n";
 const fs::path kRuns = fs::path(MOEPLAN_SOURCE_DIR) / "scenarios/measured_runs";
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 LogValidation replay(const char* name) {
   const Scenario scenario = load_scenario(kRuns / (std::string(name) + ".json"), data());

@@ -3,14 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
-#include "study/result.hpp"
-#include "study/scenario.hpp"
 #include "study/shared_links.hpp"
-#include "study/simulation.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -20,15 +15,6 @@ using nlohmann::json;
 namespace {
 
 const fs::path kRoot(MOEPLAN_SOURCE_DIR);
-
-const DataRoot& data() {
-  static const DataRoot root(kRoot);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), kRoot / "scenarios", data());
-}
 
 json answer(const json& scenario) {
   const Scenario s = resolved(scenario);

@@ -6,12 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
-#include "study/scenario.hpp"
-#include "study/simulation.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -19,24 +15,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios",
-                          data());
-}
-
-/// The result, checked against the schema.
-json checked(const Scenario& scenario, const Result& result) {
-  const std::string text = result_json(scenario, result, data());
-  const fs::path schema = fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json";
-  CHECK(complaint_of([&] { parse_json(text, "result", schema); }) == "");
-  return json::parse(text);
-}
 
 void check_memory(const json& memory) {
   const json& gpu = memory["per_gpu"];
@@ -65,13 +43,6 @@ double sum(const json& shares) {
   double total = 0;
   for (const json& share : shares) total += share.get<double>();
   return total;
-}
-
-json simulated(const json& scenario, int replications = 1) {
-  const Scenario s = resolved(scenario);
-  RunOptions options;
-  options.replications = replications;
-  return checked(s, run_scenario(s, options));
 }
 
 }  // namespace

@@ -4,36 +4,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
-#include "study/result.hpp"
-#include "study/scenario.hpp"
-#include "study/simulation.hpp"
-#include "support/input_error.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR), data());
-}
-
-json simulated(const json& scenario) {
-  const Scenario s = resolved(scenario);
-  const std::string text = result_json(s, run_scenario(s, {}), data());
-  const fs::path schema = fs::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json";
-  CHECK(complaint_of([&] { parse_json(text, "result", schema); }) == "");
-  return json::parse(text);
-}
 
 /// DeepSeek-V2-Lite on four GPUs, experts and attention data-parallel over all of them.
 json four_ranks(const std::string& routing) {
@@ -91,7 +68,7 @@ TEST_CASE("moving experts is counted and stops the replica, and a drift is told 
   CHECK(result["experts"]["rebalance"]["stall_s"] > 0.0);
   CHECK(result["experts"]["routing"].get<std::string>().find("changing every 1 s") != std::string::npos);
   const Scenario first = resolved(scenario);
-  const Scenario again = resolved(result["scenario"]);
+  const Scenario again = resolved(result["scenario"], MOEPLAN_SOURCE_DIR);
   CHECK(again.deployment.routing == first.deployment.routing);
   CHECK(again.deployment.placement == first.deployment.placement);
 }
@@ -121,7 +98,7 @@ TEST_CASE("each class has its latencies, its objectives and its experts") {
   CHECK(domains[1].prefill_share == doctest::Approx(2.0 / 3));
   CHECK(domains[0].popularity.sigma == 0.5);
   CHECK(domains[1].popularity.sigma == 1.1);
-  const Scenario again = resolved(result["scenario"]);
+  const Scenario again = resolved(result["scenario"], MOEPLAN_SOURCE_DIR);
   CHECK(again.class_objectives.at("chat").size() == 2);
   CHECK(again.deployment.routing.domains == domains);
   CHECK_FALSE(simulated(four_ranks(R"({"popularity": "uniform"})")).contains("classes"));

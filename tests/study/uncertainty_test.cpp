@@ -7,22 +7,15 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/simulation.hpp"
 #include "study/uncertain_inputs.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// Llama 3.1 8B on one H100, 40 requests at 2 per second.
 json small() {
@@ -35,8 +28,6 @@ json small() {
             {"output_tokens", {{"distribution", "fixed"}, {"value", 16}}},
             {"requests", 40}}}};
 }
-
-Scenario resolved(const json& text) { return resolve_scenario(parse_json(text.dump(), "s.json", data().schema("scenario")), MOEPLAN_SOURCE_DIR, data()); }
 
 /// Nothing is uncertain but what the scenario states and the arrivals.
 ErrorModel exact() {

@@ -4,12 +4,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "input/json_document.hpp"
-#include "study/data_root.hpp"
 #include "study/host_memory.hpp"
-#include "study/scenario.hpp"
-#include "support/input_error.hpp"
 #include "support/shipped_scenarios.hpp"
+#include "support/study_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -17,15 +14,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
-
-Scenario resolved(const json& scenario) {
-  return resolve_scenario(parse_json(scenario.dump(), "s.json", data().schema("scenario")), fs::path(MOEPLAN_SOURCE_DIR) / "scenarios", data());
-}
 
 /// The default scenario (Mixtral on two H100, tensor 2) with `keys` on top.
 json patched(const std::string& keys) {

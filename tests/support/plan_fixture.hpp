@@ -6,19 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "input/json_document.hpp"
 #include "study/plan.hpp"
 #include "study/plan_report.hpp"
-#include "support/input_error.hpp"
+#include "support/study_fixture.hpp"
 
 namespace moeplan::test {
 
 using nlohmann::json;
-
-inline const DataRoot& data() {
-  static const DataRoot root(MOEPLAN_SOURCE_DIR);
-  return root;
-}
 
 /// A small dense model; kernels from the datasheet are quick to make.
 inline json small_question() {
