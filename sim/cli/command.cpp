@@ -30,6 +30,18 @@ std::vector<std::string> option_names(const po::options_description& options) {
   return names;
 }
 
+/// Throws InputError when an output would replace what it is made from.
+void keep_inputs(const ParsedOptions& parsed, const std::vector<std::string>& inputs) {
+  for (const std::string name : {"json", "html", "output", "requests", "trace"}) {
+    const std::string target = parsed.text(name);
+    std::error_code error;
+    if (target.empty() || !std::filesystem::is_regular_file(target, error)) continue;
+    for (const std::string& input : inputs) {
+      if (std::filesystem::equivalent(target, input, error)) throw InputError("--" + name, "names the input '" + input + "', which would be lost");
+    }
+  }
+}
+
 }  // namespace
 
 ParsedOptions parse_options(const std::string& usage, const po::options_description& visible, const std::string& positional, int most,
@@ -66,6 +78,7 @@ ParsedOptions parse_options(const std::string& usage, const po::options_descript
     return parsed;
   }
   if (!positional.empty() && !parsed.has(positional)) throw InputError("missing argument; usage: " + usage);
+  if (!positional.empty()) keep_inputs(parsed, parsed.values[positional].as<std::vector<std::string>>());
   return parsed;
 }
 

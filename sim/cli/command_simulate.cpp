@@ -41,6 +41,7 @@ int run_simulate(const Arguments& arguments) {
   run_options.trace_file = parsed.text("trace");
   run_options.trace_limit = static_cast<std::uint64_t>(whole_number(parsed, "trace-limit", 1, 100'000'000));
   run_options.exact_routing = parsed.has("exact-routing");
+  if (run_options.exact_routing && scenario.deployment.offload) throw InputError("--exact-routing", "fetches of offloaded experts are drawn from tables only: leave it or deployment.offload out");
   run_options.jobs = static_cast<int>(whole_number(parsed, "jobs", 0, kMaxJobs));
   JsonOutput json(parsed.text("json"));
   PageOutput page(parsed);

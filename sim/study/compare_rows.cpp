@@ -139,13 +139,6 @@ void run_alone(const Scenario& scenario, const Deployment& deployment, ComparedR
   if (latency(result, LatencyMetric::kTpot).count > 0) row.batch1_tpot_s = latency(result, LatencyMetric::kTpot).p50;
 }
 
-/// As measured at load, so that costs at different loads rest on the same mix; else of the workload's first requests.
-double output_tokens_per_request(const ComparedRun& run) {
-  const ComparedRow& row = run.row;
-  if (row.requests_per_s && row.output_tokens_per_s && *row.requests_per_s > 0) return *row.output_tokens_per_s / *row.requests_per_s;
-  return run.lengths.output_tokens;
-}
-
 /// Cost and energy when loaded as far as the objectives allow.
 void price_capacity(ComparedRun& run) {
   const LoadCurve& curve = *run.curve;
@@ -155,7 +148,7 @@ void price_capacity(ComparedRun& run) {
     busy = point->busy;
   const Scenario& s = *run.scenario;
   const ServedLoad load{curve.capacity_per_s, curve.capacity_per_s * run.lengths.prompt_tokens,
-                        curve.capacity_per_s * output_tokens_per_request(run), 0};
+                        curve.capacity_per_s * run.lengths.output_tokens, 0};
   const auto cost = summarise_cost(s.cost, s.deployment.cluster, {run.row.gpus, 0, busy}, load, run.result->memory.parameters);
   if (!cost) return;
   run.row.usd_per_million_at_capacity = cost->usd_per_million_output_tokens;
@@ -212,7 +205,7 @@ void price_load(std::optional<double> load_per_s, ComparedRun& run) {
   }
   row.deployments_needed = needed;
   row.usd_per_hour_needed = needed * *row.usd_per_hour;
-  const double tokens = load_per_s ? *load_per_s * output_tokens_per_request(run) : row.output_tokens_per_s.value_or(0);
+  const double tokens = load_per_s ? *load_per_s * run.lengths.output_tokens : row.output_tokens_per_s.value_or(0);
   if (tokens > 0) row.usd_per_million_needed = *row.usd_per_hour_needed / 3600 / tokens * 1e6;
   if (row.quality && row.usd_per_million_needed) row.usd_per_million_per_quality = *row.usd_per_million_needed / *row.quality;
 }

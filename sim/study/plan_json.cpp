@@ -96,7 +96,7 @@ json cost_of(const PlanAtLoad& at) {
 /// The hosted model's bill for the same load, where the scenario states its price.
 std::optional<json> hosted_json(const Scenario& scenario, const PlanAtLoad& at) {
   if (!scenario.cost.api) return std::nullopt;
-  const double hosted = (scenario.cost.api->input_usd_per_million * at.served.input_tokens + scenario.cost.api->output_usd_per_million * at.served.output_tokens) / 1e6 * 3600;
+  const double hosted = at.hosted_usd_per_hour(*scenario.cost.api);
   return json{{"usd_per_hour", hosted}, {"own_over_api", hosted > 0 ? json(at.price.usd_per_hour / hosted) : json()}};
 }
 
@@ -215,10 +215,9 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
   out["plan"] = section(space, answer);
   out["plan"]["assumptions"] = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (report.trial) out["plan"]["trial"] = trial_section(*report.trial, data);
-  if (report.confidence) {
-    out["plan"]["probability_met"] = report.confidence->uncertainty.probability_met;
-    out["plan"]["extra_gpus_95"] = report.confidence->extra_gpus ? json(*report.confidence->extra_gpus) : json();
-  }
+  const auto& sure = report.confidence;
+  out["plan"]["probability_met"] = sure ? json(sure->uncertainty.probability_met) : json();
+  out["plan"]["extra_gpus_95"] = sure && sure->extra_gpus ? json(*sure->extra_gpus) : json();
   return out.dump(1) + "\n";
 }
 

@@ -180,7 +180,10 @@ int PlanLadder::room_beside(int prefill_nodes) const {
 
 std::string PlanLadder::beyond_limits(const PlanSize& size) const {
   const PlanLimits& limits = space_.search.limits;
-  const PlanPrice price = price_plan(base(), size, {});
+  // Limits hold while nothing has failed, too: then spares serve and draw power.
+  PlanSize up = size;
+  up.spare_gpus -= size.spare * group_.config.layout.gpus();
+  const PlanPrice price = price_plan(base(), up, {});
   const int gpus = limits.gpus.value_or(kMostPlanGpus);
   const bool one = size.replicas() == 1;
   const auto text = [&](const std::string& what) { return fmt::format("{} ({}) {}", counted(size.replicas(), "replica"), counted(size.gpus, "GPU"), what); };

@@ -149,6 +149,10 @@ std::optional<double> over(double amount, double per_second) { return per_second
 
 }  // namespace
 
+double PlanAtLoad::hosted_usd_per_hour(const ApiPrice& api) const {
+  return (api.input_usd_per_million * served.input_tokens + api.output_usd_per_million * served.output_tokens) / 1e6 * 3600;
+}
+
 std::optional<double> PlanAtLoad::usd_per_million_output_tokens() const { return over(price.usd_per_hour / 3600.0 * 1e6, served.output_tokens); }
 std::optional<double> PlanAtLoad::usd_per_million_input_tokens() const { return over(price.usd_per_hour / 3600.0 * 1e6, served.input_tokens); }
 std::optional<double> PlanAtLoad::usd_per_request() const { return over(price.usd_per_hour / 3600.0, served.requests); }

@@ -59,6 +59,8 @@ struct PlanAtLoad {
   [[nodiscard]] std::optional<double> usd_per_million_input_tokens() const;
   [[nodiscard]] std::optional<double> usd_per_request() const;
   [[nodiscard]] std::optional<double> joules_per_output_token() const;
+  /// The bill of a hosted model for the same tokens.
+  [[nodiscard]] double hosted_usd_per_hour(const ApiPrice& api) const;
 };
 
 /// A plan: how many replicas of a candidate, and what they do under the load they are sized for, spares down.

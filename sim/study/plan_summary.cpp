@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "study/plan_feature_report.hpp"
@@ -42,6 +43,17 @@ std::string cost_text(const PlanFigures& plan) {
                             other ? fmt::format("{:.2f} USD/h, ", mean.price.usd_per_hour) : "", at_load_text(mean));
 }
 
+/// At the mean load, which is what both are paid for in the long run.
+std::string hosted_text(const Scenario& scenario, const PlanFigures& plan) {
+  if (!scenario.cost.api || !plan.at_mean) return {};
+  const double hosted = plan.at_mean->hosted_usd_per_hour(*scenario.cost.api), own = plan.at_mean->price.usd_per_hour;
+  if (!(hosted > 0 && own > 0)) return {};
+  return fmt::format("            the hosted model costs {:.2f} USD/h for the same tokens, own GPUs {:.2f}: {}\n", hosted, own,
+                     std::abs(own / hosted - 1) < 0.005 ? "the same"
+                     : own < hosted                     ? fmt::format("own GPUs are {:.3g} times cheaper", hosted / own)
+                                                        : fmt::format("the hosted model is {:.3g} times cheaper", own / hosted));
+}
+
 std::string hardware_text(int gpus, int nodes, const ClusterSpec& cluster) {
   return fmt::format("{} x {} in {} {} {}", gpus, cluster.gpu.name, nodes, cluster.node.id, nodes == 1 ? "node" : "nodes");
 }
@@ -73,7 +85,7 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
   text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
   if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
-  return text + cost_text(plan);
+  return text + cost_text(plan) + hosted_text(space.bases[space.groups[c.group].base].scenario, plan);
 }
 
 std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {

@@ -119,26 +119,28 @@ void Finder::scheduler(const JsonReader& scheduler) const {
   if (scheduler.has("queue_order") && scheduler.string("queue_order") == "longest_prefix" && !features.prefix_cache && features.policy != SchedulingPolicy::kSglang) {
     tell(scheduler.at("queue_order"), "without prefix_cache no prompt finds a prefix: requests are taken as they came");
   }
-  if (ordered(QueueOrder::kPriority) && (scheduler.has("queue_order") || scheduler.has("policy"))) {
+  // A policy changes more than the order of the queue.
+  if (ordered(QueueOrder::kPriority) && scheduler.has("queue_order")) {
     const std::vector<WorkloadClass>& classes = scenario_.workload.classes;
     const bool same = std::all_of(classes.begin(), classes.end(), [&](const WorkloadClass& c) { return c.priority == classes.front().priority; });
-    if (same) tell(scheduler.at(scheduler.has("queue_order") ? "queue_order" : "policy"), "all workload classes have the same priority");
+    if (same) tell(scheduler.at("queue_order"), "all workload classes have the same priority");
   }
   if (!scheduler.has("router") || scenario_.router == RequestRouting::kRoundRobin) return;
   const bool one = scenario_.places() == 1 && (!scenario_.disaggregation || scenario_.disaggregation->prefill_replicas == 1);
   if (one) {
     tell(scheduler.at("router"), "there is one replica");
   } else if (scenario_.router == RequestRouting::kPrefixAware && !features.prefix_cache) {
-    tell(scheduler.at("router"), "without prefix_cache it goes by outstanding tokens alone");
+    found_.push_back(scheduler.at("router").pointer() + ": without prefix_cache 'prefix_aware' routes as 'least_outstanding_tokens' does");
   }
 }
 
 void Finder::prefix_cache(const JsonReader& deployment) const {
-  if (!scenario_.deployment.features.prefix_cache) return;
+  // Lower tiers also keep what preempted requests held.
+  if (!scenario_.deployment.features.prefix_cache || deployment.has("kv_tiers")) return;
   const WorkloadConfig& w = scenario_.workload;
   const bool shares = w.arrivals.process == ArrivalProcess::kTrace ||
                       std::any_of(w.classes.begin(), w.classes.end(), [](const WorkloadClass& c) { return c.prefix.tokens > 0 || c.sessions.on; });
-  if (!shares) tell(deployment.at(deployment.has("prefix_cache") ? "prefix_cache" : "kv_tiers"), "no two prompts of this workload begin alike (prefix, sessions, a recorded trace)");
+  if (!shares) tell(deployment.at("prefix_cache"), "no two prompts of this workload begin alike (prefix, sessions, a recorded trace); only preempted requests find their own");
 }
 
 void Finder::memory(const JsonReader& deployment) const {

@@ -228,6 +228,22 @@ TEST_CASE("a workload file's faults name the workload file") {
   check_refusal(program.run({"simulate", scenario}), {"w.json: /arrivels: unknown key", "'arrivals'"});
 }
 
+TEST_CASE("an output that would replace its own input is refused, and the input stays") {
+  const Program program;
+  const std::string text = small_scenario().dump();
+  const std::string scenario = program.write("s.json", text);
+  check_refusal(program.run({"simulate", scenario, "--json", scenario}), {"--json: names the input", "would be lost"});
+  check_refusal(program.run({"memory", scenario, "--json", scenario}), {"--json: names the input"});
+  check_refusal(program.run({"compare", scenario, scenario, "--html", scenario}), {"--html: names the input"});
+  CHECK(program.read("s.json") == text);
+}
+
+TEST_CASE("expert offload and exact routing exclude each other") {
+  const Program program;
+  const std::string scenario = program.write("s.json", with(small_scenario(), "/deployment/offload", R"({"resident_share": 0.5})").dump());
+  check_refusal(program.run({"simulate", scenario, "--exact-routing"}), {"--exact-routing: fetches of offloaded experts"});
+}
+
 TEST_CASE("commands and options are refused with the nearest known ones") {
   const Program program;
   const std::string scenario = program.write("s.json", small_scenario().dump());

@@ -103,10 +103,12 @@ TEST_CASE("communication of experts") {
 TEST_CASE("schedulers, routers and prefix caches") {
   check_told(R"({"deployment": {"scheduler": {"queue_order": "longest_prefix"}}})", "/deployment/scheduler/queue_order", "without prefix_cache");
   check_told(R"({"deployment": {"scheduler": {"queue_order": "priority"}}})", "/deployment/scheduler/queue_order", "the same priority");
-  check_told(R"({"deployment": {"scheduler": {"policy": "vllm_priority"}}})", "/deployment/scheduler/policy", "the same priority");
+  check_silent(R"({"deployment": {"scheduler": {"policy": "vllm_priority"}}})");  // it has budgets and an order of its own
   check_told(R"({"deployment": {"scheduler": {"router": "power_of_two"}}})", "/deployment/scheduler/router", "one replica");
-  check_told(R"({"cluster": {"gpus": 4}, "deployment": {"replicas": 2, "scheduler": {"router": "prefix_aware"}}})", "/deployment/scheduler/router", "without prefix_cache");
+  const Scenario by_load = resolved(patched(R"({"cluster": {"gpus": 4}, "deployment": {"replicas": 2, "scheduler": {"router": "prefix_aware"}}})"));
+  CHECK(std::count(by_load.warnings.begin(), by_load.warnings.end(), "/deployment/scheduler/router: without prefix_cache 'prefix_aware' routes as 'least_outstanding_tokens' does") == 1);
   check_told(R"({"deployment": {"prefix_cache": true}})", "/deployment/prefix_cache", "begin alike");
+  check_silent(R"({"deployment": {"kv_tiers": {"host_memory": "100 GB"}}})");  // what preempted requests held is fetched again
   check_silent(R"({"deployment": {"prefix_cache": true}, "workload": {"prefix": {"tokens": 100}}})");
   check_silent(R"({"deployment": {"scheduler": {"policy": "sglang"}}})");
   check_refused(R"({"deployment": {"scheduler": {"policy": "vllm_priority", "queue_order": "arrival"}}})", "/deployment/scheduler/queue_order: the policy");

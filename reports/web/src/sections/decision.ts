@@ -96,7 +96,7 @@ function buyCard(v: Values): HTMLElement {
       parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
       ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),
     doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."),
-    doc.at("/plan/extra_gpus_95") === null && el("p", {}, "Not even four times the replicas make it sure at 95 %."));
+    doc.at("/plan/extra_gpus_95") === null && doc.number("/plan/probability_met") !== undefined && el("p", {}, "Not even four times the replicas make it sure at 95 %."));
 }
 
 /** What a token costs and takes under one load of a plan. */
@@ -135,7 +135,7 @@ function confidenceCard(v: Values): HTMLElement {
   const { doc } = v;
   const lines: Child[] = [];
   const probability = doc.first("/plan/probability_met", "/uncertainty/probability_met");
-  if (probability !== undefined) lines.push(el("li", {}, "Probability that all objectives are met: ", el("strong", {}, v.num(probability, "share")), "."));
+  if (probability !== undefined && doc.number(probability) !== undefined) lines.push(el("li", {}, "Probability that all objectives are met: ", el("strong", {}, v.num(probability, "share")), "."));
   for (const path of doc.children("/objectives")) {
     const key = doc.text(`${path}/objective`) ?? "";
     const interval = intervalOf(doc, key);
