@@ -52,6 +52,9 @@ std::filesystem::path find_catalogue_file(const std::filesystem::path& folder, s
   if (has_slash || id_or_path.ends_with(".json")) {
     const std::filesystem::path file = base / std::filesystem::path(id_or_path);
     if (std::filesystem::is_regular_file(file, error)) return file;
+    // A result's scenario names what it took from the catalogues below their common root, wherever it lies itself.
+    const std::filesystem::path below_root = folder.parent_path().parent_path() / std::filesystem::path(id_or_path);
+    if (has_slash && !folder.empty() && std::filesystem::is_regular_file(below_root, error)) return below_root;
     if (has_slash) throw InputError(where, "no such " + std::string(kind) + " file " + in_quotes(file.string()));
   }
   const std::vector<std::string> ids = catalogue_ids(folder);

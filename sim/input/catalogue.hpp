@@ -12,7 +12,7 @@ namespace moeplan {
 std::vector<std::string> catalogue_ids(const std::filesystem::path& folder);
 
 /// The file of `id_or_path`: a path when it names an existing .json file or contains a slash (relative paths are taken from `base`), else
-/// `folder`/id.json. Throws InputError(where, "unknown <kind> 'x'; did you mean 'y', 'z'?").
+/// `folder`/id.json. A path that is not there is looked for below the root of the catalogues, two folders up from `folder`: so results name files. Throws InputError(where, "unknown <kind> 'x'; did you mean 'y', 'z'?").
 std::filesystem::path find_catalogue_file(const std::filesystem::path& folder, std::string_view id_or_path, std::string_view kind,
                                           const std::filesystem::path& base, std::string_view where);
 

@@ -74,6 +74,11 @@ PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, con
   // Beside what the plan's own replicas take by the same rule: it may hold more of them for maintenance. GPUs of a stated number may be left over.
   const int planned = space.search.counts.empty() ? gpus_for({plan.size.serving, plan.size.prefill.serving}) : plan.size.gpus;
   confidence.extra_gpus = std::max(0, gpus_for(needed) - planned);
+  if (*confidence.extra_gpus > 0 && !space.search.counts.empty()) {
+    const std::vector<int>& stated = space.search.counts;
+    const auto enough = std::find_if(stated.begin(), stated.end(), [&](int gpus) { return gpus >= planned + *confidence.extra_gpus; });
+    confidence.extra_gpus = enough == stated.end() ? std::nullopt : std::optional(*enough - planned);
+  }
   return confidence;
 }
 

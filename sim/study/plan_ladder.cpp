@@ -28,9 +28,14 @@ int largest(int most, Fits fits) {
   return low;
 }
 
-int rack_of(const ClusterSpec& cluster, double rack_watts) {
-  const double node_w = cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus;
-  return nodes_per_rack(cluster.node, node_w, rack_watts);
+double node_watts(const ClusterSpec& cluster) { return cluster.node.max_watts ? *cluster.node.max_watts : cluster.gpu.tdp_watts * cluster.node.gpus; }
+
+int rack_of(const ClusterSpec& cluster, double rack_watts) { return nodes_per_rack(cluster.node, node_watts(cluster), rack_watts); }
+
+/// Whether even one node draws more than a rack gives. Nodes that are racks bring their own power.
+bool overloads(const ClusterSpec& cluster, double rack_watts) {
+  const bool rack_scale = cluster.node.topology == ScaleUpTopology::kRackSwitch || cluster.node.topology == ScaleUpTopology::kTorus;
+  return !rack_scale && node_watts(cluster) > rack_watts;
 }
 
 int filled(int nodes, int per_rack) { return (nodes + per_rack - 1) / per_rack; }
@@ -199,6 +204,10 @@ std::string PlanLadder::beyond_limits(const PlanSize& size) const {
   if (limits.watts && !price.load_w) return text(fmt::format("{} an unknown power, and limits.power is stated", one ? "draws" : "draw"));
   if (limits.watts && *price.load_w > *limits.watts) {
     return text(fmt::format("{} {} at full load, beyond limits.power of {}", one ? "draws" : "draw", watts_text(*price.load_w), watts_text(*limits.watts)));
+  }
+  for (const ClusterSpec* cluster : {&group_.config.cluster, group_.pools ? &group_.pools->prefill.cluster : nullptr}) {
+    if (!limits.racks || cluster == nullptr || !overloads(*cluster, limits.rack_watts)) continue;
+    return text(fmt::format("{} nodes of {}, beyond limits.rack_power of {}", one ? "needs" : "need", watts_text(node_watts(*cluster)), watts_text(limits.rack_watts)));
   }
   if (limits.racks && racks(size) > *limits.racks) {
     return text(fmt::format("{} {} of {}, beyond the {} of limits.racks", one ? "fills" : "fill", counted(racks(size), "rack"), counted(per_rack_, "node"), *limits.racks));

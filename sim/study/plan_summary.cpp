@@ -127,11 +127,18 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   return text;
 }
 
-std::string confidence_text(const PlanConfidence& c) {
+std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
                                  c.uncertainty.samples);
+  if (!c.extra_gpus && !space.search.counts.empty()) return text + "  none of the numbers of GPUs that may be bought (search.counts) makes it 95 %\n";
   if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
-  if (*c.extra_gpus > 0) text += fmt::format("  {} more ({}) make it 95 %\n", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"));
+  const auto& most = space.search.limits.gpus;
+  if (*c.extra_gpus > 0) {
+    text += fmt::format("  {} more ({}) make it 95 %{}\n", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"),
+                        most && plan.size.gpus + *c.extra_gpus > *most ? ", beyond limits.gpus" : "");
+  } else if (const int serving = plan.size.serving + plan.size.prefill.serving; c.replicas > serving) {
+    text += fmt::format("  {} instead of {} on the same GPUs make it 95 %\n", counted(c.replicas, "serving replica"), serving);
+  }
   return text;
 }
 
@@ -243,7 +250,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.trial) text += trial_text(*report.trial) + "\n";
-  if (report.confidence) text += confidence_text(*report.confidence) + "\n";
+  if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
   const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);

@@ -182,7 +182,6 @@ TEST_CASE("a node that fails under pools takes their replicas; what they held is
     CHECK(result["pools"]["decode"]["requests"] == 40);
     if (node == 1) CHECK(failures["lost_kv_tokens"] > 0);
     json again = result["scenario"];
-    again["deployment"]["cost_profile"] = "h100-sxm";
     CHECK(simulated(again)["fleet"] == result["fleet"]);
   }
 }

@@ -164,6 +164,15 @@ TEST_CASE("power that is not known wins nothing") {
   CHECK_FALSE(CandidateOutcome::from_text(outcome.to_text()).plan->price.mean_w.has_value());
 }
 
+TEST_CASE("a rack that cannot feed one node holds none") {
+  json question = small_question();
+  question["search"]["limits"] = {{"racks", 1}, {"rack_power", "1 kW"}};
+  const PlanSpace space = space_of(question);
+  const PlanAnswer answer = answer_of(space);
+  REQUIRE_FALSE(answer.best.has_value());
+  CHECK(contains(no_plan_text(space, answer), "beyond limits.rack_power of 1.0 kW"));
+}
+
 TEST_CASE("without a plan the candidate that came nearest is told, not the first one") {
   json question = small_question();
   question["search"]["gpus"] = {"l40s", "h100-sxm"};

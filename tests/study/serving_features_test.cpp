@@ -28,7 +28,6 @@ constexpr const char* kMtp = R"({"speculation": {"draft_tokens": 2, "acceptance"
 void check_again(const json& scenario) {
   const json first = simulated(scenario);
   json again = first["scenario"];
-  again["deployment"]["cost_profile"] = "h100-sxm";
   const json second = simulated(again);
   CHECK(first["latency"] == second["latency"]);
   CHECK(first["memory"] == second["memory"]);
