@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kWarmUpSteps = 48;
 constexpr int kCountedSteps = 64;
+constexpr std::int64_t kCountedTokens = 8192;  ///< over all steps, at least: the tokens of one request resemble each other over a long stretch
 constexpr int kLayersPlayed = 8;         ///< layers are alike but for their popularity
 constexpr std::int64_t kMostChains = 64;  ///< beyond that nearly every expert is needed in every step
 
@@ -104,7 +105,7 @@ std::vector<double> ExpertOffload::misses(RoutingPhase phase, std::int64_t token
     }
     std::vector<char> needed(static_cast<std::size_t>(local_));
     std::vector<std::int32_t> list;
-    const unsigned counted = std::max(samples, static_cast<unsigned>(kCountedSteps)) / static_cast<unsigned>(played) + 1;
+    const unsigned counted = std::max({samples, static_cast<unsigned>(kCountedSteps), static_cast<unsigned>(kCountedTokens / tokens)}) / static_cast<unsigned>(played) + 1;
     for (unsigned step = 0; step < kWarmUpSteps + counted; ++step) {
       std::fill(needed.begin(), needed.end(), 0);
       if (chains) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "cost/deployment_cost.hpp"
@@ -78,6 +79,15 @@ TEST_CASE("locality and popularity help the cache: repeated choices hit, pinned 
   CostBench hot(moe_model(8, 2, 14336), {}, skewed);
   hot.inputs.offload = OffloadConfig{.resident_share = 0.5, .cache = ExpertCachePolicy::kPinnedHot, .link = 25e9};
   CHECK(miss_share(hot, 1) < 0.35);
+}
+
+TEST_CASE("locality moves no expert's share of all lookups: what is pinned is hit as often as it is popular") {
+  CostBench pinned = offloading(0.5, ExpertCachePolicy::kPinnedHot);
+  pinned.inputs.locality = measured_locality();  // reaches back 64 tokens: short stretches of a request would be off by a tenth
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    RandomStream random(seed, "test", 0);
+    CHECK(std::abs(mean(ExpertOffload(pinned.inputs).misses(RoutingPhase::kDecode, 1, 64, random)) - 0.5) < 0.03);
+  }
 }
 
 TEST_CASE("a batch of one takes misses x bytes / bandwidth longer than with all experts resident") {
