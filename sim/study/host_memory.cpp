@@ -51,7 +51,13 @@ void check_host_memory(const JsonReader& root, const Scenario& scenario) {
   };
   const auto own = [](const Scenario& s) { return s.places() * s.deployment.layout.gpus(); };
   check(scenario.deployment, own(scenario));
-  if (const auto& pools = scenario.disaggregation) check(pools->prefill, pools->prefill_replicas * pools->prefill.layout.gpus());
+  if (const auto& pools = scenario.disaggregation) {
+    const int prefill = pools->prefill_replicas * pools->prefill.layout.gpus();
+    check(pools->prefill, prefill);
+    // Pools on like nodes share them; what a GPU keeps is the same in both unless one offloads experts.
+    const HostDemand decode_keeps = host_demand(scenario.deployment), prefill_keeps = host_demand(pools->prefill);
+    if (!pools->own_cluster && decode_keeps.memory == prefill_keeps.memory && decode_keeps.nvme == prefill_keeps.nvme) check(scenario.deployment, own(scenario) + prefill);
+  }
   if (scenario.others.empty()) return;
   // Deployments that all stand on one node share what it has.
   const NodeSpec& node = scenario.deployment.cluster.node;

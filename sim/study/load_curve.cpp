@@ -187,7 +187,12 @@ MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
     }
     return mean;
   }
-  const auto source = make_request_source(at_rate(workload, 1, kMeanOver, 0), seed);
+  return mean_of_all(at_rate(workload, 1, kMeanOver, 0), seed);
+}
+
+MeanLengths mean_of_all(const WorkloadConfig& workload, std::uint64_t seed) {
+  MeanLengths mean;
+  const auto source = make_request_source(workload, seed);
   double count = 0;
   while (const auto request = source->next()) {
     mean.prompt_tokens += request->prompt_tokens;

@@ -51,6 +51,8 @@ struct MeanLengths {
   double prompt_tokens = 0, output_tokens = 0;
 };
 MeanLengths mean_lengths(const WorkloadConfig& workload, std::uint64_t seed);
+/// Over all requests of a workload, drawn in order.
+MeanLengths mean_of_all(const WorkloadConfig& workload, std::uint64_t seed);
 
 /// Points run in parallel; the result is the same on any number of threads. REQUIRES: the deployment fits.
 LoadCurve load_curve(const Scenario& scenario, const Deployment& deployment);

@@ -65,15 +65,12 @@ std::optional<PlanAtLoad> CandidateSearch::at_mean_load(const PlanGroup& group, 
   const Scenario& base = workshop_.base(group);
   const double factor = workshop_.factors().period_mean;
   if (base.workload.arrivals.process == ArrivalProcess::kBatch || !(factor > 0)) return std::nullopt;
-  PlanSize up = plan.size;
-  PoolSize& prefill = up.prefill;
-  if (factor == plan.factor && up.spare + prefill.spare == 0) return plan.as_sized();
+  const PoolSize& prefill = plan.size.prefill;
+  if (factor == plan.factor && plan.size.spare + prefill.spare == 0) return plan.as_sized();
   PlanQuestion question = plan_question(base, factor);
   question.objectives.clear();  // no run is given up
-  const PlanRun run = run_plan(question, replica, {up.serving + up.spare, prefill.serving + prefill.spare});
-  const int prefill_spare = replica.prefill != nullptr ? prefill.spare * replica.prefill->config.layout.gpus() : 0;
-  up.spare_gpus -= up.spare * replica.config.layout.gpus() + prefill_spare;
-  prefill.spare_gpus -= prefill_spare;
+  const PlanRun run = run_plan(question, replica, {plan.size.serving + plan.size.spare, prefill.serving + prefill.spare});
+  const PlanSize up = with_spares_up(plan.size, replica.config.layout.gpus(), replica.prefill != nullptr ? replica.prefill->config.layout.gpus() : 0);
   PlanAtLoad at;
   at.factor = factor;
   at.utilisation = run.utilisation;

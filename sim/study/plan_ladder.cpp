@@ -186,9 +186,7 @@ int PlanLadder::room_beside(int prefill_nodes) const {
 std::string PlanLadder::beyond_limits(const PlanSize& size) const {
   const PlanLimits& limits = space_.search.limits;
   // Limits hold while nothing has failed, too: then spares serve and draw power.
-  PlanSize up = size;
-  up.spare_gpus -= size.spare * group_.config.layout.gpus();
-  const PlanPrice price = price_plan(base(), up, {});
+  const PlanPrice price = price_plan(base(), with_spares_up(size, group_.config.layout.gpus(), group_.pools ? group_.pools->prefill.layout.gpus() : 0), {});
   const int gpus = limits.gpus.value_or(kMostPlanGpus);
   const bool one = size.replicas() == 1;
   const auto text = [&](const std::string& what) { return fmt::format("{} ({}) {}", counted(size.replicas(), "replica"), counted(size.gpus, "GPU"), what); };

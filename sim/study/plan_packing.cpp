@@ -106,4 +106,11 @@ PlanSize size_of_pools(const PoolSize& prefill, int prefill_gpus, PlanSize decod
   return decode;
 }
 
+PlanSize with_spares_up(PlanSize size, int replica_gpus, int prefill_replica_gpus) {
+  const int prefill = size.prefill.spare * prefill_replica_gpus;
+  size.spare_gpus -= size.spare * replica_gpus + prefill;
+  size.prefill.spare_gpus -= prefill;
+  return size;
+}
+
 }  // namespace moeplan

@@ -48,6 +48,9 @@ struct PlanSize : PoolSize {
   [[nodiscard]] int replicas() const { return serving + spare + prefill.serving + prefill.spare; }
 };
 
+/// The same hardware with nothing failed: the GPUs of spare replicas serve, too. GPUs of a replica: of those that decode, and of those that prefill.
+PlanSize with_spares_up(PlanSize size, int replica_gpus, int prefill_replica_gpus);
+
 /// Replicas that serve.
 struct PlanCounts {
   PlanCounts(int serving_replicas, int prefill_replicas = 0) : serving(serving_replicas), prefill(prefill_replicas) {}

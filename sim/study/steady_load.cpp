@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "workload/request_sources.hpp"
 
 namespace moeplan {
 
@@ -27,23 +26,13 @@ bool has_recorded_lengths(const WorkloadConfig& workload) {
 }  // namespace
 
 MeanLengths long_run_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
-  MeanLengths mean;
   const ArrivalProcess process = workload.arrivals.process;
-  if (mixes(workload) || process == ArrivalProcess::kClosed || process == ArrivalProcess::kBatch) return mean;
+  if (mixes(workload) || process == ArrivalProcess::kClosed || process == ArrivalProcess::kBatch) return {};
   WorkloadConfig drawn = workload;
   // Rows are no sample: the machine is sized for those that it meets.
   drawn.requests = process == ArrivalProcess::kTrace || has_recorded_lengths(workload) ? std::min(drawn.requests, kMostRows) : kDrawn;
   drawn.warmup_requests = 0;
-  const auto source = make_request_source(drawn, seed);
-  double count = 0;
-  while (const auto request = source->next()) {
-    mean.prompt_tokens += request->prompt_tokens;
-    mean.output_tokens += request->output_tokens;
-    count += 1;
-  }
-  mean.prompt_tokens /= count;
-  mean.output_tokens /= count;
-  return mean;
+  return mean_of_all(drawn, seed);
 }
 
 ServedRates served_rates(const WorkloadConfig& workload, const MeanLengths& lengths, const ThroughputSummary& measured, bool all_served) {

@@ -60,6 +60,18 @@ TEST_CASE("a spare node takes no more GPUs than a spread of replicas needs, also
   CHECK(bought.price.usd_per_hour == Approx(2 * 200000.0 / 4 / 8766));
 }
 
+TEST_CASE("limits hold while nothing has failed, too: then spares draw power") {
+  json question = single_question();
+  question["search"]["reliability"] = {{"spare_nodes", 1}};
+  const PlanFigures plan = best_of(answer_of(space_of(question)));
+  REQUIRE(plan.size.spare > 0);
+  const double spares_idle = plan.price.load_w.value();
+  question["search"]["limits"]["power"] = std::to_string(spares_idle + 1) + " W";
+  CHECK_FALSE(answer_of(space_of(question)).best.has_value());
+  question["search"]["limits"]["power"] = std::to_string(2 * spares_idle) + " W";
+  CHECK(best_of(answer_of(space_of(question))).size.gpus == plan.size.gpus);
+}
+
 TEST_CASE("a bought plan of one GPU pays for its node") {
   json question = single_question();
   question["workload"]["arrivals"]["rate"] = "2 /s";

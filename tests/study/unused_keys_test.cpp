@@ -147,6 +147,11 @@ TEST_CASE("KV tiers and offloaded experts are checked against what the node has"
   check_silent(tiers(eight, "250 GB"));
   check_refused(tiers(eight, "300 GB"), "/deployment/kv_tiers: 8 GPUs of a node x 300 GB are 2.4 TB of host memory, but node 'hgx-h100' has 2 TB; accepted: at most 250 GB per GPU");
   check_silent(R"({"deployment": {"kv_tiers": {"host_memory": "300 GB"}}, "workload": {"prefix": {"tokens": 10}}})");
+  // Two pools of four GPUs on the same node
+  const std::string pools = R"({"cluster": {"gpus": 8}, "deployment": {"replicas": null, "kv_tiers": {"host_memory": "SIZE"},
+                               "disaggregation": {"prefill": {"replicas": 2}, "decode": {"replicas": 2}}}, "workload": {"prefix": {"tokens": 10}}})";
+  check_silent(tiers(pools, "250 GB"));
+  check_refused(tiers(pools, "300 GB"), "/deployment/kv_tiers: 8 GPUs of a node x 300 GB are 2.4 TB");
   check_refused(R"({"deployment": {"kv_tiers": {"host_memory": "100 GB", "nvme": "16 TB", "nvme_bandwidth": "1 GB/s"}}, "workload": {"prefix": {"tokens": 10}}})",
                 "2 GPUs of a node x 16 TB are 32 TB of NVMe, but node 'hgx-h100' has 30.72 TB");
   NodeSpec node;
