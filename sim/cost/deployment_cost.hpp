@@ -47,6 +47,8 @@ class DeploymentCost final : public StepCost {
   [[nodiscard]] const CostInputs& inputs() const { return inputs_; }
 
  private:
+  /// States that drift and rebalancing can bring about in eighths of a period.
+  static constexpr std::size_t kMostEpochs = 1 << 14;
   /// Prefill of the busiest attention copy, per micro-batch.
   struct RankPrefill {
     double tokens = 0;
