@@ -18,30 +18,64 @@ std::string_view to_string(Saturation saturation) {
   return {};
 }
 
-LatencyTrend::LatencyTrend(const MeasuredRequests& measured) : measured_(measured) {}
+LoadTrend::LoadTrend(const MeasuredRequests& measured) : measured_(measured) {}
 
-void LatencyTrend::add(const FinishedRequest& request) {
-  const std::uint64_t index = request.spec.id - measured_.first();
+std::size_t LoadTrend::group_of(const RequestSpec& spec) const {
+  const std::uint64_t index = spec.id - measured_.first();
   const std::uint64_t count = measured_.total - measured_.first();
   // Not index * kGroups / count: that overflows before a trillion requests do.
   const double share = static_cast<double>(index) / static_cast<double>(count);
-  Group& group = groups_[std::min(static_cast<std::size_t>(share * kGroups), kGroups - 1)];
-  group.arrival += to_seconds(request.spec.arrival).value();
-  group.latency += e2e_of(request);
-  group.count += 1;
+  return std::min(static_cast<std::size_t>(share * kGroups), kGroups - 1);
 }
 
-bool LatencyTrend::grows() const {
+void LoadTrend::on_arrival(const RequestSpec& spec) {
+  if (!measured_.counts(spec.id)) return;
+  Group& group = groups_[group_of(spec)];
+  if (group.arrived == 0) group.first_arrival = to_seconds(spec.arrival).value();
+  group.arrived += 1;
+}
+
+void LoadTrend::add(const FinishedRequest& request) {
+  Group& group = groups_[group_of(request.spec)];
+  group.arrival += to_seconds(request.spec.arrival).value();
+  group.latency += e2e_of(request);
+  group.finished += 1;
+}
+
+LoadTrend::Surplus LoadTrend::surplus(double offered_per_s, double end_s) const {
+  Surplus at{};
+  for (std::size_t i = 0; i < kGroups; ++i) {
+    const Group& g = groups_[i];
+    if (g.arrived == 0) {
+      at[i + 1] = at[i];
+      continue;
+    }
+    const double next = i + 1 < kGroups && groups_[i + 1].arrived > 0 ? groups_[i + 1].first_arrival : end_s;
+    at[i + 1] = std::max(0.0, at[i] + g.arrived - offered_per_s * (next - g.first_arrival));
+  }
+  return at;
+}
+
+double LoadTrend::surplus_at_end(double offered_per_s, double end_s) const { return surplus(offered_per_s, end_s).back(); }
+
+bool LoadTrend::latency_grows() const { return grows({}, 1.0); }
+
+bool LoadTrend::latency_grows_beyond_bursts(double offered_per_s, double end_s) const {
+  return grows(surplus(offered_per_s, end_s), offered_per_s);
+}
+
+bool LoadTrend::grows(const Surplus& expected, double offered_per_s) const {
   std::array<double, kGroups / 2> x{};
   std::array<double, kGroups / 2> y{};
   double mean_x = 0;
   double mean_y = 0;
   const double n = static_cast<double>(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const Group& g = groups_[kGroups / 2 + i];
-    if (g.count < 2) return false;  // too few requests to tell
-    x[i] = g.arrival / g.count;
-    y[i] = g.latency / g.count;
+    const std::size_t group = kGroups / 2 + i;
+    const Group& g = groups_[group];
+    if (g.finished < 2) return false;  // too few requests to tell
+    x[i] = g.arrival / g.finished;
+    y[i] = g.latency / g.finished - 0.5 * (expected[group] + expected[group + 1]) / offered_per_s;
     mean_x += x[i] / n;
     mean_y += y[i] / n;
   }
@@ -62,15 +96,37 @@ bool LatencyTrend::grows() const {
   return slope - 3.0 * error > 0.02;
 }
 
-bool backlog_grows(const WindowTally& tally, const MeasuredRequests& measured) {
-  if (!tally.ends_at_last_arrival()) return false;
+namespace {
+
+/// Growth of the requests in flight from the middle of the window to its end, and what chance explains of it.
+struct BacklogGrowth {
+  double requests = 0;
+  double slack = 0;
+};
+
+BacklogGrowth backlog_growth(const WindowTally& tally, const MeasuredRequests& measured) {
   const auto gone = [&](WindowTally::Part p) { return static_cast<double>(tally.part(p).finished + tally.part(p).rejected); };
   const double arrived_middle = static_cast<double>(tally.middle_id() + 1);
   const double arrived_end = static_cast<double>(measured.total);
   const double middle = arrived_middle - gone(WindowTally::kWarmup) - gone(WindowTally::kFirstHalf);
   const double end = arrived_end - gone(WindowTally::kWarmup) - gone(WindowTally::kFirstHalf) - gone(WindowTally::kSecondHalf);
-  const double slack = 0.05 * (arrived_end - arrived_middle) + 3.0 * std::sqrt(std::max(0.0, middle + end));
-  return end - middle > slack;
+  return {.requests = end - middle, .slack = 0.05 * (arrived_end - arrived_middle) + 3.0 * std::sqrt(std::max(0.0, middle + end))};
+}
+
+/// Whether half of what was in flight at the window's end finished faster than the mean load comes in.
+bool drains(const LogHistogram& drain, double offered_per_s) {
+  return drain.count() > 0 && 0.5 * static_cast<double>(drain.count()) > offered_per_s * drain.quantile(0.5);
+}
+
+}  // namespace
+
+Saturation growth_in(const WindowTally& tally, const LoadTrend& trend, const MeasuredRequests& measured, double offered_per_s) {
+  const double end = tally.end_s();
+  const bool capable = drains(tally.drain(), offered_per_s);
+  if (trend.latency_grows() && !(capable && !trend.latency_grows_beyond_bursts(offered_per_s, end))) return Saturation::kLatencyGrows;
+  const BacklogGrowth growth = backlog_growth(tally, measured);
+  const double by_bursts = capable ? trend.surplus_at_end(offered_per_s, end) : 0.0;
+  return growth.requests > growth.slack + by_bursts ? Saturation::kBacklogGrows : Saturation::kNone;
 }
 
 }  // namespace moeplan

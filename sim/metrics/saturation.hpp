@@ -2,7 +2,7 @@
 //
 // Little's law is no help in a finite run (requests in flight always equal rate x latency), nor is finished < arrived (a run that has just
 // filled up looks like that, too). What tells them apart is the trend once the run has filled: under overload by a factor r, latency grows
-// by 1 - 1/r of every second that passes.
+// by 1 - 1/r of every second that passes. A burst that ends the run leaves the same trend: the arrivals and the drain tell it apart.
 #pragma once
 
 #include <array>
@@ -20,27 +20,45 @@ enum class Saturation : std::uint8_t {
 };
 std::string_view to_string(Saturation saturation);
 
-/// Mean arrival and latency of consecutive groups of requests: twenty numbers, however long the run.
-class LatencyTrend {
+/// Arrivals and latencies of consecutive groups of requests: a hundred numbers, however long the run.
+class LoadTrend {
  public:
   static constexpr std::size_t kGroups = 20;
-  explicit LatencyTrend(const MeasuredRequests& measured);
+  explicit LoadTrend(const MeasuredRequests& measured);
+  void on_arrival(const RequestSpec& spec);
   void add(const FinishedRequest& request);
+
   /// Whether latency grows over the second half of the measured requests (the first may still be filling the machine): slope of the group
   /// means against arrival time, whose scatter around the line gives the standard error, correlation between neighbours included.
-  [[nodiscard]] bool grows() const;
+  [[nodiscard]] bool latency_grows() const;
+  /// Whether it grows beyond what bursts of arrivals explain: a machine that could just serve the mean load `offered_per_s` would make a
+  /// request wait for as long as it takes to serve the surplus of arrivals before it (Lindley's recursion), a faster one for less.
+  [[nodiscard]] bool latency_grows_beyond_bursts(double offered_per_s, double end_s) const;
+  /// Requests by which the arrivals up to the window's end `end_s` exceed the mean load, over the stretch in which they do so the most:
+  /// what a machine that could just serve the mean load would still hold.
+  [[nodiscard]] double surplus_at_end(double offered_per_s, double end_s) const;
 
  private:
   struct Group {
-    double arrival = 0;
+    double first_arrival = 0;
+    double arrived = 0;
+    double arrival = 0;  ///< sum over the finished
     double latency = 0;
-    double count = 0;
+    double finished = 0;
   };
+  using Surplus = std::array<double, kGroups + 1>;
+  [[nodiscard]] std::size_t group_of(const RequestSpec& spec) const;
+  /// Surplus at the beginning of each group and at the end.
+  [[nodiscard]] Surplus surplus(double offered_per_s, double end_s) const;
+  [[nodiscard]] bool grows(const Surplus& expected, double offered_per_s) const;
+
   MeasuredRequests measured_;
   std::array<Group, kGroups> groups_{};
 };
 
-/// Whether requests pile up over the second half of the window. `tally` is finished.
-bool backlog_grows(const WindowTally& tally, const MeasuredRequests& measured);
+/// The verdict on a run's trends. Latency or backlog that grows is no saturation where two things show that it was a burst near the end:
+/// arrivals exceeded the mean load by as much, and the machine then finished what it held faster than the mean load comes in. `tally` is
+/// finished.
+Saturation growth_in(const WindowTally& tally, const LoadTrend& trend, const MeasuredRequests& measured, double offered_per_s);
 
 }  // namespace moeplan

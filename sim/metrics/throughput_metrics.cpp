@@ -53,9 +53,7 @@ void ThroughputMetrics::on_end(SimTime /*now*/) {
 
 Saturation ThroughputMetrics::saturation() const {
   if (static_cast<double>(turned_away_) > 0.01 * static_cast<double>(measured_.total - measured_.first())) return Saturation::kQueueFull;
-  if (trend_.grows()) return Saturation::kLatencyGrows;
-  if (backlog_grows(tally_, measured_)) return Saturation::kBacklogGrows;
-  return Saturation::kNone;
+  return growth_in(tally_, trend_, measured_, *result_.offered_per_s);
 }
 
 }  // namespace moeplan

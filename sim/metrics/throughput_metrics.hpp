@@ -29,6 +29,7 @@ class ThroughputMetrics final : public Observer {
 
   void on_arrival(const RequestSpec& spec) override {
     tally_.on_arrival(spec);
+    trend_.on_arrival(spec);
     ++arrived_;
   }
   void on_rejected(const RequestSpec& spec, RejectReason reason, SimTime at) override;
@@ -46,7 +47,7 @@ class ThroughputMetrics final : public Observer {
 
   MeasuredRequests measured_;
   WindowTally tally_;
-  LatencyTrend trend_;
+  LoadTrend trend_;
   std::uint64_t arrived_ = 0;
   std::uint64_t finished_measured_ = 0;
   std::uint64_t turned_away_ = 0;  ///< measured requests that met a full queue

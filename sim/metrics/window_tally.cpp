@@ -17,13 +17,13 @@ void WindowTally::on_arrival(const RequestSpec& spec) {
   }
   for (const Pending& p : near_) {
     if (all_arrived_ || p.at <= last_arrival_) {
-      parts_[part_of(p.at)] += p.tally;
+      count(p.at, p.tally);
     } else {
       far_.push(p);
     }
   }
   near_.clear();
-  for (; !far_.empty() && (all_arrived_ || far_.top().at <= last_arrival_); far_.pop()) parts_[part_of(far_.top().at)] += far_.top().tally;
+  for (; !far_.empty() && (all_arrived_ || far_.top().at <= last_arrival_); far_.pop()) count(far_.top().at, far_.top().tally);
 }
 
 void WindowTally::finish() {
@@ -31,9 +31,9 @@ void WindowTally::finish() {
   if (!all_arrived_ && start_ != kNever) end_ = last_arrival_;
   if (!all_arrived_ && middle_ == kNever) middle_ = end_;
   all_arrived_ = true;
-  for (const Pending& p : near_) parts_[part_of(p.at)] += p.tally;
+  for (const Pending& p : near_) count(p.at, p.tally);
   near_.clear();
-  for (; !far_.empty(); far_.pop()) parts_[part_of(far_.top().at)] += far_.top().tally;
+  for (; !far_.empty(); far_.pop()) count(far_.top().at, far_.top().tally);
 }
 
 WindowCounts WindowTally::in_window() const {

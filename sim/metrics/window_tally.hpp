@@ -10,6 +10,7 @@
 #include <queue>
 #include <vector>
 
+#include "base/log_histogram.hpp"
 #include "metrics/measured_requests.hpp"
 
 namespace moeplan {
@@ -42,7 +43,7 @@ class WindowTally {
   void add(SimTime at, const WindowCounts& tally) {
     if (at > latest_) latest_ = at;
     if (all_arrived_ || at <= last_arrival_) {
-      parts_[part_of(at)] += tally;
+      count(at, tally);
     } else {
       near_.push_back({at, tally});
     }
@@ -58,7 +59,11 @@ class WindowTally {
   [[nodiscard]] double seconds() const;
   /// Whether the window excludes the drain; not so for a batch, or when all requests arrived at once.
   [[nodiscard]] bool ends_at_last_arrival() const { return !measured_.batch && end_ != kNever && end_ > start_; }
+  /// Arrival of the last request in seconds.
+  [[nodiscard]] double end_s() const { return to_seconds(end_).value(); }
   [[nodiscard]] std::uint64_t middle_id() const { return middle_id_; }
+  /// Requests that finished after the window's end, by the seconds that passed since.
+  [[nodiscard]] const LogHistogram& drain() const { return drain_; }
 
  private:
   struct Pending {
@@ -70,6 +75,12 @@ class WindowTally {
     return at <= start_ ? kWarmup : at <= middle_ ? kFirstHalf : at <= end_ ? kSecondHalf : kDrain;
   }
 
+  void count(SimTime at, const WindowCounts& tally) {
+    const std::size_t part = part_of(at);
+    parts_[part] += tally;
+    if (part == kDrain && tally.finished > 0) drain_.add(to_seconds(at - end_).value(), static_cast<std::uint64_t>(tally.finished));
+  }
+
   MeasuredRequests measured_;
   std::uint64_t middle_id_;
   SimTime start_ = kNever;
@@ -79,6 +90,7 @@ class WindowTally {
   SimTime latest_{0};
   bool all_arrived_ = false;
   std::array<WindowCounts, 4> parts_{};
+  LogHistogram drain_{0.01};
   // What happened after the last arrival seen: which part it belongs to is not yet decided. Nearly all of it is decided by the next
   // arrival; the rest waits in order of time.
   std::vector<Pending> near_;
