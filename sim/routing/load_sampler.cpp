@@ -25,6 +25,9 @@ struct Layer {
   std::vector<RouterChoice> domains;  ///< of prompts; empty: `choice`
 };
 
+/// Independent tokens taken from a trace one by one; with more of them only the shares matter.
+constexpr std::int64_t kMostReplayed = 1 << 14;
+
 /// Token by token where that is cheaper than one normal per expert, and where counts are too small for the counts' approximation.
 bool worth_drawing_tokens(const RouterChoice& choice, std::int64_t tokens) {
   return tokens * choice.top_k <= std::max(512, (choice.group_size > 0 ? 3 : 5) * choice.experts);
@@ -34,6 +37,7 @@ class RouterLoadSampler final : public LoadSampler {
  public:
   RouterLoadSampler(std::vector<Layer> layers, const RoutingConfig& routing, LocalityTables locality, int ranks, SamplingMode mode)
       : layers_(std::move(layers)), locality_(std::move(locality)), ranks_(ranks), mode_(mode), capacity_{routing.capacity_factor, routing.overflow} {
+    if (routing.replays(top_k())) recorded_ = routing.recorded.tokens;
     double sum = 0;
     for (const RoutingDomain& domain : routing.domains) prefill_share_.push_back(sum += domain.prefill_share);
   }
@@ -65,7 +69,9 @@ class RouterLoadSampler final : public LoadSampler {
     } else {
       out.tokens_per_expert.assign(static_cast<std::size_t>(choice.experts), 0);
       const LocalityTables* locality = phase == RoutingPhase::kPrefill ? &locality_ : nullptr;
-      if (mode_ == SamplingMode::kTokens || worth_drawing_tokens(choice, tokens)) {
+      if (recorded_ && (phase == RoutingPhase::kPrefill || mode_ == SamplingMode::kTokens || tokens <= kMostReplayed)) {
+        replay_tokens(*recorded_, layer, phase, tokens, random, out.tokens_per_expert);
+      } else if (mode_ == SamplingMode::kTokens || worth_drawing_tokens(choice, tokens)) {
         sample_tokens(choice, locality, tokens, random, out.tokens_per_expert);
       } else {
         sample_counts(choice, locality, tokens, random, out.tokens_per_expert);
@@ -87,6 +93,7 @@ class RouterLoadSampler final : public LoadSampler {
   SamplingMode mode_;
   ExpertCapacity capacity_;
   std::vector<double> prefill_share_;  ///< of the domains, cumulative
+  std::shared_ptr<const RecordedTokens> recorded_;  ///< null: tokens are drawn by popularity
 };
 
 /// The layers' routers, whose correction of grouped routing the first layer teaches the others; each domain has its own.

@@ -182,7 +182,11 @@ RoutingConfig preset_routing(const JsonReader& routing, const MoeSpec& moe) {
 
 }  // namespace
 
-Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base) { return read_popularity(routing, base, 0).popularity; }
+Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base) {
+  Popularity popularity = read_popularity(routing, base, 0).popularity;
+  popularity.recorded.tokens = nullptr;  // classes are mixed by their popularity
+  return popularity;
+}
 
 RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family, const MoeSpec& moe) {
   RoutingConfig config;
@@ -200,6 +204,7 @@ RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::pa
   }
   read_router(routing, config);
   config.locality = parse_locality(routing, config.locality);
+  if (routing.has("locality")) config.recorded.tokens = nullptr;  // asked for in place of the one recorded
   if (routing.has("drift")) {
     const JsonReader drift = routing.at("drift");
     config.drift.period = period_at(drift, "period");

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,22 @@ class JsonReader;
 
 enum class PopularityKind : std::uint8_t { kUniform, kLognormal, kZipf, kDirichlet, kPowerLaw, kRecorded };
 
+/// Choices of single tokens, in the order of the text.
+struct RecordedTokens {
+  int top_k = 0;
+  std::vector<std::vector<std::uint16_t>> layers;  ///< [layer][token x top_k], every layer with a token
+  bool operator==(const RecordedTokens&) const = default;
+};
+
 /// Counts of token-expert pairs per MoE layer and expert, from a file or by hand.
 struct RecordedCounts {
-  std::vector<std::vector<double>> layers;  ///< [layer][expert], every layer with a positive sum
-  std::string source;                       ///< file name for messages
-  bool operator==(const RecordedCounts&) const = default;
+  std::vector<std::vector<double>> layers;        ///< [layer][expert], every layer with a positive sum
+  std::string source;                             ///< file name for messages
+  std::shared_ptr<const RecordedTokens> tokens;  ///< what was counted, where the file tells; null: counts alone
+  bool operator==(const RecordedCounts& other) const {
+    return layers == other.layers && source == other.source &&
+           (tokens == other.tokens || (tokens && other.tokens && *tokens == *other.tokens));
+  }
 };
 
 /// Choices of neighbouring tokens of a prompt. A token follows an earlier one with probability copy / kept; the distance d to that token has
@@ -79,6 +91,11 @@ struct RoutingConfig : Popularity {
   double capacity_factor = 0;  ///< an expert takes at most this many times an even share of a step's pairs; 0: any number
   Overflow overflow = Overflow::kDrop;
   std::string source;  ///< where a default or a preset comes from; empty when the scenario states the routing
+  /// Whether steps take recorded tokens as they are: a trace of a router with this top-k, and nothing stated that would change its choices.
+  [[nodiscard]] bool replays(int top_k) const {
+    return popularity == PopularityKind::kRecorded && recorded.tokens && recorded.tokens->top_k == top_k && noise == 0 && collapsed == 0 &&
+           !drift.on() && domains.empty();
+  }
   bool operator==(const RoutingConfig&) const = default;
 };
 

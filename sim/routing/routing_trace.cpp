@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -109,13 +110,17 @@ RoutingTrace load_routing_trace(const std::filesystem::path& file, int experts) 
   std::array<BatchSums, kFittedBatches.size()> sums;
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i].tokens = kFittedBatches[i];
   std::vector<RouterChoice> choices;
+  auto recorded = std::make_shared<RecordedTokens>();
+  recorded->top_k = static_cast<int>(top_k);
   for (const auto& [layer, sequences] : layers) {
+    std::vector<std::uint16_t>& all = recorded->layers.emplace_back();
     std::vector<double> counts(static_cast<std::size_t>(experts > 0 ? experts : largest + 1), 0.0);
     double tokens = 0;
     for (const auto& [id, sequence] : sequences) {
       tokens += static_cast<double>(sequence.size());
       for (const auto& [number, choice] : sequence) {
         for (const std::uint16_t e : choice) counts[e] += 1;
+        all.insert(all.end(), choice.begin(), choice.end());
       }
     }
     std::vector<double> included = counts;
@@ -126,6 +131,7 @@ RoutingTrace load_routing_trace(const std::filesystem::path& file, int experts) 
     if (top_k < counts.size()) choices.push_back(recorded_choice(counts, static_cast<int>(top_k)));
     trace.counts.layers.push_back(std::move(counts));
   }
+  trace.counts.tokens = std::move(recorded);
   std::vector<BatchSums> batches;
   for (const BatchSums& sum : sums) {
     if (sum.batches >= kFewestBatches && sum.independent > 0 && sum.squares > 0) batches.push_back(sum);

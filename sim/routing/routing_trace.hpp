@@ -1,5 +1,5 @@
 // Per-token choices of a router, as some engines can log them: a CSV with the columns token, layer, experts, and optionally sequence. Read
-// into what the samplers know: counts by layer and expert, and the locality that the choices show.
+// into what the samplers know: the tokens themselves, counts by layer and expert, and the locality that the choices show.
 #pragma once
 
 #include <filesystem>

@@ -9,6 +9,7 @@
 
 #include "base/random.hpp"
 #include "routing/choice.hpp"
+#include "routing/expert_load.hpp"
 #include "routing/quick_random.hpp"
 
 namespace moeplan {
@@ -169,6 +170,11 @@ class NeighbourDraws {
 /// Adds the experts of `tokens` tokens to `counts` (one per expert). With `locality` on, the tokens are consecutive in one prompt and the
 /// first of them has no past.
 void sample_tokens(const RouterChoice& choice, const LocalityTables* locality, std::int64_t tokens, RandomStream& random,
+                   std::span<std::int32_t> counts);
+
+/// Adds the experts of `tokens` recorded tokens of `layer` (modulo the recorded ones) to `counts`, which REQUIRES to be zero: any tokens when
+/// decoding, those from a random one onwards, and on from the first again, in a prompt.
+void replay_tokens(const RecordedTokens& recorded, int layer, RoutingPhase phase, std::int64_t tokens, RandomStream& random,
                    std::span<std::int32_t> counts);
 
 }  // namespace moeplan

@@ -15,7 +15,7 @@ std::string popularity_text(const Popularity& r) {
     case PopularityKind::kZipf: return fmt::format("zipf, exponent {}", r.exponent);
     case PopularityKind::kDirichlet: return fmt::format("dirichlet, alpha {}", r.alpha);
     case PopularityKind::kPowerLaw: return fmt::format("power law, exponent {}", r.exponent);
-    case PopularityKind::kRecorded: return "recorded in " + std::filesystem::path(r.recorded.source).filename().string();
+    case PopularityKind::kRecorded: return (r.recorded.tokens ? "tokens recorded in " : "recorded in ") + std::filesystem::path(r.recorded.source).filename().string();
   }
   return {};
 }

@@ -62,6 +62,43 @@ TEST_CASE("a trace of choices becomes counts by layer and expert") {
   CHECK(config.recorded.layers == trace.counts.layers);
 }
 
+TEST_CASE("steps take the tokens of a trace as they are, until something stated would change them") {
+  // Experts come in fixed pairs, 12 tokens of one pair after 12 of the other: a token touches experts 0 1 or 2 3, never 0 2.
+  std::string text = "token,layer,experts\n";
+  for (int t = 0; t < 24; ++t) text += std::to_string(t) + (t < 12 ? ",0,0 1\n" : ",0,2 3\n");
+  const TraceFile file(text);
+  const std::string stated = R"({"popularity": "recorded", "file": ")" + file.path.string() + "\"";
+  const MoeSpec moe = router(4, 2);
+  const auto distinct = [&](const RoutingConfig& config, RoutingPhase phase, std::int64_t tokens) {
+    const auto sampler = make_load_sampler(moe, 1, config, {}, 1);
+    RandomStream random(3, "test");
+    LayerLoad load;
+    double sum = 0;
+    for (int i = 0; i < 4000; ++i) {
+      sampler->sample(0, tokens, phase, random, load);
+      CHECK(std::accumulate(load.tokens_per_expert.begin(), load.tokens_per_expert.end(), 0) == tokens * 2);
+      CHECK(load.distinct_experts % 2 == 0);
+      sum += load.distinct_experts;
+    }
+    return sum / 4000;
+  };
+  const RoutingConfig replayed = parse(stated + "}", moe);
+  CHECK(replayed.replays(2));
+  // Three independent tokens are of one pair once in four: 2 x 1/4 + 4 x 3/4 = 3.5 experts, and never 3, as drawn by popularity.
+  CHECK(distinct(replayed, RoutingPhase::kDecode, 1) == 2);
+  CHECK(distinct(replayed, RoutingPhase::kDecode, 3) == doctest::Approx(3.5).epsilon(0.02));
+  // Five tokens in a row cross one of the two seams, which lie 12 apart, when they begin on one of the 4 before it: 8 of 24 starts.
+  CHECK(distinct(replayed, RoutingPhase::kPrefill, 5) == doctest::Approx(2 + 2 * 8.0 / 24).epsilon(0.03));
+  // Twice the trace and a token.
+  CHECK(distinct(replayed, RoutingPhase::kPrefill, 49) == 4);
+  for (const char* change : {R"(, "noise": 0.1})", R"(, "collapsed": 0.5})", R"(, "drift": {"period": "1 h"}})", R"(, "locality": {"copy": 0}})"}) {
+    CAPTURE(change);
+    CHECK(!parse(stated + change, moe).replays(2));
+  }
+  CHECK(!replayed.replays(1));
+  CHECK(replayed == parse(stated + "}", moe));
+}
+
 TEST_CASE("malformed traces of choices are refused with file and line") {
   const auto refusal = [](const std::string& text) {
     const TraceFile file(text);
