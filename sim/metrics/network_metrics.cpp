@@ -8,7 +8,13 @@
 
 namespace moeplan {
 
-NetworkMetrics::NetworkMetrics(std::vector<GroupLinks> groups) : groups_(std::move(groups)), sent_(groups_.size()) {}
+NetworkMetrics::NetworkMetrics(std::vector<GroupLinks> groups) : groups_(std::move(groups)), replicas_(groups_.size()), sent_(groups_.size()) {}
+
+std::size_t NetworkMetrics::add_sender(std::vector<LinkUse> links) {
+  groups_.push_back({{}, std::move(links)});
+  sent_.emplace_back();
+  return groups_.size() - 1;
+}
 
 void NetworkMetrics::on_step(const StepRecord& step) {
   const PreparedStep& prepared = *step.prepared;
@@ -29,19 +35,19 @@ void NetworkMetrics::on_step(const StepRecord& step) {
   traffic.add(outcome.draw_traffic, 1.0);
   card_seconds_ += traffic.scale_out_seconds;
   const auto replica = static_cast<std::size_t>(step.replica);
-  if (replica < groups_.size()) spread(replica, step, {traffic.scale_up_bytes, traffic.scale_out_bytes});
+  if (replica < replicas_) spread(replica, step.start, step.end, {traffic.scale_up_bytes, traffic.scale_out_bytes});
 }
 
-void NetworkMetrics::spread(std::size_t replica, const StepRecord& step, Bytes bytes) {
-  while (step.end.count() / stretch_ns_ >= static_cast<std::int64_t>(kStretches)) widen();
-  std::vector<Bytes>& sent = sent_[replica];
-  const std::int64_t first = step.start.count() / stretch_ns_;
-  const std::int64_t last = std::max(first, (step.end.count() - 1) / stretch_ns_);
+void NetworkMetrics::spread(std::size_t sender, SimTime begin, SimTime end, Bytes bytes) {
+  while (end.count() / stretch_ns_ >= static_cast<std::int64_t>(kStretches)) widen();
+  std::vector<Bytes>& sent = sent_[sender];
+  const std::int64_t first = begin.count() / stretch_ns_;
+  const std::int64_t last = std::max(first, (end.count() - 1) / stretch_ns_);
   if (sent.size() <= static_cast<std::size_t>(last)) sent.resize(static_cast<std::size_t>(last) + 1);
-  const double duration = static_cast<double>(std::max<std::int64_t>(1, (step.end - step.start).count()));
+  const double duration = static_cast<double>(std::max<std::int64_t>(1, (end - begin).count()));
   for (std::int64_t s = first; s <= last; ++s) {
-    const std::int64_t from = std::max(step.start.count(), s * stretch_ns_);
-    const std::int64_t to = std::min(step.end.count(), (s + 1) * stretch_ns_);
+    const std::int64_t from = std::max(begin.count(), s * stretch_ns_);
+    const std::int64_t to = std::min(end.count(), (s + 1) * stretch_ns_);
     const double share = first == last ? 1.0 : static_cast<double>(to - from) / duration;
     sent[static_cast<std::size_t>(s)].inside += bytes.inside * share;
     sent[static_cast<std::size_t>(s)].between += bytes.between * share;

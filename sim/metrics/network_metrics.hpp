@@ -42,6 +42,10 @@ class NetworkMetrics final : public Observer {
 
   void on_step(const StepRecord& step) override;
   void on_end(SimTime now) override { end_ = now; }
+  /// One more that sends over links, beside the replicas; its number.
+  std::size_t add_sender(std::vector<LinkUse> links);
+  /// It sent `bytes` evenly from `begin` to `end`.
+  void sends(std::size_t sender, SimTime begin, SimTime end, double bytes) { spread(sender, begin, end, {0, bytes}); }
 
   [[nodiscard]] const CommunicationTime& decode() const { return kinds_[1]; }
   [[nodiscard]] const CommunicationTime& prefill() const { return kinds_[0]; }
@@ -55,16 +59,17 @@ class NetworkMetrics final : public Observer {
   struct Bytes {
     double inside = 0, between = 0;
   };
-  void spread(std::size_t replica, const StepRecord& step, Bytes bytes);
+  void spread(std::size_t sender, SimTime begin, SimTime end, Bytes bytes);
   void widen();
 
   static constexpr std::size_t kStretches = 512;
-  std::vector<GroupLinks> groups_;
+  std::vector<GroupLinks> groups_;  ///< of replicas, then of further senders
+  std::size_t replicas_;
   std::array<CommunicationTime, 2> kinds_{};
   OffloadTotals offload_;
   double card_seconds_ = 0;
   std::int64_t stretch_ns_ = 1'000'000;
-  std::vector<std::vector<Bytes>> sent_;  ///< [replica][stretch], by one GPU
+  std::vector<std::vector<Bytes>> sent_;  ///< [replica][stretch], by one GPU; further senders all they send
   SimTime end_{0};
 };
 

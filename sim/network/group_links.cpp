@@ -50,6 +50,13 @@ GroupLinks group_links(PathTable& paths, int first, int count) {
   return {inside.uses(), between.uses()};
 }
 
+std::vector<LinkUse> hand_over_links(PathTable& paths, int from, int from_gpus, int to, int to_gpus) {
+  const int pairs = std::min(from_gpus, to_gpus);
+  Sum sum;
+  for (int i = 0; i < pairs; ++i) sum.add(paths.between(from + i * from_gpus / pairs, to + i * to_gpus / pairs), 1.0 / pairs);
+  return sum.uses();
+}
+
 std::vector<int> place_replicas(const Topology& topology, int replicas, int gpus) {
   MOEPLAN_CHECK(replicas >= 1 && gpus >= 1);
   const int per_node = topology.gpus_per_node();

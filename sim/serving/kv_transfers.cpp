@@ -1,6 +1,7 @@
 // KV on its way from the prefill to the decode pool: who takes it, over which links, how much of it the prefill has hidden.
 #include <algorithm>
 
+#include "network/group_links.hpp"
 #include "serving/pools_run.hpp"
 
 namespace moeplan {
@@ -70,7 +71,7 @@ void Pools::send(const Pending& what, std::size_t to, SimTime now) {
   }
   const Bytes exposed(static_cast<std::int64_t>(bytes - hidden) + 1);
   t.record = {what.hand_off.spec.id, static_cast<std::int32_t>(what.from), static_cast<std::int32_t>(to), what.hand_off.ready, now, now,
-              Bytes(static_cast<std::int64_t>(bytes)), Bytes(static_cast<std::int64_t>(hidden))};
+              Bytes(static_cast<std::int64_t>(bytes)), Bytes(static_cast<std::int64_t>(hidden)), what.hand_off.spec_scheduled};
   if (links.empty()) {
     timed_.emplace(now + to_sim_time(Seconds(exposed.as_double() / c.limit) + c.latency), std::move(t));
   } else {
@@ -80,20 +81,12 @@ void Pools::send(const Pending& what, std::size_t to, SimTime now) {
   look_ahead();
 }
 
-// Every GPU of the smaller side sends or receives an equal part, all at once.
 std::span<const LinkUse> Pools::path(std::size_t from, std::size_t to) {
   auto [it, fresh] = paths_.try_emplace({from, to});
   if (!fresh) return it->second;
   const ServingPool& p = config_.prefill;
   const ServingPool& d = config_.decode;
-  const int pairs = std::min(p.gpus, d.gpus);
-  std::map<std::int32_t, double> shares;
-  for (int i = 0; i < pairs; ++i) {
-    const int source = p.first_gpu[from] + i * p.gpus / pairs;
-    const int target = d.first_gpu[to - prefills_] + i * d.gpus / pairs;
-    for (const LinkUse& use : network()->paths().between(source, target)) shares[use.link] += use.share / pairs;
-  }
-  for (const auto& [link, share] : shares) it->second.push_back({link, share});
+  it->second = hand_over_links(network()->paths(), p.first_gpu[from], p.gpus, d.first_gpu[to - prefills_], d.gpus);
   return it->second;
 }
 

@@ -32,6 +32,7 @@ struct KvTransferRecord {
   SimTime end{0};
   Bytes bytes{0};
   Bytes hidden{0};  ///< sent beside the prefill, before `ready`
+  SimTime begun{0}; ///< the prefill began
 };
 
 /// What one replica did, at the end of a run.

@@ -13,11 +13,8 @@ constexpr std::size_t kLinksInText = 3;
 
 std::string time_text(double s) { return s >= 1e-3 ? fmt::format("{:.2f} ms", s * 1e3) : fmt::format("{:.0f} us", s * 1e6); }
 
-}  // namespace
-
-std::optional<NetworkSummary> summarise_network(const Scenario& scenario, const SharedLinks& links, const NetworkMetrics& seen) {
-  if (scenario.deployment.layout.gpus() < 2) return std::nullopt;
-  NetworkSummary out;
+CommunicationSummary communication(const NetworkMetrics& seen) {
+  CommunicationSummary out;
   const CommunicationTime& decode = seen.decode();
   const CommunicationTime& prefill = seen.prefill();
   const double all = decode.step_seconds + prefill.step_seconds;
@@ -30,12 +27,31 @@ std::optional<NetworkSummary> summarise_network(const Scenario& scenario, const 
     out.exposed_prefill_s = prefill.per_step(prefill.exposed);
     out.hidden_prefill_s = prefill.per_step(prefill.hidden);
   }
+  return out;
+}
+
+NetworkSummary with_links(const NetworkMetrics& seen, const Topology* topology) {
+  NetworkSummary out;
+  static_cast<CommunicationSummary&>(out) = communication(seen);
   out.slowdown = seen.slowdown();
-  if (links.topology() == nullptr) return out;
-  for (const LinkUtilisation& u : seen.busiest(*links.topology(), kMostLinks)) {
-    const Link& link = links.topology()->links()[static_cast<std::size_t>(u.link)];
+  if (topology == nullptr) return out;
+  for (const LinkUtilisation& u : seen.busiest(*topology, kMostLinks)) {
+    const Link& link = topology->links()[static_cast<std::size_t>(u.link)];
     out.links.push_back({link.name, std::string(to_string(link.kind)), link.capacity.value(), u.mean, u.p50, u.p99});
   }
+  return out;
+}
+
+}  // namespace
+
+std::optional<NetworkSummary> summarise_network(const Scenario& scenario, const SharedLinks& links, const NetworkMetrics& seen) {
+  if (scenario.deployment.layout.gpus() < 2) return std::nullopt;
+  return with_links(seen, links.topology());
+}
+
+NetworkSummary summarise_network(const PoolNetworkMetrics& seen) {
+  NetworkSummary out = with_links(seen.all(), seen.topology());
+  out.pools = {communication(seen.pool(0)), communication(seen.pool(1))};
   return out;
 }
 
@@ -58,6 +74,7 @@ std::string network_text(const NetworkSummary& n) {
   if (n.exposed_prefill_s) text += fmt::format("{} {} of a mean prefill step", n.exposed_decode_s ? "," : ";", time_text(*n.exposed_prefill_s));
   const double hidden = std::max(n.hidden_decode_s.value_or(0), n.hidden_prefill_s.value_or(0));
   if (hidden > 0) text += fmt::format("\n  hidden behind computation: {} (decode), {} (prefill)", time_text(n.hidden_decode_s.value_or(0)), time_text(n.hidden_prefill_s.value_or(0)));
+  if (n.pools) text += fmt::format("\n  of the prefill pool's step time {:.1f} %, of the decode pool's {:.1f} %", (*n.pools)[0].exposed_share * 100, (*n.pools)[1].exposed_share * 100);
   if (n.slowdown > 1.0005) text += fmt::format("\n  replicas on the same links stretch what crosses nodes by {:.2f}", n.slowdown);
   // Links of the same kind and load are alike: one of each.
   std::size_t shown = 0;

@@ -1,11 +1,13 @@
 // The `network` and `offload` sections of a result: communication that computation did not hide, the busiest links, experts from host memory.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "metrics/network_metrics.hpp"
+#include "metrics/pool_network.hpp"
 #include "study/scenario.hpp"
 #include "study/shared_links.hpp"
 
@@ -17,12 +19,16 @@ struct LinkSummary {
   double utilisation_mean = 0, utilisation_p50 = 0, utilisation_p99 = 0;
 };
 
-struct NetworkSummary {
+struct CommunicationSummary {
   double exposed_share = 0;  ///< of all step time
   std::optional<double> exposed_decode_s, exposed_prefill_s;  ///< per mean step
   std::optional<double> hidden_decode_s, hidden_prefill_s;
+};
+
+struct NetworkSummary : CommunicationSummary {
   double slowdown = 1;  ///< of what the cards do, by replicas on the same links
   std::vector<LinkSummary> links;
+  std::optional<std::array<CommunicationSummary, 2>> pools;  ///< prefill, decode
 };
 
 struct OffloadSummary {
@@ -34,6 +40,8 @@ struct OffloadSummary {
 
 /// Nothing for a replica of one GPU.
 std::optional<NetworkSummary> summarise_network(const Scenario& scenario, const SharedLinks& links, const NetworkMetrics& seen);
+/// Of prefill and decode apart: both together, each, and the links under them with the KV on its way.
+NetworkSummary summarise_network(const PoolNetworkMetrics& seen);
 /// Nothing without offload.
 std::optional<OffloadSummary> summarise_offload(const Scenario& scenario, const NetworkMetrics& seen);
 

@@ -8,6 +8,8 @@ namespace moeplan {
 
 namespace {
 
+constexpr int kMostWatched = 1024;  // GPUs; beyond that links are not watched
+
 ServingPool make_pool(const PoolPart& part, RequestRouting routing) {
   ServingPool pool;
   pool.replicas = part.replicas;
@@ -82,6 +84,7 @@ void ScenarioPools::place(const DisaggregationSpec& spec, const PoolPart& prefil
   // One cluster, or two of like nodes beside each other on one network.
   ClusterSpec cluster = spec.own_cluster ? prefill.config.cluster : decode.config.cluster;
   cluster.nodes = spec.own_cluster ? prefill.nodes + decode.nodes : decode.nodes;
+  if (spec.fabric) cluster.fabric = *spec.fabric;
   const int per_node = cluster.node.gpus;
   int next = 0;
   for (const bool align : {true, false}) {
@@ -96,6 +99,12 @@ void ScenarioPools::place(const DisaggregationSpec& spec, const PoolPart& prefil
   cluster.gpus = cluster.nodes * per_node;
   topology_.emplace(cluster);
   config_.topology = &*topology_;
+}
+
+PoolNetworkMetrics pool_network(const DisaggregatedConfig& config) {
+  const bool watch = config.topology->gpus() <= kMostWatched;
+  return PoolNetworkMetrics({PoolPlace{config.prefill.first_gpu, config.prefill.gpus}, PoolPlace{config.decode.first_gpu, config.decode.gpus}},
+                            watch ? config.topology : nullptr);
 }
 
 PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {

@@ -5,6 +5,7 @@
 
 #include "hardware/topology.hpp"
 #include "metrics/pool_metrics.hpp"
+#include "metrics/pool_network.hpp"
 #include "serving/disaggregation.hpp"
 #include "study/deployment.hpp"
 #include "study/scenario.hpp"
@@ -66,6 +67,8 @@ class ScenarioPools {
   DisaggregatedConfig config_;
 };
 
+/// The places of a configuration's pools on its links. REQUIRES: `config` outlives it.
+PoolNetworkMetrics pool_network(const DisaggregatedConfig& config);
 PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode);
 PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, std::uint64_t completed);
 

@@ -213,6 +213,10 @@ json cluster_json(const ClusterSpec& c) {
   return {{"node", c.node.id}, {"gpu", c.gpu.id}, {"nodes", c.nodes}, {"gpus", c.gpus}, {"peer_to_peer", c.node.peer_to_peer}};
 }
 
+json network_json(const FabricConfig& fabric) {
+  return {{"kind", to_string(fabric.kind)}, {"oversubscription", fabric.oversubscription}, {"leaf_nodes", fabric.nodes_per_leaf}};
+}
+
 /// The decode pool is the scenario's deployment; `replicas` moves into the pools.
 void resolve_pools(const Scenario& scenario, json& deployment) {
   const DisaggregationSpec& spec = *scenario.disaggregation;
@@ -230,6 +234,7 @@ void resolve_pools(const Scenario& scenario, json& deployment) {
                   {"admission_output_reserve", s.admission_output_reserve}}}};
     resolve_scheduling(d.features, s, out["scheduler"]);
     if (spec.own_cluster) out["cluster"] = cluster_json(d.cluster);
+    if (spec.fabric) out["cluster"]["network"] = network_json(d.cluster.fabric);
     return out;
   };
   deployment.erase("replicas");
@@ -295,10 +300,8 @@ json resolved_scenario_json(const Scenario& scenario, const DataRoot& data) {
   out["name"] = scenario.name;
   out["model"] = d.model.id;
   out["cluster"] = {{"node", d.cluster.node.id}, {"gpu", d.cluster.gpu.id}, {"nodes", d.cluster.nodes}, {"gpus", d.cluster.gpus}, {"peer_to_peer", d.cluster.node.peer_to_peer}};
-  const FabricConfig& fabric = d.cluster.fabric;
-  if (d.cluster.nodes > 1) {
-    out["cluster"]["network"] = {{"kind", to_string(fabric.kind)}, {"oversubscription", fabric.oversubscription}, {"leaf_nodes", fabric.nodes_per_leaf}};
-  }
+  const bool between = scenario.disaggregation && scenario.disaggregation->fabric;
+  if (between || d.cluster.nodes > 1) out["cluster"]["network"] = network_json(between ? *scenario.disaggregation->fabric : d.cluster.fabric);
   json& deployment = out["deployment"];
   deployment["engine"] = d.engine.id;
   deployment["replicas"] = scenario.replicas;

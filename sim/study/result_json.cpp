@@ -133,6 +133,16 @@ json experts_json(const Result& result) {
   return out;
 }
 
+void add_communication(const CommunicationSummary& c, json& out) {
+  out["exposed_communication_share"] = c.exposed_share;
+  for (const auto& [key, decode, prefill] : {std::tuple{"exposed_communication_s", c.exposed_decode_s, c.exposed_prefill_s},
+                                             std::tuple{"hidden_communication_s", c.hidden_decode_s, c.hidden_prefill_s}}) {
+    json& seconds = out[key] = json::object();
+    if (decode) seconds["decode"] = *decode;
+    if (prefill) seconds["prefill"] = *prefill;
+  }
+}
+
 json network_json(const Result& result) {
   json out = json::object();
   for (const auto& [name, step] : {std::pair{"decode", &result.decode_step}, std::pair{"prefill", &result.prefill_step}}) {
@@ -143,12 +153,10 @@ json network_json(const Result& result) {
   }
   if (!result.network) return out;
   const NetworkSummary& n = *result.network;
-  out["exposed_communication_share"] = n.exposed_share;
-  for (const auto& [key, decode, prefill] : {std::tuple{"exposed_communication_s", n.exposed_decode_s, n.exposed_prefill_s},
-                                             std::tuple{"hidden_communication_s", n.hidden_decode_s, n.hidden_prefill_s}}) {
-    json& seconds = out[key] = json::object();
-    if (decode) seconds["decode"] = *decode;
-    if (prefill) seconds["prefill"] = *prefill;
+  add_communication(n, out);
+  if (n.pools) {
+    add_communication((*n.pools)[0], out["pools"]["prefill"]);
+    add_communication((*n.pools)[1], out["pools"]["decode"]);
   }
   out["slowdown"] = n.slowdown;
   out["links"] = json::array();

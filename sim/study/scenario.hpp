@@ -56,6 +56,7 @@ struct DisaggregationSpec {
   DeploymentConfig prefill;
   int prefill_replicas = 1;
   bool own_cluster = false;  ///< the prefill pool has nodes of its own, on the same network
+  std::optional<FabricConfig> fabric;  ///< between nodes of their own: as stated for all, else for one of the pools; nothing: the default
   bool layerwise = true;     ///< KV is sent layer by layer beside the prefill
   Seconds latency{0};        ///< of starting a transfer
   std::int32_t stay_below_tokens = 0;

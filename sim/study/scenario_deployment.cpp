@@ -82,7 +82,9 @@ Scenario resolve_pool(ScenarioContext& context, const JsonReader& reader, const 
   DeploymentConfig& d = pool.deployment;
   if (reader.has("cluster")) {
     ScenarioContext own{context.data, context.folder, pool};
+    const FabricConfig around = d.cluster.fabric;
     d.cluster = resolve_cluster(own, reader.at("cluster"));
+    if (!reader.at("cluster").has("network")) d.cluster.fabric = around;
     const SchedulerConfig stated = d.scheduler;
     d.engine = engine.for_gpu(d.cluster.gpu);
     d.scheduler = stated;
@@ -102,6 +104,16 @@ Scenario resolve_pool(ScenarioContext& context, const JsonReader& reader, const 
     reader.fail(fmt::format("{} replicas x {} GPUs need {} GPUs, but the cluster offers {}", pool.replicas, d.layout.gpus(), needed, d.cluster.gpus));
   }
   return pool;
+}
+
+/// What connects pools on clusters of their own: the scenario's network, else a pool's.
+std::optional<FabricConfig> fabric_between(const JsonReader& root, const JsonReader& pools) {
+  if (root.at("cluster").has("network")) return parse_fabric(root.at("cluster"));
+  for (const char* pool : {"prefill", "decode"}) {
+    const JsonReader reader = pools.at(pool);
+    if (reader.has("cluster") && reader.at("cluster").has("network")) return parse_fabric(reader.at("cluster"));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -178,6 +190,7 @@ void resolve_disaggregation(ScenarioContext& context, const JsonReader& root) {
   spec.prefill = prefill.deployment;
   spec.prefill_replicas = prefill.replicas;
   spec.own_cluster = reader.at("prefill").has("cluster") || reader.at("decode").has("cluster");
+  if (spec.own_cluster) spec.fabric = fabric_between(root, reader);
   spec.layerwise = reader.string("overlap", "layerwise") == "layerwise";
   spec.latency = reader.has("latency") ? reader.duration("latency") : Seconds(1e-3);
   spec.stay_below_tokens = static_cast<std::int32_t>(reader.integer("stay_below_tokens", 0));

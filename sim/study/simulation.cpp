@@ -85,15 +85,20 @@ class Watched {
   Watched(const Watched&) = delete;
   Watched& operator=(const Watched&) = delete;
 
-  void watch_pools(const Deployment& prefill) {
-    seen.list.add(pools_.emplace(pool_metrics(scenario_, prefill, deployment_)), ObserverList::kRequests | ObserverList::kSteps);
+  void watch_pools(const Deployment& prefill, const PoolPlaces* places) {
+    const int interest = ObserverList::kRequests | ObserverList::kSteps;
+    seen.list.add(pools_.emplace(pool_metrics(scenario_, prefill, deployment_)), interest);
+    placed_.emplace(scenario_, prefill, deployment_, places);
+    seen.list.add(pool_network_.emplace(pool_network(placed_->config())), interest);
   }
+  [[nodiscard]] const DisaggregatedConfig& placed_pools() const { return placed_->config(); }
   void watch_fleet() { seen.list.add(fleet_.emplace(), ObserverList::kRequests); }
 
   [[nodiscard]] Result result() const {
     Result result = collect(scenario_, deployment_, links_, seen, source, fleet_ ? &*fleet_ : nullptr);
     if (classes_) result.classes = summarise(scenario_, *classes_);
     if (pools_) result.pools = summarise_pools(scenario_, *pools_, result.requests.completed);
+    if (pool_network_) result.network = summarise_network(*pool_network_);
     result.duration_s = end_.seconds();
     return result;
   }
@@ -120,6 +125,8 @@ class Watched {
   std::optional<ProgressObserver> progress_;
   std::optional<ClassMetrics> classes_;
   std::optional<PoolMetrics> pools_;
+  std::optional<ScenarioPools> placed_;
+  std::optional<PoolNetworkMetrics> pool_network_;
   std::optional<FleetMetrics> fleet_;
 };
 
@@ -138,10 +145,9 @@ struct Surroundings {
 };
 
 void run_pools(const Scenario& scenario, const Deployment& prefill, const Deployment& deployment, const PoolPlaces* places, std::uint64_t seed, Watched& watched) {
-  watched.watch_pools(prefill);
+  watched.watch_pools(prefill, places);
   if (scenario.failures) watched.watch_fleet();
-  const ScenarioPools placed(scenario, prefill, deployment, places);
-  simulate(placed.config(), prefill.cost(), deployment.cost(), watched.source, watched.seen.list, seed);
+  simulate(watched.placed_pools(), prefill.cost(), deployment.cost(), watched.source, watched.seen.list, seed);
 }
 
 /// All deployments of a fleet in one simulated time. Pools meet the others in the nodes that fail, not on links: they are simulated by themselves, the

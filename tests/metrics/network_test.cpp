@@ -1,4 +1,5 @@
 #include "metrics/network_metrics.hpp"
+#include "metrics/pool_network.hpp"
 #include "metrics_support.hpp"
 #include "network/network_fixture.hpp"
 
@@ -76,6 +77,28 @@ TEST_CASE("a link carries what the GPUs above it send, over the time of the run"
   CHECK(find(links, topology, "node2.nic0>leaf0") == nullptr);  // the other replica was idle
   CHECK(m.busiest(topology, 3).size() == 3);
   CHECK(m.busiest(topology, 3).front().mean >= m.busiest(topology, 3).back().mean);
+}
+
+TEST_CASE("KV that goes from pool to pool is on its links while it is sent, beside the prefill and after it") {
+  // Prefill on node 0, decode on node 1, two GPUs each with cards of 20 GB/s: of 80 GB each card carries half.
+  const Topology topology(switched_nodes(2, 2));
+  PoolNetworkMetrics m({PoolPlace{{0}, 2}, PoolPlace{{2}, 2}}, &topology);
+  const Sent prefill(0, 0, 4, 0, 0);
+  const Sent decode(1, 8, 10, 0, 0);
+  m.on_step(prefill.record);
+  m.on_step(decode.record);
+  // 20 GB from 0 to 4 s, 60 GB from 5 to 8.
+  m.on_kv_transfer({7, 0, 1, at(4), at(5), at(8), Bytes(80'000'000'000), Bytes(20'000'000'000), at(0)});
+  m.on_end(at(10));
+  const auto links = m.all().busiest(topology, 100);
+  const LinkUtilisation* card = find(links, topology, "node0.nic1>leaf0");
+  REQUIRE(card != nullptr);
+  CHECK(card->mean == doctest::Approx(40.0 / 200.0));
+  CHECK(card->p50 == doctest::Approx(2.5 / 20.0).epsilon(0.05));  // 10 GB in 4 s; 10 GB/s in three of ten seconds
+  CHECK(card->p99 == doctest::Approx(10.0 / 20.0).epsilon(0.05));
+  CHECK(find(links, topology, "leaf0>node0.nic0") == nullptr);
+  CHECK(m.pool(0).prefill().steps + m.pool(0).decode().steps == 1);
+  CHECK(m.all().prefill().steps + m.all().decode().steps == 2);
 }
 
 TEST_CASE("a long run keeps a bounded number of stretches and every byte") {

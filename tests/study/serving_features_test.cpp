@@ -73,6 +73,42 @@ TEST_CASE("pools may have GPUs of their own") {
   CHECK(result["pools"]["decode"]["gpu"] == "h200-sxm");
 }
 
+TEST_CASE("pools on clusters of their own send over the scenario's network") {
+  json scenario = deployed(R"({"disaggregation": {"prefill": {"cluster": {"node": "hgx-h100", "nodes": 1}}, "decode": {"cluster": {"node": "hgx-h200", "nodes": 1}}, "overlap": "after"}})");
+  const double open = simulated(scenario)["pools"]["transfer"]["send_s"]["mean"];
+  // Two ports of 50 GB/s at most, through an uplink of 8 x 50 / 80 = 5 GB/s: twenty times as long, but for the 1 ms of starting.
+  scenario["cluster"]["network"] = {{"leaf_nodes", 1}, {"oversubscription", 80}};
+  const json narrow = simulated(scenario);
+  CHECK(narrow["pools"]["transfer"]["send_s"]["mean"].get<double>() - 1e-3 >= 19 * (open - 1e-3));
+  CHECK(narrow["scenario"]["cluster"]["network"]["oversubscription"] == 80);
+  check_again(scenario);
+  // A network that only one pool states connects both.
+  scenario["cluster"].erase("network");
+  scenario["deployment"]["disaggregation"]["decode"]["cluster"]["network"] = {{"leaf_nodes", 1}, {"oversubscription", 80}};
+  CHECK(simulated(scenario)["pools"]["transfer"]["send_s"] == narrow["pools"]["transfer"]["send_s"]);
+  check_again(scenario);
+}
+
+TEST_CASE("links and exposed communication of pools are reported, KV on its way included") {
+  json scenario = deployed(R"({"disaggregation": {"prefill": {"cluster": {"node": "hgx-h100", "nodes": 1}}, "decode": {"cluster": {"node": "hgx-h200", "nodes": 1}}, "overlap": "after"}})");
+  scenario["cluster"]["network"] = {{"leaf_nodes", 1}, {"oversubscription", 80}};
+  const json result = simulated(scenario);
+  const json& network = result["network"];
+  // Prompts are computed with all-reduces in one pool, tokens in the other.
+  for (const char* pool : {"prefill", "decode"}) CHECK(network["pools"][pool]["exposed_communication_share"] > 0);
+  CHECK(network["pools"]["prefill"]["exposed_communication_s"].contains("prefill"));
+  CHECK_FALSE(network["pools"]["prefill"]["exposed_communication_s"].contains("decode"));
+  CHECK(network["pools"]["decode"]["exposed_communication_s"].contains("decode"));
+  // All KV and nothing else climbs from the first node to the spine.
+  const json* uplink = nullptr;
+  for (const json& link : network["links"]) {
+    if (link["name"] == "leaf0>spine") uplink = &link;
+  }
+  REQUIRE(uplink != nullptr);
+  const double sent = (*uplink)["utilisation_mean"].get<double>() * 5e9 * result["utilisation"]["simulated_s"].get<double>();
+  CHECK(sent == doctest::Approx(result["pools"]["transfer"]["bytes"].get<double>()).epsilon(1e-6));
+}
+
 TEST_CASE("an MTP head that is right makes tokens faster, touches more experts per step and takes memory") {
   const json plain = simulated(deployed("{}"));
   const json mtp = simulated(deployed(kMtp));
