@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "cost/deployment_cost.hpp"
@@ -102,9 +103,22 @@ TEST_CASE("a model with one MoE layer keeps its spread") {
 
 namespace {
 
+/// Choices of 500 tokens: neighbours share some of their experts, each its neighbour's next ones.
+std::shared_ptr<const RecordedTokens> some_tokens() {
+  auto tokens = std::make_shared<RecordedTokens>();
+  tokens->top_k = 6;
+  for (int layer = 0; layer < 3; ++layer) {
+    auto& all = tokens->layers.emplace_back();
+    for (int t = 0; t < 500; ++t) {
+      for (int i = 0; i < 6; ++i) all.push_back(static_cast<std::uint16_t>((t * t / 40 + layer + i * (i + 3)) % 64));
+    }
+  }
+  return tokens;
+}
+
 /// Every popularity kind, as skewed as such routers get, and a router with noise and dead experts.
 std::vector<RoutingConfig> every_kind() {
-  std::vector<RoutingConfig> kinds(7);
+  std::vector<RoutingConfig> kinds(8);
   kinds[0].popularity = PopularityKind::kUniform;
   kinds[1] = lognormal(0.7);
   kinds[2].popularity = PopularityKind::kZipf;
@@ -118,6 +132,8 @@ std::vector<RoutingConfig> every_kind() {
   kinds[6] = lognormal(0.7);
   kinds[6].collapsed = 0.25;
   kinds[6].noise = 0.1;
+  kinds[7] = kinds[5];
+  kinds[7].recorded.tokens = some_tokens();
   for (RoutingConfig& kind : kinds) kind.locality = measured_locality();
   return kinds;
 }
