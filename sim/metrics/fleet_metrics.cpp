@@ -7,6 +7,10 @@ namespace moeplan {
 void FleetMetrics::on_replica_phase(const ReplicaPhaseRecord& record) {
   seconds_[index(record.phase)] += to_seconds(record.end - record.begin).value();
   ++counts_[index(record.phase)];
+  if (record.phase == ReplicaPhase::kStarting && record.finished) {
+    start_seconds_ += to_seconds(record.end - record.begin).value();
+    ++starts_;
+  }
   while (record.end.count() > stretch_ns_ * static_cast<std::int64_t>(kMostStretches)) widen();
   if (record.phase == ReplicaPhase::kServing) spread(serving_, record.begin, record.end);
   spread(held_, record.begin, record.end);

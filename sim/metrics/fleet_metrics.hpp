@@ -22,6 +22,9 @@ class FleetMetrics final : public Observer {
   /// Seconds that replicas were in a phase, all together, and how often one was.
   [[nodiscard]] double seconds(ReplicaPhase phase) const { return seconds_[index(phase)]; }
   [[nodiscard]] std::uint64_t count(ReplicaPhase phase) const { return counts_[index(phase)]; }
+  /// Of starts that ended in a replica that served.
+  [[nodiscard]] double start_seconds() const { return start_seconds_; }
+  [[nodiscard]] std::uint64_t starts() const { return starts_; }
   /// Seconds that replicas held their GPUs: starting, serving, draining.
   [[nodiscard]] double held_seconds() const { return seconds_[0] + seconds_[1] + seconds_[2]; }
   [[nodiscard]] double end_seconds() const { return to_seconds(end_).value(); }
@@ -46,6 +49,8 @@ class FleetMetrics final : public Observer {
 
   std::array<double, 3> seconds_{};
   std::array<std::uint64_t, 3> counts_{};
+  double start_seconds_ = 0;
+  std::uint64_t starts_ = 0;
   FleetReport report_;
   std::uint64_t lost_ = 0;
   std::int64_t lost_kv_tokens_ = 0, lost_output_tokens_ = 0;

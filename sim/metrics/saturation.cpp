@@ -56,7 +56,13 @@ LoadTrend::Surplus LoadTrend::surplus(double offered_per_s, double end_s) const 
   return at;
 }
 
-double LoadTrend::surplus_at_end(double offered_per_s, double end_s) const { return surplus(offered_per_s, end_s).back(); }
+double LoadTrend::held_at_end(double offered_per_s, double end_s) const {
+  double least = 0;
+  for (const Group& g : groups_) {
+    if (g.finished > 0 && (least == 0 || g.latency / g.finished < least)) least = g.latency / g.finished;
+  }
+  return surplus(offered_per_s, end_s).back() + offered_per_s * least;
+}
 
 bool LoadTrend::latency_grows() const { return grows({}, 1.0); }
 
@@ -125,7 +131,7 @@ Saturation growth_in(const WindowTally& tally, const LoadTrend& trend, const Mea
   const bool capable = drains(tally.drain(), offered_per_s);
   if (trend.latency_grows() && !(capable && !trend.latency_grows_beyond_bursts(offered_per_s, end))) return Saturation::kLatencyGrows;
   const BacklogGrowth growth = backlog_growth(tally, measured);
-  const double by_bursts = capable ? trend.surplus_at_end(offered_per_s, end) : 0.0;
+  const double by_bursts = capable ? trend.held_at_end(offered_per_s, end) : 0.0;
   return growth.requests > growth.slack + by_bursts ? Saturation::kBacklogGrows : Saturation::kNone;
 }
 

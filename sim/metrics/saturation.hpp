@@ -34,9 +34,9 @@ class LoadTrend {
   /// Whether it grows beyond what bursts of arrivals explain: a machine that could just serve the mean load `offered_per_s` would make a
   /// request wait for as long as it takes to serve the surplus of arrivals before it (Lindley's recursion), a faster one for less.
   [[nodiscard]] bool latency_grows_beyond_bursts(double offered_per_s, double end_s) const;
-  /// Requests by which the arrivals up to the window's end `end_s` exceed the mean load, over the stretch in which they do so the most:
-  /// what a machine that could just serve the mean load would still hold.
-  [[nodiscard]] double surplus_at_end(double offered_per_s, double end_s) const;
+  /// Requests that a machine which could just serve the mean load would hold at the window's end `end_s`: those by which the arrivals exceed the
+  /// mean load, over the stretch in which they do so the most, and those that the mean load keeps in flight at the least latency of any group.
+  [[nodiscard]] double held_at_end(double offered_per_s, double end_s) const;
 
  private:
   struct Group {

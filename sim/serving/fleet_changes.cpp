@@ -112,7 +112,7 @@ void Fleet::evaluate(FleetMembers& s, SimTime now) {
   }
   const AutoscalingConfig& config = s.autoscaler->config();
   const int wanted = s.autoscaler->decide(now, s.load(config.metric), s.count(), !s.in_front.empty());
-  if (wanted > s.count()) ++s.report.scale_ups;
+  s.more_wanted = wanted > s.count();
   if (wanted < s.count()) ++s.report.scale_downs;
   s.wanted = wanted;
   s.next_evaluation = now + to_sim_time(config.period);
@@ -123,6 +123,9 @@ void Fleet::adjust(std::size_t service, SimTime now) {
   FleetMembers& s = services_[service];
   for (std::size_t i = 0; i < s.places().size() && s.count() < s.wanted; ++i) {
     if (s.places()[i].state != State::kFree || !usable(s, i)) continue;
+    // What finds no place changes nothing.
+    if (s.more_wanted) ++s.report.scale_ups;
+    s.more_wanted = false;
     s.begin(i, now);
     engines_.emplace(now + to_sim_time(s.config().cold_start.start), Start{service, i, s.places()[i].starts});
   }

@@ -52,7 +52,7 @@ std::unique_ptr<Replica> FleetMembers::make(std::size_t place) {
 
 void FleetMembers::enter(std::size_t place, State state, SimTime now) {
   Place& p = places_[place];
-  if (p.state != State::kFree && p.since < now) config_.observer->on_replica_phase({static_cast<std::int32_t>(place), phase_of(p.state), p.since, now});
+  if (p.state != State::kFree && p.since < now) config_.observer->on_replica_phase({static_cast<std::int32_t>(place), phase_of(p.state), p.since, now, p.state != State::kStarting || state == State::kServing});
   const auto counts = [](State s) { return s == State::kStarting || s == State::kServing ? 1 : 0; };
   count_ += counts(state) - counts(p.state);
   const bool changes = (p.state == State::kServing) != (state == State::kServing);

@@ -61,6 +61,7 @@ class FleetMembers {
   std::optional<Autoscaler> autoscaler;
   SimTime next_evaluation = kNever;
   int wanted = 0;
+  bool more_wanted = false;  ///< decided, and none of them has found a place yet
   SimTime last{0};  ///< latest end of anything so far
   FleetReport report;
 

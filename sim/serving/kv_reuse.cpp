@@ -15,6 +15,8 @@ KvReuseReport& KvReuseReport::operator+=(const KvReuseReport& other) {
   again_hit_tokens += other.again_hit_tokens;
   fetched_host += other.fetched_host;
   fetched_nvme += other.fetched_nvme;
+  written_host += other.written_host;
+  written_nvme += other.written_nvme;
   fetch_wait += other.fetch_wait;
   blocks += other.blocks;
   for (std::size_t i = 0; i < at_end.size(); ++i) at_end[i] += other.at_end[i];
@@ -32,8 +34,7 @@ KvReuse::KvReuse(const KvReuseConfig& config, KvCache& kv)
 // Both ways are linear in the number of blocks: which is faster does not depend on it.
 bool KvReuse::fetches(int tier) const {
   if (config_.reload != KvReload::kFaster) return config_.reload == KvReload::kAlways;
-  const BytesPerSecond rate = tier == 1 ? config_.host_rate : config_.nvme_rate;
-  return static_cast<double>(block_) <= rate.value() * config_.compute_per_token.value() * block_tokens();
+  return static_cast<double>(block_) <= rate(tier).value() * config_.compute_per_token.value() * block_tokens();
 }
 
 KvReuse::Found KvReuse::find(const RequestSpec& spec, std::int32_t tokens) const {
@@ -57,14 +58,11 @@ PrefixCache::Path KvReuse::take(const RequestSpec& spec, const Found& found, Sim
   const PrefixCache::Path path = cache_.acquire(spec, found.tokens / block_tokens(), found.deepest);
   MOEPLAN_CHECK(path.blocks * block_tokens() == found.tokens);
   MOEPLAN_CHECK(found.shared.value() == block_ * (path.blocks - path.woken));
-  make_room();
+  make_room(now);
   if (found.deepest > 0) {
     const Bytes host = Bytes(block_) * (cache_.counts().fetched_host - before.fetched_host);
     const Bytes nvme = Bytes(block_) * (cache_.counts().fetched_nvme - before.fetched_nvme);
-    Seconds time{0};
-    if (host.value() > 0) time += host / config_.host_rate;
-    if (nvme.value() > 0) time += nvme / config_.nvme_rate;
-    fetched_at_ = std::max(fetched_at_, now) + to_sim_time(time);
+    fetched_at_ = fetch(2, nvme, fetch(1, host, std::max(fetched_at_, now)));
     report_.fetched_host += host;
     report_.fetched_nvme += nvme;
   }
@@ -78,6 +76,24 @@ PrefixCache::Path KvReuse::take(const RequestSpec& spec, const Found& found, Sim
     report_.requests_hit += found.tokens > 0 ? 1 : 0;
   }
   return path;
+}
+
+// Beside the steps, in the order in which they moved.
+void KvReuse::write_back(SimTime now) {
+  const TierBlocks& down = cache_.counts().moved_down;
+  for (std::size_t tier = 1; tier < kKvTiers; ++tier) {
+    const Bytes bytes = Bytes(block_) * (down[tier] - written_[tier]);
+    if (bytes.value() == 0) continue;
+    link_free_[tier] = std::max(link_free_[tier], now) + to_sim_time(bytes / rate(static_cast<int>(tier)));
+    written_[tier] = down[tier];
+  }
+}
+
+/// When `bytes` of a tier are there that are asked for at `from`.
+SimTime KvReuse::fetch(int tier, Bytes bytes, SimTime from) {
+  if (bytes.value() == 0) return from;
+  SimTime& free = link_free_[static_cast<std::size_t>(tier)];
+  return free = std::max(free, from) + to_sim_time(bytes / rate(tier));
 }
 
 void KvReuse::computed(const RequestSpec& spec, PrefixCache::Path& path, std::int64_t tokens) {
@@ -95,6 +111,8 @@ void KvReuse::leave(PrefixCache::Path& path, std::int64_t held, std::int64_t fin
 KvReuseReport KvReuse::report() const {
   KvReuseReport report = report_;
   report.blocks = cache_.counts();
+  report.written_host = Bytes(block_) * report.blocks.moved_down[1];
+  report.written_nvme = Bytes(block_) * report.blocks.moved_down[2];
   report.at_end = {cache_.idle(0) + cache_.locked(), cache_.idle(1), cache_.idle(2)};
   return report;
 }

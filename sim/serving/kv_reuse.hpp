@@ -1,10 +1,12 @@
 // The prefix cache of one replica over its KV blocks: what a prompt finds of earlier ones, what it costs to fetch from host memory or NVMe,
 // and how cached and running blocks share the GPU. Idle cached blocks lie in free memory: they never keep a request out.
 //
-// Fetching streams layer by layer under the step that needs it: the step ends no earlier than the fetch. Left out: models with windowed or
-// constant-state layers, the bandwidth of writing back, and copies of attention that cannot see each other's blocks.
+// Fetching streams layer by layer under the step that needs it: the step ends no earlier than the fetch. Blocks that move down are written over
+// the same link, one transfer after the other: no step waits for that, but fetches asked for later do. Left out: models with windowed or
+// constant-state layers, links that carry both ways at once, and copies of attention that cannot see each other's blocks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "serving/kv_cache.hpp"
@@ -37,6 +39,7 @@ struct KvReuseReport {
   std::int64_t again_tokens = 0;      ///< to compute of preempted requests
   std::int64_t again_hit_tokens = 0;  ///< of them found
   Bytes fetched_host{0}, fetched_nvme{0};
+  Bytes written_host{0}, written_nvme{0};
   Seconds fetch_wait{0};  ///< by which steps ended later
   PrefixCache::Counts blocks;
   TierBlocks at_end{};  ///< blocks per tier
@@ -63,8 +66,13 @@ class KvReuse {
   void computed(const RequestSpec& spec, PrefixCache::Path& path, std::int64_t tokens);
   /// It leaves the KV cache, which it held with `held` tokens and was promised `final_tokens`.
   void leave(PrefixCache::Path& path, std::int64_t held, std::int64_t final_tokens);
-  /// The KV cache has taken blocks: idle ones make room.
-  void make_room() { cache_.trim((kv_.capacity() - kv_.used()).value() / block_); }
+  /// The KV cache has taken blocks by `now`: idle ones make room, over the links to the lower tiers where there are any.
+  void make_room(SimTime now) {
+    const std::int64_t idle = (kv_.capacity() - kv_.used()).value() / block_;
+    if (cache_.idle() <= idle) return;
+    cache_.trim(idle);
+    write_back(now);
+  }
 
   /// When the fetches asked for so far are done.
   [[nodiscard]] SimTime fetched_at() const { return fetched_at_; }
@@ -76,12 +84,17 @@ class KvReuse {
   [[nodiscard]] std::int32_t block_tokens() const { return cache_.block_tokens(); }
   [[nodiscard]] PrefixCache::Match look(const RequestSpec& spec, std::int32_t tokens) const { return cache_.match(spec, (tokens - 1) / block_tokens()); }
   [[nodiscard]] bool fetches(int tier) const;
+  [[nodiscard]] BytesPerSecond rate(int tier) const { return tier == 1 ? config_.host_rate : config_.nvme_rate; }
+  void write_back(SimTime now);
+  SimTime fetch(int tier, Bytes bytes, SimTime from);
 
   KvReuseConfig config_;
   KvCache& kv_;
   std::int64_t block_;  ///< bytes
   PrefixCache cache_;
   SimTime fetched_at_{0};
+  std::array<SimTime, kKvTiers> link_free_{};  ///< of the link to a tier: when all asked of it so far is done
+  TierBlocks written_{};                       ///< blocks into a tier whose writing is in link_free_
   KvReuseReport report_;
 };
 

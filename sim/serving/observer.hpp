@@ -62,6 +62,7 @@ struct ReplicaPhaseRecord {
   std::int32_t replica = 0;
   ReplicaPhase phase = ReplicaPhase::kServing;
   SimTime begin{0}, end{0};
+  bool finished = true;  ///< of a start: the replica then served; else it was given up, its node failed, or the run ended
 };
 
 /// A request whose replica died under it.
@@ -75,7 +76,7 @@ struct LostRequest {
 
 /// What was decided about a fleet, at the end of a run.
 struct FleetReport {
-  std::uint64_t scale_ups = 0, scale_downs = 0;  ///< decisions
+  std::uint64_t scale_ups = 0, scale_downs = 0;  ///< decisions that changed something
   std::uint64_t node_failures = 0;               ///< of nodes that hold a replica of this service
   std::int32_t peak_replicas = 0;                ///< starting and serving at once
 };

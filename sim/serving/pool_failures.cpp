@@ -183,7 +183,8 @@ void Pools::serve(std::size_t place, SimTime now) {
 
 void Pools::enter(std::size_t place, std::optional<ReplicaPhase> phase, SimTime now) {
   Place& p = places_[place];
-  if (p.phase && p.since < now) observer_.on_replica_phase({static_cast<std::int32_t>(place), *p.phase, p.since, now});
+  const bool finished = p.phase != ReplicaPhase::kStarting || phase == ReplicaPhase::kServing;
+  if (p.phase && p.since < now) observer_.on_replica_phase({static_cast<std::int32_t>(place), *p.phase, p.since, now, finished});
   p.phase = phase;
   p.since = now;
 }

@@ -3,7 +3,7 @@
 // sequence from its end (the order of vLLM's free queue, and of SGLang's tree by leaves).
 //
 // With lower tiers (host memory, NVMe) an overwritten block moves down instead of being lost, and comes back when a prompt asks for it.
-// The tree counts blocks; whoever owns it says how many may lie idle on the GPU (trim). Left out: the write-back's bandwidth.
+// The tree counts blocks; whoever owns it says how many may lie idle on the GPU (trim), and what moving them takes.
 #pragma once
 
 #include <array>

@@ -122,7 +122,7 @@ void Replica::grow_decodes() {
   } else {
     kv_.grow();
   }
-  if (reuse_) reuse_->make_room();
+  if (reuse_) reuse_->make_room(clock_);
 }
 
 void Replica::time_step() {

@@ -27,7 +27,7 @@ SlotIndex Replica::take_over(const HandOff& hand_off, SimTime now) {
   s.scheduled = hand_off.spec_scheduled;
   s.cached = hand_off.cached;
   kv_.admit(s.spec.prompt_tokens, s.final_tokens());
-  if (reuse_) reuse_->make_room();
+  if (reuse_) reuse_->make_room(now);
   outstanding_tokens_ += s.spec.output_tokens - 1;
   ++incoming_;
   if (step_end_ == kNever) wake(now);

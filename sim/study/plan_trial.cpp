@@ -79,7 +79,14 @@ json trial_section(const PlanTrial& trial, const DataRoot& data) {
 std::string trial_text(const PlanTrial& trial) {
   std::string text = "tried with what is stated of fleets and failures (no part of the search)\n";
   for (const ObjectiveResult& o : trial.result.objectives) {
-    text += fmt::format("  {:<28} {:>10}  {}\n", o.objective.key, o.value ? objective_value_text(o.objective, *o.value) : "none", o.met ? "met" : "NOT MET");
+    const bool latency = o.objective.kind == ObjectiveKind::kLatency;
+    // A latency within its bound does not count when the queue grows without end.
+    const bool only_saturated = latency && !o.met && o.value && *o.value <= o.objective.bound;
+    text += fmt::format("  {:<28} {:>10}  {} {:<10}  {}\n", o.objective.key, o.value ? objective_value_text(o.objective, *o.value) : "none", latency ? "<=" : ">=",
+                        objective_value_text(o.objective, o.objective.bound), o.met ? "met" : only_saturated ? "NOT MET (saturated)" : "NOT MET");
+  }
+  for (const std::string& warning : trial.result.warnings) {
+    if (warning.starts_with("saturated")) text += "  " + warning + "\n";
   }
   if (trial.result.fleet) text += fleet_text(*trial.result.fleet).substr(std::string("\nfleet\n").size());
   for (const std::string& note : trial.notes) text += "  " + note + "\n";

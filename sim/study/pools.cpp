@@ -132,6 +132,7 @@ PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, 
   s.transfers = seen.wait().count();
   // What is sent again after a failure is sent and computed again.
   s.stayed = seen.stayed();
+  s.ended_in_prefill = seen.ended()[0];
   s.prefill.requests = seen.ended()[0] + s.transfers;
   s.decode.requests = seen.ended()[1];
   MOEPLAN_CHECK(seen.ended()[0] + seen.ended()[1] == completed);

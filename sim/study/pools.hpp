@@ -25,6 +25,7 @@ struct PoolSummary {
 struct PoolsSummary {
   PoolSummary prefill, decode;
   std::uint64_t transfers = 0, stayed = 0;
+  std::uint64_t ended_in_prefill = 0;  ///< requests of one output token: nothing is left to decode
   double bytes = 0, hidden_bytes = 0;
   double wait_mean_s = 0, wait_p99_s = 0;          ///< for room in the decode pool
   double send_mean_s = 0, send_p50_s = 0, send_p99_s = 0;

@@ -96,6 +96,7 @@ struct PrefixCacheSummary {
 
 struct Result {
   MemorySummary memory;
+  std::optional<MemorySummary> prefill_memory;  ///< of the prefill pool, where it is apart
   std::optional<std::array<LatencySummary, kLatencyMetrics.size()>> latency;  ///< empty when the model does not fit
   std::optional<ThroughputSummary> throughput;
   StepSummary decode_step, prefill_step;

@@ -27,7 +27,7 @@ json or_null(const std::optional<T>& value) {
 json hardware_json(const Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
   const int gpus = scenario.gpus();
-  return {{"gpus", gpus},
+  json out = {{"gpus", gpus},
           {"gpu", d.cluster.gpu.name},
           {"gpus_per_replica", d.layout.gpus()},
           {"replicas", scenario.replicas},
@@ -39,6 +39,14 @@ json hardware_json(const Scenario& scenario) {
           {"model", d.model.name},
           {"model_kind", d.model.is_moe() ? "moe" : "dense"},
           {"engine", d.engine.id + " " + d.engine.version}};
+  if (!scenario.disaggregation) return out;
+  const DeploymentConfig& p = scenario.disaggregation->prefill;
+  out["prefill_pool"] = {{"gpu", p.cluster.gpu.name},
+                         {"node", p.cluster.node.id},
+                         {"gpus_per_replica", p.layout.gpus()},
+                         {"replicas", scenario.disaggregation->prefill_replicas},
+                         {"gpu_memory_bytes", p.cluster.gpu.memory.value()}};
+  return out;
 }
 
 json checklist_json(const Scenario& scenario, const Result& result) {
@@ -279,6 +287,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["hardware"] = hardware_json(scenario);
   out["checklist"] = checklist_json(scenario, result);
   out["memory"] = memory_json(result.memory);
+  if (result.prefill_memory) out["memory"]["prefill_pool"] = memory_json(*result.prefill_memory);
   out["latency"] = latency_json(result);
   out["throughput"] = throughput_json(result);
   out["step_time"] = {{"decode", step_json(result.decode_step)}, {"prefill", step_json(result.prefill_step)}};

@@ -47,21 +47,28 @@ std::string layout_text(const Scenario& s) {
   return text + ")";
 }
 
+/// "H200 SXM", or both where pools stand on different ones.
+std::string gpus_text(const Scenario& s) {
+  const std::string& own = s.deployment.cluster.gpu.name;
+  if (!s.disaggregation || s.disaggregation->prefill.cluster.gpu.name == own) return own;
+  return fmt::format("prefill {}, decode {}", s.disaggregation->prefill.cluster.gpu.name, own);
+}
+
 std::string heading(const Scenario& s, const MemorySummary& memory) {
   const DeploymentConfig& d = s.deployment;
   std::string text = s.name + "\n";
   text += fmt::format("  model       {}, {} parameters, {} active per token\n", d.model.name, count_text(memory.parameters.total()),
                       count_text(memory.parameters.active()));
-  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.gpus(), d.cluster.gpus + (s.disaggregation && s.disaggregation->own_cluster ? s.disaggregation->prefill.cluster.gpus : 0), d.cluster.gpu.name,
+  text += fmt::format("  deployment  {} on {} of {} GPUs ({}), {} {}\n", layout_text(s), s.gpus(), d.cluster.gpus + (s.disaggregation && s.disaggregation->own_cluster ? s.disaggregation->prefill.cluster.gpus : 0), gpus_text(s),
                       d.engine.id, d.engine.version);
   text += fmt::format("  precision   weights {}{}, KV cache {}\n", to_string(d.precision.weights),
                       d.model.is_moe() ? fmt::format(", experts {}", to_string(d.precision.experts)) : "", to_string(d.precision.kv_cache));
   return text;
 }
 
-std::string memory_text(const MemorySummary& m) {
+std::string memory_text(const MemorySummary& m, const char* where = "") {
   const MemoryPlan& p = m.plan;
-  std::string text = fmt::format("memory of the fullest GPU: {}\n", bytes_text(p.capacity));
+  std::string text = fmt::format("memory of the fullest GPU{}: {}\n", where, bytes_text(p.capacity));
   const auto row = [&](const char* name, Bytes bytes) {
     text += fmt::format("  {:<18} {:>10}  {:>5.1f} %\n", name, bytes_text(bytes), 100.0 * (bytes / p.capacity));
   };
@@ -77,6 +84,12 @@ std::string memory_text(const MemorySummary& m) {
     text += fmt::format("  DOES NOT FIT: {} missing per GPU\n", bytes_text(p.missing));
   }
   return text;
+}
+
+/// Of both pools where prefill is apart; a pool that does not fit stands for both.
+std::string memory_text(const Result& result) {
+  if (!result.prefill_memory || !result.memory.plan.fits) return memory_text(result.memory);
+  return memory_text(result.memory, " of the decode pool") + memory_text(*result.prefill_memory, " of the prefill pool");
 }
 
 std::string latency_text(const Result& result) {
@@ -189,11 +202,11 @@ std::string warnings_text(const Result& result) {
 }  // namespace
 
 std::string memory_summary(const Scenario& scenario, const Result& result) {
-  return heading(scenario, result.memory) + "\n" + memory_text(result.memory) + warnings_text(result);
+  return heading(scenario, result.memory) + "\n" + memory_text(result) + warnings_text(result);
 }
 
 std::string result_summary(const Scenario& scenario, const Result& result) {
-  std::string text = heading(scenario, result.memory) + "\n" + memory_text(result.memory);
+  std::string text = heading(scenario, result.memory) + "\n" + memory_text(result);
   if (result.anchors) text += anchors_text(*result.anchors);
   if (!result.latency) return text + warnings_text(result);
   const RequestSummary& r = result.requests;

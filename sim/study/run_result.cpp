@@ -121,6 +121,10 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     result.warnings.push_back(fmt::format("{} attempts found the queue full and were made again (retry_after); latencies count from a request's first attempt",
                                           result.requests.turned_away));
   }
+  if (result.speculation && result.speculation->verified > 0 && result.speculation->drafted == 0) {
+    result.warnings.push_back(fmt::format("nothing was drafted: more than {} sequences decoded in every step (speculation.most_sequences)",
+                                          scenario.deployment.features.speculation->config.most_sequences));
+  }
   if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
@@ -149,7 +153,7 @@ Observers::Observers(const Scenario& scenario, const Deployment& deployment, con
   list.add(speculation, 0);
 }
 
-std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen) {
+std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen, bool saturated) {
   std::vector<ClassSummary> out;
   for (std::size_t i = 0; i < seen.classes().size(); ++i) {
     const ClassMetrics::Class& c = seen.classes()[i];
@@ -170,7 +174,7 @@ std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics
         ObjectiveResult result{o, std::nullopt, false};
         if (c.latency.of(o.statistic.metric).count() > 0) {
           result.value = c.latency.value(o.statistic);
-          result.met = *result.value <= o.bound;
+          result.met = *result.value <= o.bound && !saturated;
         }
         s.objectives.push_back(std::move(result));
       }

@@ -169,6 +169,7 @@ void resolve_deployment(ScenarioContext& context, const JsonReader& root) {
   if (context.starting_point) return;
   const int redundant = root.has("routing") ? static_cast<int>(std::clamp<std::int64_t>(root.at("routing").integer("redundant_experts", 0), 0, 4096)) : 0;
   check_layout(deployment.model, deployment.layout, reader.has("parallel") ? reader.at("parallel").where() : reader.where(), redundant);
+  if (!reader.has("disaggregation")) check_communication(reader, deployment);  // pools may have layouts of their own
   const std::int64_t needed = static_cast<std::int64_t>(deployment.layout.gpus()) * scenario.places();
   if (needed > deployment.cluster.gpus) {
     reader.fail(fmt::format("{} replicas x {} GPUs (tensor {} x pipeline {} x attention_data {}) need {} GPUs, but the cluster offers {}",
@@ -187,6 +188,7 @@ void resolve_disaggregation(ScenarioContext& context, const JsonReader& root) {
   Scenario prefill = resolve_pool(context, reader.at("prefill"), engine);
   Scenario decode = resolve_pool(context, reader.at("decode"), engine);
   DisaggregationSpec spec;
+  for (const Scenario* pool : {&prefill, &decode}) check_communication(deployment, pool->deployment);
   spec.prefill = prefill.deployment;
   spec.prefill_replicas = prefill.replicas;
   spec.own_cluster = reader.at("prefill").has("cluster") || reader.at("decode").has("cluster");

@@ -112,8 +112,9 @@ FleetSummary summarise_fleet(const Scenario& scenario, const FleetMetrics& seen,
   s.node_failures = report.node_failures;
   const double end = seen.end_seconds();
   const double gpus = static_cast<double>(scenario.placed_gpus()) / s.replicas_fixed;
-  s.cold_starts = seen.count(ReplicaPhase::kStarting);
-  if (s.cold_starts > 0) s.cold_start_mean_s = seen.seconds(ReplicaPhase::kStarting) / static_cast<double>(s.cold_starts);
+  s.cold_starts = seen.starts();
+  if (s.cold_starts > 0) s.cold_start_mean_s = seen.start_seconds() / static_cast<double>(s.cold_starts);
+  s.unfinished_starts = seen.count(ReplicaPhase::kStarting) - s.cold_starts;
   s.fixed_gpu_hours = end * s.replicas_fixed * gpus / 3600;
   s.gpu_hours = s.autoscaled ? seen.held_seconds() * gpus / 3600 : s.fixed_gpu_hours;
   if (end > 0) {
@@ -137,6 +138,7 @@ json fleet_section(const FleetSummary& f) {
               {"cold_starts", {{"count", f.cold_starts}, {"mean_s", f.cold_start_mean_s}}},
               {"gpu_hours", f.gpu_hours},
               {"fixed_gpu_hours", f.fixed_gpu_hours}};
+  if (f.unfinished_starts > 0) out["cold_starts"]["unfinished"] = f.unfinished_starts;
   if (f.fails) {
     out["failures"] = {{"node_failures", f.node_failures},   {"lost_requests", f.lost_requests},   {"retries", f.retries},
                        {"failed_requests", f.failed},        {"lost_kv_tokens", f.lost_kv_tokens}, {"lost_output_tokens", f.lost_output_tokens}};
@@ -150,6 +152,7 @@ std::string fleet_text(const FleetSummary& f) {
   std::string text = "\nfleet\n";
   text += fmt::format("  {:.2f} replicas serving on average, {} at most, {} places; {} started (in {:.0f} s each)", f.mean_serving, f.peak, f.replicas_fixed,
                       f.cold_starts, f.cold_start_mean_s);
+  if (f.unfinished_starts > 0) text += fmt::format(", {} more began and did not get there", f.unfinished_starts);
   if (f.autoscaled) text += fmt::format("; {} times more, {} times fewer", f.scale_ups, f.scale_downs);
   text += "\n";
   if (f.autoscaled) {

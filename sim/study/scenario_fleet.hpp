@@ -50,6 +50,7 @@ struct FleetSummary {
   double mean_serving = 0, mean_held = 0;
   std::uint64_t scale_ups = 0, scale_downs = 0, cold_starts = 0, node_failures = 0;
   double cold_start_mean_s = 0;
+  std::uint64_t unfinished_starts = 0;  ///< given up, cut off by a failure or by the end of the run
   double gpu_hours = 0, fixed_gpu_hours = 0;  ///< a fleet without autoscaling holds all its GPUs all the time
   double busy = 0;                            ///< share of the time that replicas hold GPUs in which these are in a step
   std::uint64_t lost_requests = 0, retries = 0, failed = 0;

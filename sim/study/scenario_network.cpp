@@ -38,6 +38,22 @@ void apply_communication(const JsonReader& deployment, EngineProfile& engine) {
   engine.overlap.shared_expert = overlap.boolean("shared_expert", engine.overlap.shared_expert);
 }
 
+void check_communication(const JsonReader& deployment, const DeploymentConfig& config) {
+  if (!deployment.has("expert_communication")) return;
+  const ExpertParallelComm comm = communication_of(deployment.string("expert_communication"));
+  if (comm != ExpertParallelComm::kNvlinkOneSided && comm != ExpertParallelComm::kNvlinkTwoSided) return;
+  const ParallelLayout& layout = config.layout;
+  if (!config.model.is_moe() || layout.attention_data == 1 || layout.expert == 1) return;  // not used
+  const NodeSpec& node = config.cluster.node;
+  const int gpus = layout.tensor * layout.attention_data;
+  const JsonReader at = deployment.at("expert_communication");
+  const char* others = "accepted here: all_gather_reduce_scatter, all_to_all, deep_ep";
+  if (node.topology == ScaleUpTopology::kPcieTree) at.fail(fmt::format("node '{}' has no NVLink switch; {}", node.id, others));
+  if (gpus <= node.gpus) return;
+  at.fail(fmt::format("the {} GPUs that exchange tokens (tensor {} x attention_data {}) lie on {} nodes, and no NVLink domain spans nodes of '{}' ({} GPUs each); {}, or a node as large as that", gpus,
+                      layout.tensor, layout.attention_data, nodes_for(node, gpus), node.id, node.gpus, others));
+}
+
 std::optional<OffloadConfig> parse_offload(const JsonReader& deployment, const DeploymentConfig& config) {
   if (!deployment.has("offload")) return std::nullopt;
   const JsonReader reader = deployment.at("offload");

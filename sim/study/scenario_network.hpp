@@ -15,6 +15,9 @@ FabricConfig parse_fabric(const JsonReader& cluster);
 /// `deployment.expert_communication` and `deployment.overlap`, over the engine's defaults.
 void apply_communication(const JsonReader& deployment, EngineProfile& engine);
 
+/// Throws InputError where the deployment states an all-to-all over NVLink and the GPUs that exchange tokens do not share one NVLink domain.
+void check_communication(const JsonReader& deployment, const DeploymentConfig& config);
+
 /// `deployment.offload`; nothing without it. Throws InputError: no experts to offload, no way to the host's memory.
 std::optional<OffloadConfig> parse_offload(const JsonReader& deployment, const DeploymentConfig& config);
 

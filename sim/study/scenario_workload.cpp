@@ -18,7 +18,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Prompts most of which can never fit the model's context are wrong input; fewer are rejected at run time, with a warning.
+/// Whether both lengths of some class come from the arrivals' trace.
+bool read_from_trace(const WorkloadConfig& workload) {
+  const auto read = [](const LengthConfig& lengths) { return lengths.kind == LengthKind::kTrace && lengths.file.empty(); };
+  return std::any_of(workload.classes.begin(), workload.classes.end(), [&](const WorkloadClass& c) { return read(c.prompt_tokens) && read(c.output_tokens); });
+}
+
+/// Requests (a prompt with its output) most of which can never fit the model's context are wrong input; fewer are rejected at run time, with a warning.
 void check_context(const JsonReader& root, const JsonReader& workload, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
   const std::int64_t context = d.scheduler.max_context > 0 ? d.scheduler.max_context : d.model.max_context;
@@ -29,11 +35,13 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
         .fail(fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
   }
   for (const WorkloadClass& c : scenario.workload.classes) {
-    const double lost = share_of_at_least(c.prompt_tokens, context - c.prefix.tokens);
-    const std::string prompts = scenario.workload.classes.size() > 1 ? fmt::format("prompts of the class '{}'", c.name) : "the prompts";
+    const double by_prompt = share_of_at_least(c.prompt_tokens, context - c.prefix.tokens);
+    const double lost = std::max(by_prompt, share_of_sum_at_least(c.prompt_tokens, c.output_tokens, context - c.prefix.tokens + 1));
+    const bool alone = lost - by_prompt <= 1e-4;
+    const std::string prompts = (scenario.workload.classes.size() > 1 ? fmt::format("prompts of the class '{}'", c.name) : "the prompts") + (alone ? "" : " with their outputs");
     if (lost > 0.5) {
-      (workload.has("prompt_tokens") ? workload.at("prompt_tokens") : workload)
-          .fail(fmt::format("{:.3g} % of {} do not fit the context of {} tokens", lost * 100, prompts, context));
+      const char* key = by_prompt > 0.5 ? "prompt_tokens" : "output_tokens";
+      (workload.has(key) ? workload.at(key) : workload).fail(fmt::format("{:.3g} % of {} do not fit the context of {} tokens", lost * 100, prompts, context));
     }
     if (lost > 1e-4) scenario.warnings.push_back(fmt::format("{:.2g} % of {} do not fit the context of {} tokens; they are rejected", lost * 100, prompts, context));
   }
@@ -41,6 +49,9 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
   if (trace && trace->longest_prompt >= context) {
     scenario.warnings.push_back(fmt::format(
         "the trace has prompts of up to {} tokens; those that do not fit the context of {} are rejected", trace->longest_prompt, context));
+  } else if (trace && trace->longest_request > context && read_from_trace(scenario.workload)) {
+    scenario.warnings.push_back(fmt::format("the trace has requests of up to {} tokens, prompt and output; those that do not fit the context of {} are rejected",
+                                            trace->longest_request, context));
   }
 }
 

@@ -38,13 +38,15 @@ json kv_tiers_json(const PrefixCacheSummary& c) {
             {"fetched_tokens", tokens(t.blocks.fetched_host)},
             {"dropped_tokens", tokens(t.blocks.dropped[1])},
             {"tokens_at_end", tokens(t.at_end[1])},
-            {"fetched_bytes", t.fetched_host.value()}}},
+            {"fetched_bytes", t.fetched_host.value()},
+            {"written_bytes", t.written_host.value()}}},
           {"nvme",
            {{"moved_in_tokens", tokens(t.blocks.moved_down[2])},
             {"fetched_tokens", tokens(t.blocks.fetched_nvme)},
             {"dropped_tokens", tokens(t.blocks.dropped[2])},
             {"tokens_at_end", tokens(t.at_end[2])},
-            {"fetched_bytes", t.fetched_nvme.value()}}},
+            {"fetched_bytes", t.fetched_nvme.value()},
+            {"written_bytes", t.written_nvme.value()}}},
           {"recomputed_tokens", tokens(t.blocks.recomputed)},
           {"fetch_wait_s", t.fetch_wait.value()}};
 }
@@ -89,6 +91,7 @@ json pools_json(const PoolsSummary& s) {
           {"transfer",
            {{"requests", s.transfers},
             {"stayed", s.stayed},
+            {"ended_in_prefill", s.ended_in_prefill},
             {"bytes", s.bytes},
             {"hidden_bytes", s.hidden_bytes},
             {"wait_s", {{"mean", s.wait_mean_s}, {"p99", s.wait_p99_s}}},
@@ -101,9 +104,9 @@ std::string pools_text(const PoolsSummary& s) {
                        p.gpus_per_replica, p.gpu, p.busy * 100, p.kv_cache * 100, p.mean_batch, p.requests);
   };
   return "\npools\n" + pool("prefill", s.prefill) + pool("decode", s.decode) +
-         fmt::format("  transfer {} prompts, {:.1f} GB, {:.0f} % hidden beside the prefill; waited {:.1f} ms for room (p99 {:.1f}), sent in {:.1f} ms (p99 {:.1f}); {} stayed\n",
+         fmt::format("  transfer {} prompts, {:.1f} GB, {:.0f} % hidden beside the prefill; waited {:.1f} ms for room (p99 {:.1f}), sent in {:.1f} ms (p99 {:.1f}); {} stayed{}\n",
                      s.transfers, s.bytes / 1e9, share(s.hidden_bytes, s.bytes) * 100, s.wait_mean_s * 1e3, s.wait_p99_s * 1e3, s.send_mean_s * 1e3,
-                     s.send_p99_s * 1e3, s.stayed);
+                     s.send_p99_s * 1e3, s.stayed, s.ended_in_prefill > 0 ? fmt::format(", {} of one token ended with their prefill", s.ended_in_prefill) : "");
 }
 
 json speculation_json(const SpeculationReport& r, Bytes weights) {

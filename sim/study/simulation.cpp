@@ -54,6 +54,16 @@ std::vector<std::string> class_names(const WorkloadConfig& workload) {
   return names;
 }
 
+/// A failure that was stated for a time which the run does not reach.
+void tell_late_failures(const Scenario& scenario, Result& result) {
+  if (!scenario.failures) return;
+  for (const GivenFailure& g : scenario.failures->given) {
+    const double at = to_seconds(g.at).value();
+    if (at <= result.duration_s) continue;
+    result.warnings.push_back(fmt::format("node {} was to fail at {:g} s, but the run ends at {:.1f} s: state an earlier time, or more requests", g.node, at, result.duration_s));
+  }
+}
+
 /// The requests of one deployment and everything that watches them. `first` of its options' replications.
 class Watched {
  public:
@@ -87,6 +97,7 @@ class Watched {
 
   void watch_pools(const Deployment& prefill, const PoolPlaces* places) {
     const int interest = ObserverList::kRequests | ObserverList::kSteps;
+    prefill_ = &prefill;
     seen.list.add(pools_.emplace(pool_metrics(scenario_, prefill, deployment_)), interest);
     placed_.emplace(scenario_, prefill, deployment_, places);
     seen.list.add(pool_network_.emplace(pool_network(placed_->config())), interest);
@@ -96,10 +107,12 @@ class Watched {
 
   [[nodiscard]] Result result() const {
     Result result = collect(scenario_, deployment_, links_, seen, source, fleet_ ? &*fleet_ : nullptr);
-    if (classes_) result.classes = summarise(scenario_, *classes_);
+    if (classes_) result.classes = summarise(scenario_, *classes_, result.throughput->saturated);
     if (pools_) result.pools = summarise_pools(scenario_, *pools_, result.requests.completed);
     if (pool_network_) result.network = summarise_network(*pool_network_);
+    if (prefill_ != nullptr) result.prefill_memory = prefill_->memory();
     result.duration_s = end_.seconds();
+    tell_late_failures(scenario_, result);
     return result;
   }
 
@@ -124,6 +137,7 @@ class Watched {
   std::optional<Timeline> timeline_;
   std::optional<ProgressObserver> progress_;
   std::optional<ClassMetrics> classes_;
+  const Deployment* prefill_ = nullptr;
   std::optional<PoolMetrics> pools_;
   std::optional<ScenarioPools> placed_;
   std::optional<PoolNetworkMetrics> pool_network_;
@@ -202,6 +216,7 @@ Result memory_only(const Scenario& scenario) {
   Result result;
   result.memory = plan_deployment_memory(scenario.deployment);
   result.warnings = scenario.warnings;
+  if (scenario.disaggregation) result.prefill_memory = plan_deployment_memory(scenario.disaggregation->prefill);
   const auto check_prefill = [&](const Scenario& s) {
     if (!s.disaggregation || !result.memory.plan.fits) return;
     const MemorySummary prefill = plan_deployment_memory(s.disaggregation->prefill);

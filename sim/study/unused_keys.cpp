@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "input/json_reader.hpp"
 #include "study/scenario.hpp"
@@ -29,6 +30,8 @@ class Finder {
   void prefix_cache(const JsonReader& deployment) const;
   void memory(const JsonReader& deployment) const;
   void fleet(const JsonReader& deployment) const;
+  void speculation(const JsonReader& deployment) const;
+  void failures(const JsonReader& root) const;
   void workload(const JsonReader& workload) const;
 
  private:
@@ -50,6 +53,9 @@ class Finder {
     if (at.has("retry_after") && !queue_limited()) tell(at.at("retry_after"), "no queue has a limit (max_queued_requests, max_queued_tokens)");
   }
   void arrivals(const JsonReader& workload) const;
+  void cold_start(const JsonReader& cold) const;
+  /// Sequences that may decode at once on a replica that decodes.
+  [[nodiscard]] int most_decoding() const { return scenario_.deployment.scheduler.max_batch_requests; }
 
   const Scenario& scenario_;
   std::vector<std::string>& found_;
@@ -62,6 +68,10 @@ void Finder::routing(const JsonReader& root) const {
   const MoeSpec* moe = model().moe();
   if (moe == nullptr) return tell(routing, fmt::format("'{}' is a dense model", model().id));
   if (moe->soft_routing) return tell(routing, fmt::format("'{}' runs all experts on every token", model().id));
+  const double factor = scenario_.deployment.routing.capacity_factor;
+  if (factor * moe->top_k >= moe->experts) {
+    tell(routing.at("capacity_factor"), fmt::format("{:g} x {} of {} experts per token is room for every token in each expert", factor, moe->top_k, moe->experts));
+  }
   if (any([](const DeploymentConfig& d) { return d.layout.expert > 1; })) return;
   const std::string why = "without expert parallelism (parallel.expert 1) every GPU holds a part of all experts";
   const PlacementConfig& placement = scenario_.deployment.placement;
@@ -166,11 +176,51 @@ void Finder::fleet(const JsonReader& deployment) const {
     if (fleet.spare_replicas > 0) tell(reader.at("spare_replicas"), "no node fails (failures): the places cost and are never used");
     if (reader.has("cold_start")) tell(reader.at("cold_start"), "without autoscaling and failures every replica serves from the beginning");
   }
-  if (!reader.has("cold_start") || fleet.source == WeightSource::kNetwork) return;
-  const JsonReader cold = reader.at("cold_start");
-  if (cold.has("store_bandwidth")) tell(cold.at("store_bandwidth"), "weights do not come over the network (weights_from)");
-  const double cards = default_fleet(scenario_.deployment.cluster.node, scenario_.replicas).bandwidths.network;
-  if (cold.has("network_bandwidth") && fleet.bandwidths.network != cards) tell(cold.at("network_bandwidth"), "weights do not come over the network (weights_from)");
+  const auto& scaling = fleet.autoscaling;
+  if (scaling && scaling->min_replicas == scaling->max_replicas) {
+    tell(reader.at("autoscaling"), fmt::format("min_replicas and max_replicas are both {}", scaling->max_replicas));
+    if (!fails) return;
+  }
+  if (reader.has("cold_start")) cold_start(reader.at("cold_start"));
+}
+
+void Finder::cold_start(const JsonReader& cold) const {
+  const FleetSpec& fleet = *scenario_.fleet;
+  const WeightBandwidths usual = default_fleet(scenario_.deployment.cluster.node, scenario_.replicas).bandwidths;
+  // What a result repeats is stated as well.
+  const auto stated = [&](const char* key, double value, double otherwise) { return cold.has(key) && value != otherwise; };
+  const bool fails = scenario_.failures && scenario_.failures->on();
+  if (fleet.source != WeightSource::kNetwork) {
+    if (cold.has("store_bandwidth")) tell(cold.at("store_bandwidth"), "weights do not come over the network (weights_from)");
+    if (stated("network_bandwidth", fleet.bandwidths.network, usual.network)) tell(cold.at("network_bandwidth"), "weights do not come over the network (weights_from)");
+  } else if (stated("disk_bandwidth", fleet.bandwidths.disk, usual.disk)) {
+    tell(cold.at("disk_bandwidth"), "weights come over the network (weights_from)");
+  }
+  // Where no replica serves, the first loads from disk.
+  if (fleet.source != WeightSource::kPeer || fails || !fleet.autoscaling || fleet.autoscaling->min_replicas == 0) return;
+  for (const auto& [key, value, otherwise] : {std::tuple{"disk_bandwidth", fleet.bandwidths.disk, usual.disk}, {"gpu_bandwidth", fleet.bandwidths.gpu, usual.gpu}}) {
+    if (stated(key, value, otherwise)) tell(cold.at(key), "weights come from the GPUs of a replica that serves (weights_from), and one always does");
+  }
+}
+
+void Finder::failures(const JsonReader& root) const {
+  if (!scenario_.failures || !root.has("failures")) return;
+  const JsonReader at = root.at("failures");
+  const FailureConfig& f = *scenario_.failures;
+  if (f.retries == 0 && at.has("back_off") && f.back_off.value() != FailureConfig{}.back_off.value()) tell(at.at("back_off"), "no request is tried again (retries 0)");
+}
+
+void Finder::speculation(const JsonReader& deployment) const {
+  const auto& spec = scenario_.deployment.features.speculation;
+  if (!spec) return;
+  const JsonReader reader = deployment.at("speculation");
+  const SpeculationConfig& c = spec->config;
+  const std::string batch = fmt::format("no more than {} sequences decode at once (max_batch_requests)", most_decoding());
+  if (c.most_sequences >= most_decoding()) tell(reader.at("most_sequences"), batch);
+  if (c.crowded_above == 0) return;
+  if (c.crowded_factor == 1) return tell(reader.at("crowded"), "a factor of 1 changes no chance");
+  if (c.crowded_above >= most_decoding()) return tell(reader.at("crowded"), batch);
+  if (c.most_sequences > 0 && c.crowded_above >= c.most_sequences) tell(reader.at("crowded"), fmt::format("above {} sequences nothing is drafted (most_sequences)", c.most_sequences));
 }
 
 void Finder::arrivals(const JsonReader& workload) const {
@@ -218,7 +268,9 @@ std::vector<std::string> unused_keys(const JsonReader& root, const Scenario& sce
     finder.prefix_cache(deployment);
     finder.memory(deployment);
     finder.fleet(deployment);
+    finder.speculation(deployment);
   }
+  finder.failures(root);
   if (root.at("workload").value().is_object()) finder.workload(root.at("workload"));
   return found;
 }

@@ -44,6 +44,17 @@ double share_of_at_least(const LengthConfig& c, std::int64_t tokens) {
   return 0;
 }
 
+double share_of_sum_at_least(const LengthConfig& a, const LengthConfig& b, std::int64_t tokens) {
+  if (a.kind == LengthKind::kTrace || b.kind == LengthKind::kTrace) return 0;
+  if (b.kind == LengthKind::kFixed) return share_of_at_least(a, tokens - b.value);
+  constexpr int kDraws = 4096;
+  const LengthSampler lengths(b);
+  RandomStream random(1, "lengths/sum");
+  double sum = 0;
+  for (int i = 0; i < kDraws; ++i) sum += share_of_at_least(a, tokens - lengths.draw(random));
+  return sum / kDraws;
+}
+
 LengthConfig LengthConfig::fixed(std::int32_t tokens) {
   LengthConfig c;
   c.kind = LengthKind::kFixed;

@@ -42,6 +42,9 @@ double mean_tokens(const LengthConfig& config);
 /// Probability that a draw has `tokens` or more; 0 for lengths of a trace.
 double share_of_at_least(const LengthConfig& config, std::int64_t tokens);
 
+/// Probability that draws of both add up to `tokens` or more, to three digits; 0 where one is the lengths of a trace.
+double share_of_sum_at_least(const LengthConfig& a, const LengthConfig& b, std::int64_t tokens);
+
 /// Throws InputError(`where`, ...) when a distribution makes no sense (low above high, no bins, weights not positive, ...).
 void check_lengths(const LengthConfig& config, std::string_view where);
 

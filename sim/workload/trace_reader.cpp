@@ -122,6 +122,7 @@ TraceSummary scan_trace(const std::filesystem::path& file) {
     summary.mean_output += row.output_tokens;
     summary.longest_prompt = std::max(summary.longest_prompt, row.prompt_tokens);
     summary.longest_output = std::max(summary.longest_output, row.output_tokens);
+    summary.longest_request = std::max(summary.longest_request, std::int64_t{row.prompt_tokens} + row.output_tokens);
     summary.largest_block = std::max(summary.largest_block, row.largest_block);
     if (row.class_name.empty()) continue;
     if (std::find(summary.classes.begin(), summary.classes.end(), row.class_name) == summary.classes.end()) {

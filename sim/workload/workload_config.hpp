@@ -62,6 +62,7 @@ struct TraceSummary {
   std::vector<std::string> classes{};  ///< names in order of appearance; empty without a class column
   std::int32_t longest_prompt = 0;
   std::int32_t longest_output = 0;
+  std::int64_t longest_request = 0;  ///< prompt and output together
   std::uint32_t largest_block = 0;  ///< number of a recorded prefix block
   double mean_prompt = 0;
   double mean_output = 0;

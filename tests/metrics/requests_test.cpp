@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "metrics/fleet_metrics.hpp"
 #include "metrics/observer_list.hpp"
 #include "metrics/request_counts.hpp"
 #include "metrics/request_log.hpp"
@@ -97,4 +98,16 @@ TEST_CASE("an observer list passes each event to those who asked for it, in orde
   CHECK(all.calls == "arpstfe");
   CHECK(steps.calls == "se");
   CHECK(requests.calls == "arpfe");
+}
+
+TEST_CASE("the mean cold start is of those that ended in a replica that served") {
+  FleetMetrics m;
+  m.on_replica_phase({0, ReplicaPhase::kStarting, at(0), at(10)});
+  m.on_replica_phase({1, ReplicaPhase::kStarting, at(0), at(2), false});
+  m.on_replica_phase({2, ReplicaPhase::kStarting, at(5), at(25)});
+  m.on_end(at(30));
+  CHECK(m.starts() == 2);
+  CHECK(m.start_seconds() == doctest::Approx(30));
+  CHECK(m.count(ReplicaPhase::kStarting) == 3);
+  CHECK(m.held_seconds() == doctest::Approx(32));
 }

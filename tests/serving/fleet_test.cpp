@@ -191,6 +191,39 @@ TEST_CASE("autoscaling: load over the target starts a replica, which serves afte
   CHECK(run.fleet.report.peak_replicas == 2);
 }
 
+TEST_CASE("a start that is given up is told as such") {
+  // As above, but the engine takes 100 s: at 60 one request is left, and the start of 10 is given up.
+  FleetService service = small_service(1, 2);
+  service.autoscaling = one_each(1, 2);
+  service.cold_start.start = Seconds(100);
+  ListSource source({{seconds(0), 4, 2}, {seconds(1), 4, 9}});
+  FleetRun run;
+  const Topology topology = nodes_of(2, 1);
+  run_fleet({}, topology, service, kCost, source, run);
+  int starts = 0;
+  for (const ReplicaPhaseRecord& r : run.fleet.phases) {
+    CHECK(r.finished == (r.phase != ReplicaPhase::kStarting));
+    starts += r.phase == ReplicaPhase::kStarting ? 1 : 0;
+  }
+  CHECK(starts == 1);
+  CHECK(run.fleet.report.scale_ups == 1);
+}
+
+TEST_CASE("a wish for more replicas that finds no place is no scaling") {
+  // Node 1 is down from 5 to 35: the evaluations of 10, 20 and 30 want two replicas, that of 40 gets them.
+  const auto ups = [](double restart) {
+    FleetService service = small_service(1, 2);
+    service.autoscaling = one_each(1, 2);
+    ListSource source({{seconds(0), 4, 9}, {seconds(1), 4, 9}});
+    FleetRun run;
+    const Topology topology = nodes_of(2, 1);
+    run_fleet(failing({{1, seconds(5)}}, restart), topology, service, kCost, source, run);
+    return run.fleet.report.scale_ups;
+  };
+  CHECK(ups(1000) == 0);
+  CHECK(ups(30) == 1);
+}
+
 TEST_CASE("a draining replica takes no more requests and ends when it is empty") {
   // Two replicas with a request each, 0-14-25-...; the target of 2 per replica wants one at the evaluation of 10. Replica 1 drains (ties stop the
   // last), B ends there at 25; C at 11 goes to replica 0 although that has as much to do.

@@ -168,8 +168,8 @@ TEST_CASE("with scarce blocks everything ends, nothing is lost and no KV is left
 }
 
 TEST_CASE("a step ends no earlier than the fetch it needs, and blocks are fetched only where that is faster") {
-  // 3 blocks on the GPU, 8 below. A: 12 + 1 tokens, 3 blocks; B pushes them down; A's twin fetches 2 blocks (8 tokens; one block is computed).
-  // At 0.1 blocks/s the fetch takes 20 s against 10 + 4 s of computing: the step ends at 2020.
+  // 3 blocks on the GPU, 8 below. A: 12 + 1 tokens, 3 blocks; B pushes them down; A's twin pushes B's 3 blocks down and fetches 2 (8 tokens; one
+  // block is computed). At 0.1 blocks/s writing takes 30 s and the fetch 20 s against 10 + 4 s of computing: the step ends at 2050.
   const auto twin = [](KvReload reload, double rate) {
     ClusterConfig config = small_cluster(3);
     config.replica.scheduler.max_batch_tokens = 100;
@@ -190,8 +190,42 @@ TEST_CASE("a step ends no earlier than the fetch it needs, and blocks are fetche
     replica.advance_to(kNever);
     return seen.by_id().at(2).first_token;
   };
-  CHECK(twin(KvReload::kAlways, 0.1) == seconds(2020));
+  CHECK(twin(KvReload::kAlways, 0.1) == seconds(2050));
   CHECK(twin(KvReload::kCompute, 0.1) == seconds(2022));
   CHECK(twin(KvReload::kFaster, 0.1) == seconds(2022));  // 10 s a block against 4 s
   CHECK(twin(KvReload::kFaster, 0.5) == seconds(2014));  // 2 s a block against 4 s
+}
+
+TEST_CASE("blocks that move down take the link that fetches come by, and no step's time") {
+  // Blocks of 4 tokens: 6 on the GPU, 20 in host memory, 40 on NVMe; 0.1 and 0.2 blocks/s. A, B, C of 3 blocks each, 22 s a step. C, from 2000 to
+  // 2022, pushes A's 3 blocks down: written until 2030. A's twin at 2022 pushes B's down, until 2060, and has its 2 blocks at 2080.
+  const auto run = [](std::int64_t host_blocks, std::vector<std::int64_t> at) {
+    ClusterConfig config = small_cluster(6);
+    config.replica.scheduler.max_batch_tokens = 100;
+    config.replica.kv_reuse = {true, Bytes(host_blocks), Bytes(40), BytesPerSecond(0.1), BytesPerSecond(0.2), KvReload::kAlways, Seconds(1)};
+    RecordingObserver seen;
+    const AffineStepCost cost(10, 1, 0, 1);
+    Replica replica(0, config.replica, cost, seen, 1);
+    for (std::uint64_t id = 0; id < at.size(); ++id) {
+      RequestSpec spec;
+      spec.id = id;
+      spec.session_id = id + 1 == at.size() ? 1 : id + 1;
+      spec.arrival = seconds(at[id]);
+      spec.prompt_tokens = 12;
+      spec.output_tokens = 1;
+      replica.advance_to(spec.arrival);
+      replica.enqueue(spec, spec.arrival);
+    }
+    replica.advance_to(kNever);
+    const KvReuseReport report = replica.kv_reuse()->report();
+    CHECK(report.written_host.value() == report.blocks.moved_down[1]);  // a block is one byte
+    CHECK(report.written_nvme.value() == report.blocks.moved_down[2]);
+    CHECK(seen.by_id().at(2).first_token == seconds(2022));
+    CHECK(report.blocks.inserted == report.at_end[0] + report.at_end[1] + report.at_end[2]);
+    return std::pair(seen.by_id().at(at.size() - 1).first_token, report.written_nvme.value());
+  };
+  CHECK((run(20, {0, 1000, 2000, 2022}) == std::pair(seconds(2080), std::int64_t{0})));
+  // Room for 3 blocks in host memory. D, from 3000 to 3022, pushes B's down and so A's on to NVMe, until 3015. A's twin at 3022 pushes C's down and
+  // so B's on, until 3037: its 2 blocks come from NVMe by 3047, beside what is written to host memory.
+  CHECK((run(3, {0, 1000, 2000, 3000, 3022}) == std::pair(seconds(3047), std::int64_t{6})));
 }

@@ -101,6 +101,18 @@ TEST_CASE("a node that fails takes its replicas' requests, which are retried or 
   CHECK(given_up["requests"]["completed"].get<int>() + given_up["requests"]["failed"].get<int>() == 40);
 }
 
+TEST_CASE("a failure stated for a time after the run is told") {
+  const auto warned = [](const char* at) {
+    const json result = simulated(on_two_nodes(std::string(R"({"deployment": {"replicas": 2}, "failures": {"times": [{"node": 1, "at": ")") + at + R"("}]}})"));
+    for (const json& w : result["warnings"]) {
+      if (contains(w, "node 1 was to fail at 86400 s, but the run ends at ")) return true;
+    }
+    return false;
+  };
+  CHECK(warned("24 h"));
+  CHECK_FALSE(warned("1 s"));
+}
+
 TEST_CASE("several deployments share a cluster: each has its result, together they have totals") {
   json scenario = on_two_nodes(R"({"deployments": [
     {"name": "small", "model": "llama-3.1-8b", "deployment": {"replicas": 2}, "share": 0.25, "objectives": {"ttft_p99": "1 s"}},

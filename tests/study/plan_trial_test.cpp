@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "input/json_reader.hpp"
 #include "study/plan_space.hpp"
 #include "study/scenario_fleet.hpp"
 #include "support/shipped_scenarios.hpp"
@@ -66,6 +67,20 @@ TEST_CASE("a trial scales up to the plan's replicas, and only nodes that the pla
   CHECK(section["fleet"]["failures"]["node_failures"] == 1);
   CHECK(section["objectives"].size() == best.objectives.size());
   CHECK(trial_text(*trial).find("1 node failures") != std::string::npos);
+}
+
+TEST_CASE("a trial says what an objective asked for and that the plan was saturated") {
+  PlanTrial trial;
+  const std::vector<Objective> objectives = parse_objectives(JsonReader(document(R"({"objectives": {"ttft_p99": null, "tpot_p99": null, "ttft_p50": "2 s", "e2e_p99": "3 s"}})")).at("objectives"));
+  REQUIRE(objectives.size() == 2);
+  for (const Objective& o : objectives) trial.result.objectives.push_back({o, o.key == "ttft_p50" ? 1.0 : 4.0, false});
+  trial.result.warnings = {"saturated (backlog grows): more load is offered than served"};
+  const std::string text = trial_text(trial);
+  CAPTURE(text);
+  CHECK(text.find("NOT MET (saturated)\n") != std::string::npos);
+  CHECK(text.find("<= 3") != std::string::npos);
+  CHECK(text.find("NOT MET\n") != std::string::npos);
+  CHECK(text.find("saturated (backlog grows): more load is offered than served") != std::string::npos);
 }
 
 TEST_CASE("pools do not scale in a trial, and without a fleet there is none") {

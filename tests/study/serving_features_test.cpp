@@ -71,6 +71,23 @@ TEST_CASE("pools may have GPUs of their own") {
   const json result = simulated(scenario);
   CHECK(result["pools"]["prefill"]["gpu"] == "h100-sxm");
   CHECK(result["pools"]["decode"]["gpu"] == "h200-sxm");
+  CHECK(result["hardware"]["prefill_pool"]["node"] == "hgx-h100");
+  CHECK(result["memory"]["per_gpu"]["capacity_bytes"] > 140'000'000'000);
+  CHECK(result["memory"]["prefill_pool"]["per_gpu"]["capacity_bytes"] < 90'000'000'000);
+  const Scenario s = resolved(scenario);
+  const std::string text = memory_summary(s, memory_only(s));
+  CHECK(contains(text, "prefill NVIDIA H100 SXM5 80 GB, decode NVIDIA H200 SXM5 141 GB"));
+  CHECK(contains(text, "memory of the fullest GPU of the decode pool: "));
+  CHECK(contains(text, "memory of the fullest GPU of the prefill pool: "));
+}
+
+TEST_CASE("requests of one token end with their prefill, and the three ways through the pools add up") {
+  json scenario = deployed(R"({"disaggregation": {"prefill": {}, "decode": {}, "stay_below_tokens": 900}})");
+  scenario["workload"]["output_tokens"] = {{"distribution", "uniform"}, {"low", 1}, {"high", 2}};
+  const json transfer = simulated(scenario)["pools"]["transfer"];
+  CHECK(transfer["stayed"] > 0);
+  CHECK(transfer["ended_in_prefill"] > 0);
+  CHECK(transfer["requests"].get<int>() + transfer["stayed"].get<int>() + transfer["ended_in_prefill"].get<int>() == 40);
 }
 
 TEST_CASE("pools on clusters of their own send over the scenario's network") {

@@ -79,6 +79,9 @@ TEST_CASE("routing and experts") {
   check_told(R"({"routing": {"placement": "balanced", "redundant_experts": 8}})", "/routing/redundant_experts", "the 8 copies only take memory");
   check_told(R"({"routing": {"placement": "balanced"}})", "/routing/placement", "expert parallelism");
   check_told(R"({"routing": {"drift": {"period": "1 h"}}})", "/routing/drift", "expert parallelism");
+  // Two of eight experts per token: room for all tokens in each from 4 on.
+  check_told(R"({"routing": {"capacity_factor": 4}})", "/routing/capacity_factor", "4 x 2 of 8 experts per token");
+  check_silent(R"({"routing": {"capacity_factor": 3.9}})");
   check_silent(R"({"routing": {"placement": "balanced", "redundant_experts": 2}, "deployment": {"parallel": {"tensor": 2, "expert": 2}}})");
   check_refused(R"({"routing": {"popularity": "uniform", "sigma": 0.5}})", "/routing/sigma: \"sigma\" belongs to the popularity lognormal, not to uniform");
   check_refused(R"({"routing": {"popularity": null, "sigma": 0.5}})", "\"sigma\" belongs to the popularity lognormal, which is not stated here");
@@ -97,6 +100,14 @@ TEST_CASE("communication of experts") {
              "no shared experts");
   check_told(on_dense(R"({"deployment": {"overlap": {"two_batch": true}}})"), "/deployment/overlap/two_batch", "dense model");
   check_silent(R"({"deployment": {"overlap": {"two_batch": false}}})");
+  const std::string nvlink = R"({"cluster": {"gpus": GPUS, "nodes": 2}, "deployment": {"expert_communication": "nvlink_two_sided", "parallel": {"tensor": 1, "attention_data": GPUS, "expert": 8}}})";
+  const auto on = [&](const std::string& gpus) {
+    std::string text = nvlink;
+    for (std::size_t at = 0; (at = text.find("GPUS")) != std::string::npos;) text.replace(at, 4, gpus);
+    return text;
+  };
+  check_silent(on("8"));
+  check_refused(on("16"), "/deployment/expert_communication: the 16 GPUs that exchange tokens (tensor 1 x attention_data 16) lie on 2 nodes, and no NVLink domain spans nodes of 'hgx-h100'");
   check_told(R"({"cluster": {"network": {"oversubscription": 2}}})", "/cluster/network", "one node");
 }
 
@@ -124,8 +135,53 @@ TEST_CASE("fleets, adapters, offloading") {
   check_told(R"({"cluster": {"gpus": 4}, "deployment": {"fleet": {"spare_replicas": 1}}})", "/deployment/fleet/spare_replicas", "no node fails");
   check_told(R"({"failures": {"failures_per_node_year": 1}, "deployment": {"fleet": {"cold_start": {"store_bandwidth": "1 GB/s"}}}})",
              "/deployment/fleet/cold_start/store_bandwidth", "over the network");
+  const std::string scaled = R"({"cluster": {"gpus": 8}, "deployment": {"fleet": {"autoscaling": {"min_replicas": MIN, "max_replicas": 2, "target": 4}, "cold_start": COLD}}})";
+  const auto scaling = [&](const char* least, const char* cold) {
+    std::string text = scaled;
+    text.replace(text.find("MIN"), 3, least);
+    return text.replace(text.find("COLD"), 4, cold);
+  };
+  check_told(scaling("2", R"({"start": "1 s"})"), "/deployment/fleet/autoscaling", "both 2");
+  check_told(scaling("1", R"({"weights_from": "peer", "disk_bandwidth": "9 GB/s"})"), "/deployment/fleet/cold_start/disk_bandwidth", "a replica that serves");
+  check_told(scaling("1", R"({"weights_from": "network", "disk_bandwidth": "9 GB/s"})"), "/deployment/fleet/cold_start/disk_bandwidth", "over the network");
+  check_silent(scaling("0", R"({"weights_from": "peer", "disk_bandwidth": "9 GB/s"})"));
+  check_silent(scaling("1", R"({"weights_from": "disk", "disk_bandwidth": "9 GB/s"})"));
+  check_told(R"({"failures": {"failures_per_node_year": 1, "retries": 0, "back_off": "2 s"}})", "/failures/back_off", "retries 0");
   check_told(R"({"deployment": {"lora": {"rank": 8, "resident": 0}}})", "/deployment/lora", "no adapter is resident");
   check_told(on_dense(R"({"deployment": {"lora": {"rank": 8, "resident": 2, "targets": ["attention", "experts"]}}})"), "/deployment/lora/targets", "no experts");
+}
+
+TEST_CASE("drafts") {
+  const auto drafting = [](const std::string& keys) { return R"({"deployment": {"scheduler": {"max_batch_requests": 64}, "speculation": {"draft_tokens": 1, "acceptance": 0.5, )" + keys + "}}}"; };
+  check_told(drafting(R"("most_sequences": 64)"), "/deployment/speculation/most_sequences", "max_batch_requests");
+  check_silent(drafting(R"("most_sequences": 63)"));
+  check_told(drafting(R"("crowded": {"above": 8, "factor": 1})"), "/deployment/speculation/crowded", "changes no chance");
+  check_told(drafting(R"("crowded": {"above": 64, "factor": 0.5})"), "/deployment/speculation/crowded", "max_batch_requests");
+  check_told(drafting(R"("most_sequences": 8, "crowded": {"above": 8, "factor": 0.5})"), "/deployment/speculation/crowded", "most_sequences");
+  check_silent(drafting(R"("most_sequences": 8, "crowded": {"above": 7, "factor": 0.5})"));
+  // Forty requests at once, of which two may draft: only at the end do so few decode.
+  json crowd = patched(drafting(R"("most_sequences": 2)"));
+  crowd["workload"]["arrivals"] = {{"process", "batch"}};
+  crowd["workload"]["output_tokens"] = {{"distribution", "fixed"}, {"value", 64}};
+  crowd["workload"]["prompt_tokens"] = {{"distribution", "fixed"}, {"value", 64}};
+  const json result = simulated(crowd);
+  CHECK(result["speculation"]["drafted_tokens"] == 0);
+  const json& warnings = result["warnings"];
+  CHECK(std::any_of(warnings.begin(), warnings.end(), [](const json& w) { return w.get<std::string>().starts_with("nothing was drafted: more than 2 sequences"); }));
+}
+
+TEST_CASE("requests that do not fit the context with their outputs are told before they are rejected") {
+  const auto outputs = [](const std::string& lengths) {
+    return R"({"deployment": {"scheduler": {"max_context": 1100}}, "workload": {"prompt_tokens": {"distribution": "fixed", "value": 1000, "low": null, "high": null}, "output_tokens": )" + lengths + "}}";
+  };
+  // 50 to 149 tokens: 49 of 100 lengths are above 100.
+  const json some = patched(outputs(R"({"distribution": "uniform", "value": null, "low": 50, "high": 149})"));
+  const std::vector<std::string> warnings = resolved(some).warnings;
+  REQUIRE(warnings.size() >= 1);
+  CHECK(std::any_of(warnings.begin(), warnings.end(), [](const std::string& w) { return w.find("% of the prompts with their outputs do not fit the context of 1100 tokens; they are rejected") != std::string::npos; }));
+  CHECK(simulated(some)["requests"]["rejected"] > 0);
+  check_silent(outputs(R"({"distribution": "fixed", "value": 100, "low": null, "high": null})"));
+  check_refused(outputs(R"({"distribution": "fixed", "value": 101, "low": null, "high": null})"), "/workload/output_tokens: 100 % of the prompts with their outputs do not fit the context of 1100 tokens");
 }
 
 TEST_CASE("workloads") {
@@ -151,7 +207,15 @@ TEST_CASE("KV tiers and offloaded experts are checked against what the node has"
   const std::string pools = R"({"cluster": {"gpus": 8}, "deployment": {"replicas": null, "kv_tiers": {"host_memory": "SIZE"},
                                "disaggregation": {"prefill": {"replicas": 2}, "decode": {"replicas": 2}}}, "workload": {"prefix": {"tokens": 10}}})";
   check_silent(tiers(pools, "250 GB"));
-  check_refused(tiers(pools, "300 GB"), "/deployment/kv_tiers: 8 GPUs of a node x 300 GB are 2.4 TB");
+  check_refused(tiers(pools, "300 GB"), "/deployment/kv_tiers: 4 prefill and 4 decode GPUs of a node keep 2.4 TB of host memory, but node 'hgx-h100' has 2 TB");
+  // Offloaded experts of one layout are not those of another: all of Mixtral's 90.2 GB for each prefill replica of one GPU (a tenth of eight experts is
+  // none), half as much per GPU of two. 4 x 90.2 and 4 x 45.1 GB: alone each pool would fit a host of 500 GB.
+  const std::string offloading = R"({"cluster": {"node": {"id": "small-host", "gpu": "h100-sxm", "gpus": 8, "topology": "switch", "scale_up_bandwidth": "450 GB/s", "host_bandwidth": "55 GB/s",
+    "host_memory": "HOST", "sources": ["test"]}, "gpus": 8}, "deployment": {"replicas": null, "parallel": {"tensor": 2}, "offload": {"resident_share": 0.1},
+    "disaggregation": {"prefill": {"replicas": 4, "parallel": {"tensor": 1}}, "decode": {"replicas": 2}}}})";
+  const auto host = [&](std::string text, const std::string& size) { return text.replace(text.find("HOST"), 4, size); };
+  check_silent(host(offloading, "560 GB"));
+  check_refused(host(offloading, "500 GB"), "/deployment/offload: 4 prefill and 4 decode GPUs of a node keep 541.2 GB of host memory, but node 'small-host' has 500 GB");
   check_refused(R"({"deployment": {"kv_tiers": {"host_memory": "100 GB", "nvme": "16 TB", "nvme_bandwidth": "1 GB/s"}}, "workload": {"prefix": {"tokens": 10}}})",
                 "2 GPUs of a node x 16 TB are 32 TB of NVMe, but node 'hgx-h100' has 30.72 TB");
   NodeSpec node;

@@ -57,7 +57,13 @@ function purchase(v: Values): Child {
   const { doc } = v;
   if (doc.has("/plan/best/gpus")) return [v.num("/plan/best/gpus", "count"), " × ", v.text("/hardware/gpu")];
   if (!doc.has("/hardware")) return [v.num("/scenario/cluster/gpus", "gpus"), " ", v.text("/scenario/cluster/gpu")];
+  if (twoKinds(v)) return [v.num("/hardware/gpus", "count"), " GPUs (prefill: ", v.text("/hardware/prefill_pool/gpu"), ", decode: ", v.text("/hardware/gpu"), ")"];
   return [v.num("/hardware/gpus", "count"), " × ", v.text("/hardware/gpu")];
+}
+
+/** Whether prefill stands on other GPUs than decode. */
+function twoKinds(v: Values): boolean {
+  return v.doc.has("/hardware/prefill_pool") && v.doc.text("/hardware/prefill_pool/gpu") !== v.doc.text("/hardware/gpu");
 }
 
 /** Headline and tone: what to do, in one sentence. */
@@ -92,6 +98,7 @@ function buyCard(v: Values): HTMLElement {
   return el("div", { class: "card" }, el("h3", {}, "Buy"), el("p", { class: "big" }, purchase(v)),
     el("p", {}, "in ", v.num(at("nodes"), "count"), " × ", v.text("/hardware/node"), ", to run ", v.text("/hardware/model"), " on ", v.text("/hardware/engine"), ": ",
       v.num(at("replicas"), "count"), doc.number(at("replicas")) === 1 ? " replica of " : " replicas of ", v.num("/hardware/gpus_per_replica", "gpus"),
+      doc.has("/hardware/prefill_pool") && !doc.has("/plan/best") && [" that decode, ", v.num("/hardware/prefill_pool/replicas", "count"), " of ", v.num("/hardware/prefill_pool/gpus_per_replica", "gpus"), " that prefill"],
       (doc.number("/plan/best/spare_replicas") ?? 0) > 0 && [" each, ", v.num("/plan/best/spare_replicas", "count"), " of them spare"],
       parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
       ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),

@@ -53,6 +53,8 @@ export function memorySection(v: Values): Section | undefined {
   });
   const facts = el("ul", { class: "plain-list" },
     doc.has("/memory/parameters") && el("li", {}, "Parameters: ", v.num("/memory/parameters/total", "parameters"), " in all, ", v.num("/memory/parameters/active", "parameters"), " active per token."),
+    doc.has("/memory/prefill_pool/per_gpu") && el("li", {}, "The figure is of the decode pool. The fullest GPU of the prefill pool has ", v.num("/memory/prefill_pool/per_gpu/capacity_bytes"), ": weights ",
+      v.num("/memory/prefill_pool/per_gpu/weights_bytes"), ", KV cache ", v.num("/memory/prefill_pool/per_gpu/kv_cache_bytes"), " (", v.num("/memory/prefill_pool/kv_capacity_tokens", "tokens"), " per replica)."),
     el("li", {}, "Weights: ", v.num("/memory/per_gpu/weights_bytes"), (doc.number("/memory/per_gpu/experts_bytes") ?? 0) > 0 && [", of which routed experts ", v.num("/memory/per_gpu/experts_bytes")], "."));
   return sectionOf("memory", "Memory: does it fit?", chart, facts);
 }

@@ -41,6 +41,8 @@ export function networkSection(v: Values): Section | undefined {
     doc.has("/network/exposed_communication_share") && el("li", {}, "Communication that nothing hides: ", v.num("/network/exposed_communication_share", "share"), " of the step time",
       doc.has("/network/exposed_communication_s/decode") && [", ", v.num("/network/exposed_communication_s/decode", "s"), " of a mean decode step"],
       doc.has("/network/exposed_communication_s/prefill") && [", ", v.num("/network/exposed_communication_s/prefill", "s"), " of a mean prefill step"], "."),
+    doc.has("/network/pools/prefill") && el("li", {}, "Of the prefill pool's step time ", v.num("/network/pools/prefill/exposed_communication_share", "share"), ", of the decode pool's ",
+      v.num("/network/pools/decode/exposed_communication_share", "share"), "."),
     doc.has("/network/hidden_communication_s/decode") && el("li", {}, "Hidden behind compute: ", v.num("/network/hidden_communication_s/decode", "s"), " of a mean decode step."),
     doc.number("/network/slowdown") !== undefined && el("li", {}, "Slow-down by shared links: ", v.num("/network/slowdown", "ratio"), "."),
   ].filter((fact) => fact !== false);
