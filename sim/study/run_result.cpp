@@ -153,7 +153,7 @@ Observers::Observers(const Scenario& scenario, const Deployment& deployment, con
   list.add(speculation, 0);
 }
 
-std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen, bool saturated) {
+std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen) {
   std::vector<ClassSummary> out;
   for (std::size_t i = 0; i < seen.classes().size(); ++i) {
     const ClassMetrics::Class& c = seen.classes()[i];
@@ -174,7 +174,7 @@ std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics
         ObjectiveResult result{o, std::nullopt, false};
         if (c.latency.of(o.statistic.metric).count() > 0) {
           result.value = c.latency.value(o.statistic);
-          result.met = *result.value <= o.bound && !saturated;
+          result.met = *result.value <= o.bound;
         }
         s.objectives.push_back(std::move(result));
       }

@@ -42,6 +42,6 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
                const FleetMetrics* fleet);
 
 /// Each class of the workload apart.
-std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen, bool saturated);
+std::vector<ClassSummary> summarise(const Scenario& scenario, const ClassMetrics& seen);
 
 }  // namespace moeplan

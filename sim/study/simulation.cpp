@@ -107,7 +107,7 @@ class Watched {
 
   [[nodiscard]] Result result() const {
     Result result = collect(scenario_, deployment_, links_, seen, source, fleet_ ? &*fleet_ : nullptr);
-    if (classes_) result.classes = summarise(scenario_, *classes_, result.throughput->saturated);
+    if (classes_) result.classes = summarise(scenario_, *classes_);
     if (pools_) result.pools = summarise_pools(scenario_, *pools_, result.requests.completed);
     if (pool_network_) result.network = summarise_network(*pool_network_);
     if (prefill_ != nullptr) result.prefill_memory = prefill_->memory();
