@@ -23,6 +23,14 @@ json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json();
 }
 
+/// Nodes that the GPUs in use fill; pools with nodes of their own share none.
+int nodes_in_use(const Scenario& scenario) {
+  const NodeSpec& node = scenario.deployment.cluster.node;
+  const auto& pools = scenario.disaggregation;
+  if (!pools || !pools->own_cluster) return nodes_for(node, scenario.gpus());
+  return nodes_for(pools->prefill.cluster.node, pools->prefill_replicas * pools->prefill.layout.gpus()) + nodes_for(node, scenario.replicas * scenario.deployment.layout.gpus());
+}
+
 /// What would stand in the rack: the accelerators in use, by name.
 json hardware_json(const Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
@@ -31,7 +39,7 @@ json hardware_json(const Scenario& scenario) {
           {"gpu", d.cluster.gpu.name},
           {"gpus_per_replica", d.layout.gpus()},
           {"replicas", scenario.replicas},
-          {"nodes", nodes_for(d.cluster.node, gpus)},
+          {"nodes", nodes_in_use(scenario)},
           {"node", d.cluster.node.id},
           {"gpus_per_node", d.cluster.node.gpus},
           {"gpu_memory_bytes", d.cluster.gpu.memory.value()},
@@ -80,6 +88,12 @@ json memory_json(const MemorySummary& m) {
   out["parameters"] = {{"total", std::llround(m.parameters.total())},
                        {"active", std::llround(m.parameters.active())},
                        {"active_excluding_embeddings", std::llround(m.parameters.active_excluding_embeddings())}};
+  return out;
+}
+
+json memory_json(const Result& result) {
+  json out = memory_json(result.memory);
+  if (result.prefill_memory) out["prefill_pool"] = memory_json(*result.prefill_memory);
   return out;
 }
 
@@ -253,7 +267,7 @@ json deployment_json(const Scenario& scenario, const Result& result) {
               {"model", scenario.deployment.model.name},
               {"replicas", all_replicas(scenario)},
               {"gpus", scenario.placed_gpus()},
-              {"memory", memory_json(result.memory)},
+              {"memory", memory_json(result)},
               {"latency", latency_json(result)},
               {"throughput", throughput_json(result)},
               {"requests", requests_json(result.requests)},
@@ -286,8 +300,7 @@ std::string result_json(const Scenario& scenario, const Result& result, const Da
   out["seed"] = scenario.seed;
   out["hardware"] = hardware_json(scenario);
   out["checklist"] = checklist_json(scenario, result);
-  out["memory"] = memory_json(result.memory);
-  if (result.prefill_memory) out["memory"]["prefill_pool"] = memory_json(*result.prefill_memory);
+  out["memory"] = memory_json(result);
   out["latency"] = latency_json(result);
   out["throughput"] = throughput_json(result);
   out["step_time"] = {{"decode", step_json(result.decode_step)}, {"prefill", step_json(result.prefill_step)}};

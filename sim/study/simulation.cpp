@@ -109,7 +109,10 @@ class Watched {
     Result result = collect(scenario_, deployment_, links_, seen, source, fleet_ ? &*fleet_ : nullptr);
     if (classes_) result.classes = summarise(scenario_, *classes_);
     if (pools_) result.pools = summarise_pools(scenario_, *pools_, result.requests.completed);
-    if (pool_network_) result.network = summarise_network(*pool_network_);
+    if (pool_network_) {
+      result.network = summarise_network(*pool_network_);
+      result.offload = summarise_offload(scenario_, pool_network_->all());
+    }
     if (prefill_ != nullptr) result.prefill_memory = prefill_->memory();
     result.duration_s = end_.seconds();
     tell_late_failures(scenario_, result);

@@ -72,6 +72,7 @@ TEST_CASE("pools may have GPUs of their own") {
   CHECK(result["pools"]["prefill"]["gpu"] == "h100-sxm");
   CHECK(result["pools"]["decode"]["gpu"] == "h200-sxm");
   CHECK(result["hardware"]["prefill_pool"]["node"] == "hgx-h100");
+  CHECK(result["hardware"]["nodes"] == 2);  // four GPUs, but on two clusters
   CHECK(result["memory"]["per_gpu"]["capacity_bytes"] > 140'000'000'000);
   CHECK(result["memory"]["prefill_pool"]["per_gpu"]["capacity_bytes"] < 90'000'000'000);
   const Scenario s = resolved(scenario);
@@ -79,6 +80,12 @@ TEST_CASE("pools may have GPUs of their own") {
   CHECK(contains(text, "prefill NVIDIA H100 SXM5 80 GB, decode NVIDIA H200 SXM5 141 GB"));
   CHECK(contains(text, "memory of the fullest GPU of the decode pool: "));
   CHECK(contains(text, "memory of the fullest GPU of the prefill pool: "));
+}
+
+TEST_CASE("experts that pools keep in host memory are reported") {
+  const json result = simulated(deployed(R"({"offload": {"resident_share": 0.5}, "disaggregation": {"prefill": {}, "decode": {}}})"));
+  CHECK(result["offload"]["resident_share"] == 0.5);
+  CHECK(result["offload"]["bytes_streamed_per_step"] > 0);
 }
 
 TEST_CASE("requests of one token end with their prefill, and the three ways through the pools add up") {
