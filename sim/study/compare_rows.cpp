@@ -38,10 +38,13 @@ void add_listed_price(Scenario& scenario, const DataRoot& data, std::vector<std:
 
 const LatencySummary& latency(const Result& result, LatencyMetric metric) { return (*result.latency)[static_cast<std::size_t>(metric)]; }
 
+/// Of both pools where prefill stands on other GPUs than decode.
+std::string gpus_of(const std::string& prefill, const std::string& decode) { return prefill == decode ? decode : "(" + prefill + " + " + decode + ")"; }
+
 void describe(const Scenario& scenario, const MemorySummary& memory, ComparedRow& row) {
   const DeploymentConfig& d = scenario.deployment;
   row.model = d.model.id;
-  row.gpu = d.cluster.gpu.id;
+  row.gpu = gpus_of(scenario.disaggregation ? scenario.disaggregation->prefill.cluster.gpu.id : d.cluster.gpu.id, d.cluster.gpu.id);
   row.engine = d.engine.id;
   row.moe = d.model.is_moe();
   row.replicas = scenario.replicas;
@@ -112,14 +115,15 @@ void fill_stored(const json& stored, ComparedRow& row) {
 void describe_stored(const json& stored, ComparedRow& row) {
   const auto text = [&](const char* pointer) { return stored.value(json::json_pointer(pointer), std::string("?")); };
   row.model = text("/scenario/model");
-  row.gpu = text("/scenario/cluster/gpu");
+  const std::string gpu = text("/scenario/cluster/gpu");
+  row.gpu = gpus_of(stored.value("/scenario/deployment/disaggregation/prefill/cluster/gpu"_json_pointer, gpu), gpu);
   row.engine = text("/scenario/deployment/engine");
   row.fits = stored.value("/memory/fits"_json_pointer, false);
   double gpus = 1;
   for (const char* key : {"tensor", "pipeline", "attention_data"})
     gpus *= number_at(stored, std::string("/scenario/deployment/parallel/") + key).value_or(1);
-  row.replicas = static_cast<int>(number_at(stored, "/scenario/deployment/replicas").value_or(1));
-  row.gpus = row.replicas * static_cast<int>(gpus);
+  row.replicas = static_cast<int>(number_at(stored, "/scenario/deployment/replicas").value_or(number_at(stored, "/hardware/replicas").value_or(1)));
+  row.gpus = static_cast<int>(number_at(stored, "/hardware/gpus").value_or(row.replicas * gpus));
   row.weights_bytes_per_gpu = number_at(stored, "/memory/per_gpu/weights_bytes").value_or(0);
   row.weights_bytes = row.weights_bytes_per_gpu * gpus;
   row.moe = number_at(stored, "/memory/per_gpu/experts_bytes").value_or(0) > 0;

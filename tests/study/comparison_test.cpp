@@ -242,6 +242,20 @@ TEST_CASE("a stored result whose model is not at hand is compared by what it sto
         }).find("none of the inputs can be run") != std::string::npos);
 }
 
+TEST_CASE("pools on two kinds of GPU are named with both, stored or not") {
+  const TemporaryFolder folder;
+  json pools = scenario();
+  pools["deployment"].erase("replicas");
+  pools["deployment"]["disaggregation"] = {{"prefill", {{"cluster", {{"node", "hgx-h100"}}}, {"replicas", 2}}}, {"decode", {{"cluster", {{"node", "hgx-h200"}}}}}};
+  json result = result_of(pools);
+  result["scenario"]["model"] = "gone-with-the-wind";
+  const Comparison c = compared({input(pools), stored(folder, result)});
+  for (const ComparedRow& row : c.rows) {
+    CHECK(row.gpu == "(h100-sxm + h200-sxm)");
+    CHECK(row.gpus == 6);
+  }
+}
+
 TEST_CASE("a model that does not fit is a column without latencies") {
   const Comparison c =
       compared({input(with(with(scenario(), "/cluster/gpus", "1"), "/deployment/parallel/tensor", "1")), input(scenario())});
