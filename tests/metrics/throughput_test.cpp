@@ -167,6 +167,19 @@ TEST_CASE("a burst at the end of the run is no saturation where the machine keep
   CHECK(single_server(arrivals).saturated());
 }
 
+TEST_CASE("a lull in the middle of the run makes no backlog of what is in flight at its end") {
+  // 500 requests at 5 /s, a minute of silence, 500 more; each takes 50 s, however many there are. At the middle arrival nothing else is in flight, at the
+  // end 250: of a mean load of 3.9 /s, 190 would be, and the arrivals since the silence exceed it by 110.
+  ThroughputMetrics m({.total = 1000});
+  const auto arrival = [](std::uint64_t id) { return 0.2 * static_cast<double>(id) + (id < 500 ? 0.0 : 60.0); };
+  for (std::uint64_t id = 0; id < 1000; ++id) {
+    m.on_arrival(arriving(id, arrival(id)));
+    m.on_finished(finished(arriving(id, arrival(id)), arrival(id), arrival(id) + 50, arrival(id) + 50));
+  }
+  m.on_end(at(310));
+  CHECK_FALSE(m.result().saturated());
+}
+
 TEST_CASE("bursts are told from saturation wherever in the run they fall") {
   int kept_up = 0;
   int too_much = 0;
