@@ -38,7 +38,7 @@ class ShownStatus final : public PlanStatus {
 po::options_description plan_options() {
   po::options_description options("Options");
   options.add_options()("anchors", po::value<std::string>()->value_name("RUNS.csv"), "measured points that correct the engine of the candidates they were measured on")(
-      "budget", po::value<double>()->value_name("SECONDS"), "stop simulating after so long and answer with what is known; needs no --resume: what is finished is kept in SCENARIO.journal")(
+      "budget", po::value<double>()->value_name("SECONDS"), "stop after so long and answer with what is known, naming what is not; needs no --resume: what is finished is kept in SCENARIO.journal")(
       "resume", po::value<std::string>()->value_name("DIR"), "journal of finished candidates: made when it is not there, continued when it is")(
       "json", po::value<std::string>()->value_name("FILE"), "write the answer as JSON (- for stdout, instead of the summary)")(
       "jobs", po::value<std::int64_t>()->value_name("N")->default_value(0), "threads; 0 = all. For many machines: mpirun -n N moeplan plan ...");
@@ -46,6 +46,9 @@ po::options_description plan_options() {
   options.add(common_options());
   return options;
 }
+
+/// How long the full simulation of the best plan may go on after a time budget.
+constexpr double kGraceSeconds = 0.5;
 
 /// Journal folder: as named, or beside the working directory when only a budget is given.
 fs::path journal_folder(const ParsedOptions& parsed, const fs::path& scenario) {
@@ -82,9 +85,10 @@ int run_plan(const Arguments& arguments) {
     options.executor = &process.executor();
     options.journal = journal ? &*journal : nullptr;
     options.anchors = parsed.text("anchors");
-    if (budget > 0) {
-      options.out_of_time = [start, budget] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > budget; };
-    }
+    const auto after = [&](double seconds) {
+      return budget > 0 ? TimeIsOver([start, seconds] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > seconds; }) : TimeIsOver();
+    };
+    options.out_of_time = after(budget);
     const PlanAnswer answer = [&] {
       ShownStatus status(space, process);
       options.status = &status;
@@ -95,14 +99,16 @@ int run_plan(const Arguments& arguments) {
     const ErrorModel errors = load_error_model(data.error_model());
     const PlanReport report = [&] {
       Progress progress("assessing the plan");
-      return report_plan(space, answer, &errors, process.jobs(), [&](double share) { progress.update(share); });
+      return report_plan(space, answer, {&errors, process.jobs(), [&](double share) { progress.update(share); }, options.out_of_time, after(budget + kGraceSeconds)});
     }();
     JsonOutput json(parsed.text("json"));
     PageOutput page(parsed);
     const std::string text = json.wanted() || page.wanted() ? plan_json(space, answer, report, data) : std::string();
     if (json.wanted()) json.write(text);
     if (page.wanted()) page.write(text);
-    if (!json.to_stdout()) print_text(plan_summary(space, answer, report));
+    const std::string resume = "--resume " + journal_at.string();
+    if (!json.to_stdout()) print_text(plan_summary(space, answer, report, resume));
+    else if (const std::string remains = cut_short_text(answer, report, resume); !remains.empty()) std::fputs(("moeplan: " + remains.substr(1)).c_str(), stderr);
     return 0;
   });
 }

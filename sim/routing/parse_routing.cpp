@@ -72,10 +72,6 @@ SimTime period_at(const JsonReader& reader, std::string_view key) {
   return to_sim_time(period);
 }
 
-std::filesystem::path file_at(const JsonReader& routing, std::string_view key, const std::filesystem::path& base) {
-  return base / routing.string(key);
-}
-
 /// A popularity and the locality that goes with it where the scenario states none.
 struct ReadPopularity {
   Popularity popularity;
@@ -118,7 +114,7 @@ void check_parameters(const JsonReader& routing, std::optional<PopularityKind> k
   }
 }
 
-ReadPopularity read_popularity(const JsonReader& routing, const std::filesystem::path& base, int experts) {
+ReadPopularity read_popularity(const JsonReader& routing, const FileFolders& folders, int experts) {
   ReadPopularity read;
   Popularity& config = read.popularity;
   config.popularity = popularity_kind(routing);
@@ -138,7 +134,7 @@ ReadPopularity read_popularity(const JsonReader& routing, const std::filesystem:
       config.range = number_within(routing, "range", 1.0, 1e9, config.range);
       break;
     case PopularityKind::kRecorded: {
-      const std::filesystem::path file = file_at(routing, "file", base);
+      const std::filesystem::path file = folders.find(routing, "file");
       routing.at("file").loaded([&] {
         if (is_routing_trace(file)) {
           RoutingTrace trace = load_routing_trace(file, experts);
@@ -182,20 +178,20 @@ RoutingConfig preset_routing(const JsonReader& routing, const MoeSpec& moe) {
 
 }  // namespace
 
-Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base) {
-  Popularity popularity = read_popularity(routing, base, 0).popularity;
+Popularity parse_popularity(const JsonReader& routing, const FileFolders& folders) {
+  Popularity popularity = read_popularity(routing, folders, 0).popularity;
   popularity.recorded.tokens = nullptr;  // classes are mixed by their popularity
   return popularity;
 }
 
-RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family, const MoeSpec& moe) {
+RoutingConfig parse_routing(const JsonReader& routing, const FileFolders& folders, const std::string& family, const MoeSpec& moe) {
   RoutingConfig config;
   if (routing.has("preset")) {
     if (routing.has("popularity")) routing.at("preset").fail("stands for a popularity: give one of the two");
     check_parameters(routing, std::nullopt);
     config = preset_routing(routing, moe);
   } else if (routing.has("popularity") || moe.experts == 0) {
-    const ReadPopularity read = read_popularity(routing, base, moe.experts);
+    const ReadPopularity read = read_popularity(routing, folders, moe.experts);
     static_cast<Popularity&>(config) = read.popularity;
     config.locality = read.locality;
   } else {
@@ -222,7 +218,7 @@ RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::pa
   return config;
 }
 
-PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem::path& base, int ranks) {
+PlacementConfig parse_placement(const JsonReader& routing, const FileFolders& folders, int ranks) {
   PlacementConfig config;
   config.ranks = ranks;
   const std::string name = routing.string("placement", "contiguous");
@@ -239,7 +235,7 @@ PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem
   if (config.redundant_experts > 0) needs_balance("redundant_experts");
   if (routing.has("tuned_on")) {
     needs_balance("tuned_on");
-    config.tuned_on = routing.at("tuned_on").loaded([&] { return load_recorded(file_at(routing, "tuned_on", base)); });
+    config.tuned_on = routing.at("tuned_on").loaded([&] { return load_recorded(folders.find(routing, "tuned_on")); });
   }
   if (routing.has("rebalance")) {
     needs_balance("rebalance");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "input/file_folders.hpp"
 #include "model/model_spec.hpp"
 
 namespace moeplan {
@@ -123,16 +124,16 @@ struct PlacementConfig {
 /// Reads the `routing` object of a scenario: popularity ("uniform" | "lognormal" + sigma | "zipf" + exponent (or s) | "dirichlet" + alpha |
 /// "power_law" + exponent [, range] | "recorded" + file) or preset, and optionally noise, collapsed, locality {copy, decay, reach, kept}, drift
 /// {period, correlation}, capacity_factor and overflow. Without popularity and preset: default_routing() of `family` and `moe`, where these
-/// are given. Relative files are taken from `base`. Throws InputError.
-RoutingConfig parse_routing(const JsonReader& routing, const std::filesystem::path& base, const std::string& family = {},
+/// are given. Files are looked for in `folders`. Throws InputError.
+RoutingConfig parse_routing(const JsonReader& routing, const FileFolders& folders, const std::string& family = {},
                             const MoeSpec& moe = {});
 
 /// The popularity alone, of a workload class: its noise and collapsed included.
-Popularity parse_popularity(const JsonReader& routing, const std::filesystem::path& base);
+Popularity parse_popularity(const JsonReader& routing, const FileFolders& folders);
 
 /// Reads placement ("contiguous" | "balanced" | "hierarchical"), redundant_experts, tuned_on (a recorded file) and rebalance {period,
 /// window} from the same object.
-PlacementConfig parse_placement(const JsonReader& routing, const std::filesystem::path& base, int ranks);
+PlacementConfig parse_placement(const JsonReader& routing, const FileFolders& folders, int ranks);
 
 /// Locality as fitted to the DeepSeek-V2-Lite traces; the default of every popularity but uniform.
 RoutingLocality measured_locality();

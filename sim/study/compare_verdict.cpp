@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
+#include <tuple>
 
 namespace moeplan {
 
@@ -11,16 +13,21 @@ namespace {
 
 using Rows = std::vector<ComparedRow>;
 
-/// Scenarios that carry the load within the objectives, cheapest first.
+/// But for rounding.
+bool equal(double a, double b) { return std::abs(a - b) <= 1e-9 * std::abs(b); }
+
+/// Scenarios that carry the load within the objectives, cheapest first; of equally cheap ones the one that can carry more, then the one with the shorter time
+/// per output token, then as they were given.
 std::vector<std::size_t> by_cost(const Rows& rows) {
+  const auto rank = [](const ComparedRow& row, std::size_t i) {
+    return std::tuple(*row.usd_per_million_needed, -row.capacity_per_s.value_or(0) * row.deployments_needed.value_or(1), row.tpot_p99_s.value_or(0), i);
+  };
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].usd_per_million_needed) order.push_back(i);
   }
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return *rows[a].usd_per_million_needed != *rows[b].usd_per_million_needed
-               ? *rows[a].usd_per_million_needed < *rows[b].usd_per_million_needed
-               : a < b;
+    return rank(rows[a], a) < rank(rows[b], b);
   });
   return order;
 }
@@ -53,8 +60,9 @@ std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order
   for (std::size_t k = 1; k < std::min(order.size(), kMostNamed); ++k) {
     const ComparedRow& other = c.rows[order[k]];
     const double times = *other.usd_per_million_needed / *best.usd_per_million_needed;
-    const std::string how = times < 1.005  ? "the same"
-                            : times < 1.95 ? fmt::format("{:.0f} % more", (times - 1) * 100)
+    const std::string how = equal(times, 1) ? "the same"
+                            : times < 1.005 ? "less than 1 % more"
+                            : times < 1.95  ? fmt::format("{:.0f} % more", (times - 1) * 100)
                                            : fmt::format("{:.1f} times as much", times);
     text += fmt::format("{} {} costs {} ({})", k == 1 ? ";" : ",", other.name, how, deployments(other));
   }
@@ -113,6 +121,16 @@ void add_crossing_flips(const Comparison& c, std::size_t best, std::vector<std::
   }
 }
 
+/// The runner-up's price per GPU-hour, and the one below which it wins.
+std::string price_flip(const ComparedRow& best, const ComparedRow& next, double below, double now) {
+  if (equal(below, now)) return fmt::format("{} costs the same as {}: any price of its GPU-hour below the {:.2f} USD of now makes it the cheapest", next.name, best.name, now);
+  const std::string limit = fmt::format("{:.2f}", below);
+  if (limit == fmt::format("{:.2f}", now)) {
+    return fmt::format("{} becomes the cheapest when its GPU-hour costs {:.2g} % less (now {:.2f} USD), the others' prices staying", next.name, (1 - below / now) * 100, now);
+  }
+  return fmt::format("{} becomes the cheapest when its GPU-hour costs less than {} USD (now {:.2f}), the others' prices staying", next.name, limit, now);
+}
+
 /// What the runner-up's GPU-hour would have to cost, and what a relaxed objective would let in.
 void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, std::vector<std::string>& flips) {
   if (order.empty()) return;
@@ -120,9 +138,7 @@ void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, 
   if (order.size() > 1) {
     const ComparedRow& next = c.rows[order[1]];
     const double gpus = *next.deployments_needed * next.gpus;
-    flips.push_back(
-        fmt::format("{} becomes the cheapest when its GPU-hour costs less than {:.2f} USD (now {:.2f}), the others' prices staying",
-                    next.name, *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
+    flips.push_back(price_flip(best, next, *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
   }
   for (const ComparedRow& row : c.rows) {
     if (row.usd_per_million_needed || !row.usd_per_million_output_tokens || row.missed.empty() || row.saturated) continue;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace moeplan {
 
@@ -41,26 +42,13 @@ std::string pricing_text(const ParameterCount& parameters, double usd_per_millio
       total, active, usd_per_million_output / total, usd_per_million_output / active, active, total);
 }
 
-ApiComparison compare_api(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load, const ParameterCount& parameters) {
-  ApiComparison api;
-  api.price = price;
-  const double per_s =
-      (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
-  api.usd_per_hour = per_s * 3600;
-  api.usd_per_request = per_s / load.requests_per_s;
-  api.own_over_api = own_usd_per_hour / api.usd_per_hour;
-  api.break_even_requests_per_s = load.requests_per_s * api.own_over_api;
-  const double tokens_per_request = (load.input_tokens_per_s + load.output_tokens_per_s) / load.requests_per_s;
-  api.break_even_tokens_per_day = api.break_even_requests_per_s * tokens_per_request * kSecondsPerDay;
-  const bool own_is_cheaper = api.own_over_api < 1;
-  api.text = fmt::format(
-      "at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {} {:.1f} times cheaper; they are even at {:.3g} "
-      "requests/s ({} tokens a day){}",
-      load.requests_per_s, own_usd_per_hour, api.usd_per_hour, own_is_cheaper ? "own GPUs are" : "hosted is",
-      own_is_cheaper ? 1 / api.own_over_api : api.own_over_api, api.break_even_requests_per_s, count_text(api.break_even_tokens_per_day),
-      own_is_cheaper ? "" : ", if these GPUs carry as much");
-  api.pricing_text = pricing_text(parameters, price.output_usd_per_million);
-  return api;
+/// "own GPUs are 2.3 times cheaper".
+std::string cheaper_text(double own_over_api) {
+  if (std::abs(own_over_api - 1) < 0.005) return "the same";
+  const bool own = own_over_api < 1;
+  const char* which = own ? "own GPUs are" : "hosted is";
+  const double times = own ? 1 / own_over_api : own_over_api;
+  return times < 1.05 ? fmt::format("{} {:.0f} % cheaper", which, (1 - 1 / times) * 100) : fmt::format("{} {:.1f} times cheaper", which, times);
 }
 
 void add_source(const std::string& more, const std::string& gpu, std::string& source) {
@@ -96,6 +84,22 @@ std::string price_source(const CostSpec& spec) { return spec.rental_usd_per_gpu_
 
 }  // namespace
 
+HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load) {
+  HostedBill bill;
+  const double per_s =
+      (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
+  bill.usd_per_hour = per_s * 3600;
+  bill.usd_per_request = per_s / load.requests_per_s;
+  bill.own_over_api = own_usd_per_hour / bill.usd_per_hour;
+  bill.break_even_requests_per_s = load.requests_per_s * bill.own_over_api;
+  const double tokens_per_request = (load.input_tokens_per_s + load.output_tokens_per_s) / load.requests_per_s;
+  bill.break_even_tokens_per_day = bill.break_even_requests_per_s * tokens_per_request * kSecondsPerDay;
+  bill.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {}; they are even at {:.3g} requests/s ({} tokens a day){}",
+                          load.requests_per_s, own_usd_per_hour, bill.usd_per_hour, cheaper_text(bill.own_over_api), bill.break_even_requests_per_s,
+                          count_text(bill.break_even_tokens_per_day), bill.own_over_api < 1 ? "" : ", if these GPUs carry as much");
+  return bill;
+}
+
 std::optional<double> joules_per_token(const std::optional<PowerDraw>& power, double output_tokens_per_s) {
   if (!power || !(output_tokens_per_s > 0)) return std::nullopt;
   return power->mean_w * power->pue / output_tokens_per_s;
@@ -123,7 +127,7 @@ std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpe
   cost.joules_per_output_token = joules_per_token(cost.power, load.output_tokens_per_s);
   if (load.requests_per_s > 0) {
     cost.usd_per_request = per_second / load.requests_per_s;
-    if (spec.api) cost.api = compare_api(*spec.api, cost.usd_per_hour, load, parameters);
+    if (spec.api) cost.api = ApiComparison{hosted_bill(*spec.api, cost.usd_per_hour, load), *spec.api, {}, pricing_text(parameters, spec.api->output_usd_per_million)};
   }
   return cost;
 }

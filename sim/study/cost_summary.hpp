@@ -16,16 +16,30 @@ struct ServedLoad {
   double prompt_time_share = 0;  ///< of the engine's time, 0 to 1
 };
 
-/// The same load at a hosted price.
-struct ApiComparison {
-  ApiPrice price;
-  double usd_per_hour = 0;               ///< at the served load
+/// One load at a hosted price, beside what own GPUs cost.
+struct HostedBill {
+  double usd_per_hour = 0;
   double usd_per_request = 0;            ///< of the served mix of prompts and outputs
-  double own_over_api = 0;               ///< own cost per hour / hosted, at the served load
+  double own_over_api = 0;               ///< own cost per hour / hosted
   double break_even_requests_per_s = 0;  ///< where the hosted bill equals what these GPUs cost
   double break_even_tokens_per_day = 0;  ///< prompts and outputs
   std::string text;                      ///< in words
-  std::string pricing_text;              ///< what prices by total and by active parameters mean for this model
+};
+/// REQUIRES: load.requests_per_s > 0.
+HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load);
+
+/// The same under another load than the one that was simulated.
+struct HostedAtMean : HostedBill {
+  double load_factor = 1;  ///< on the workload's load
+  double requests_per_s = 0;
+  double own_usd_per_hour = 0;
+};
+
+/// The same load at a hosted price.
+struct ApiComparison : HostedBill {
+  ApiPrice price;
+  std::optional<HostedAtMean> at_mean;  ///< only of a plan that is sized for another load than the mean
+  std::string pricing_text;  ///< what prices by total and by active parameters mean for this model
 };
 
 /// `usd_per_million_*` divide the whole cost by one kind of token. The `split` figures divide the cost between prompts and outputs by the

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <limits>
+#include <map>
 
 #include "base/error.hpp"
 #include "input/csv.hpp"
@@ -122,7 +123,12 @@ std::vector<MeasuredRun> read_measured_runs(const std::filesystem::path& file) {
   CsvReader csv(file);
   const Columns columns(csv);
   std::vector<MeasuredRun> runs;
-  while (csv.next()) runs.push_back(parse_run(csv, columns));
+  std::map<std::string, std::size_t> lines;
+  while (csv.next()) {
+    runs.push_back(parse_run(csv, columns));
+    const auto [first, fresh] = lines.emplace(runs.back().id, csv.line());
+    if (!fresh) csv.fail(fmt::format("id '{}' is already that of line {}; accepted: one row an id", runs.back().id, first->second));
+  }
   if (runs.empty()) throw InputError(file.string(), "holds no measured runs");
   return runs;
 }

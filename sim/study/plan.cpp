@@ -40,6 +40,7 @@ class PlanSearch {
   [[nodiscard]] double cut_for(std::size_t group) const;
   void place_pools(std::size_t group, const PlanSize& size, Scenario& scenario) const;
   void describe_best();
+  void find_headroom(const PlanGroup& group, const PlanFigures& plan);
 
   const PlanSpace& space_;
   const PlanOptions& options_;
@@ -155,7 +156,12 @@ std::optional<std::string> PlanSearch::evaluate(std::size_t candidate, const Pla
     if (auto stored = options_.journal->find(key)) return stored;
   }
   if (workshop_.out_of_time()) return std::nullopt;
-  std::string text = candidates_.find(candidate, screened_[candidate], ladder, cut).to_text();
+  std::string text;
+  try {
+    text = candidates_.find(candidate, screened_[candidate], ladder, cut).to_text();
+  } catch (const OutOfTime&) {
+    return std::nullopt;
+  }
   if (options_.journal != nullptr) options_.journal->append(key, text);
   return text;
 }
@@ -202,8 +208,20 @@ void PlanSearch::describe_best() {
   first.deployment = group.config;
   answer_.anchors = workshop_.fit_anchors_of(candidate.group, first);
   if (answer_.anchors) scenario.files.push_back(options_.anchors);
+  try {
+    find_headroom(group, plan);
+  } catch (const OutOfTime&) {
+    if (!answer_.headroom) answer_.not_assessed.push_back("headroom");
+    answer_.not_assessed.push_back("assumptions");
+  }
+}
+
+void PlanSearch::find_headroom(const PlanGroup& group, const PlanFigures& plan) {
+  check_time(options_.out_of_time);
+  const Scenario& scenario = answer_.scenario;
+  const PlanLoads loads{workshop_.base(group), options_.out_of_time};
   const CandidateReplica replica(workshop_, *answer_.best, scenario.deployment);
-  answer_.headroom = plan_headroom(space_, workshop_.base(group), replica.get(), plan, workshop_.factors());
+  answer_.headroom = plan_headroom(space_, loads, replica.get(), plan, workshop_.factors());
   const auto slower = [&](DeploymentConfig config) {
     config.engine.kernel_multiplier *= kSlowKernels;
     return config;
@@ -212,7 +230,7 @@ void PlanSearch::describe_best() {
   std::optional<Deployment> slow_prefill;
   if (scenario.disaggregation) slow_prefill.emplace(slower(scenario.disaggregation->prefill), workshop_.shared());
   const CandidateReplica slow_replica(replica, slow, slow_prefill ? &*slow_prefill : nullptr);
-  add_assumptions(workshop_.base(group), replica.get(), slow_replica.get(), plan, workshop_.factors().peak, *answer_.headroom);
+  answer_.headroom->assumptions = tested_assumptions(loads, replica.get(), slow_replica.get(), plan, workshop_.factors().peak);
 }
 
 PlanAnswer PlanSearch::run() {
@@ -229,8 +247,9 @@ PlanAnswer PlanSearch::run() {
 
 }  // namespace
 
-PlanQuestion plan_question(const Scenario& base, double factor) {
+PlanQuestion plan_question(const Scenario& base, double factor, TimeIsOver out_of_time) {
   PlanQuestion question;
+  question.out_of_time = std::move(out_of_time);
   question.workload = base.workload.arrivals.process == ArrivalProcess::kBatch ? base.workload : scaled_workload(base.workload, factor);
   question.objectives = all_objectives(base);
   question.router = base.router;

@@ -6,9 +6,9 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "study/plan_evaluate.hpp"
@@ -32,14 +32,16 @@ struct PlanOptions {
   PlanExecutor* executor = nullptr;        ///< null: threads, all cores
   PlanJournal* journal = nullptr;          ///< null: none
   PlanStatus* status = nullptr;            ///< null: nobody
-  std::function<bool()> out_of_time;       ///< asked before each group; empty: never
+  TimeIsOver out_of_time;                  ///< asked before each group and within runs
   std::filesystem::path anchors;           ///< measured runs that correct the engines of matching candidates; empty: none
 };
 
 /// What the chosen plan does when the load or the machines are not as it was sized for.
 struct PlanHeadroom {
-  double load_share = 0;  ///< more load that it bears with all replicas up, as a share of the load it is sized for
+  std::optional<double> load_share;  ///< more load that it bears with all replicas up, as a share of the load it is sized for; nothing for a batch, which is
+                                     ///< all there at once
   bool load_share_is_bound = false;  ///< it bears at least that
+  std::optional<double> throughput_share;  ///< of a batch: how much more it does than the throughput objective that is met most closely asks, as a share of that
   int replicas_at_mean = 0;          ///< fewest for the mean load of the last month; 0 where that is the load it is sized for
   struct Month {
     int month = 0;
@@ -67,6 +69,7 @@ struct PlanAnswer {
   Scenario scenario;                ///< of the best plan, sized and with the load it is sized for; without one the starting point
   std::optional<AnchorFit> anchors;  ///< of the best plan
   std::optional<PlanHeadroom> headroom;
+  std::vector<std::string> not_assessed;  ///< of headroom and assumptions, what the time did not suffice for
 };
 
 /// Searches. The same space and anchors give the same answer whatever the executor; `out_of_time` alone can cut it short. Throws InputError when no row of the
@@ -81,13 +84,20 @@ struct ParetoPoint {
   [[nodiscard]] bool dominates(const ParetoPoint& other) const;
   bool operator==(const ParetoPoint&) const = default;
 };
-/// `objectives` of the plan's scenario; the tightest is the largest value / bound of a latency, the end-to-end median where there is none.
+/// `objectives` of the plan's scenario.
 ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives);
+
+/// How near a plan comes to its objectives: the largest value / bound of a latency; the end-to-end median, in seconds, where no latency is bounded.
+double tightest_objective(const PlanFigures& plan, const std::vector<Objective>& objectives);
+
+/// The order of plans, best first: cost; of equally cheap ones how near they come to their objectives; then more output tokens per second; then less power
+/// (unknown power last); then the order of the space.
+std::tuple<double, double, double, double, std::size_t> plan_rank(const PlanSpace& space, const PlanAnswer& answer, std::size_t candidate);
 
 /// Picks the best plan and the front among the plans of `answer.outcomes`; the other plans become rejections.
 void choose_plans(const PlanSpace& space, PlanAnswer& answer);
 
 /// The question that a base's candidates are asked, at `factor` times the workload's load.
-PlanQuestion plan_question(const Scenario& base, double factor);
+PlanQuestion plan_question(const Scenario& base, double factor, TimeIsOver out_of_time = {});
 
 }  // namespace moeplan

@@ -23,7 +23,7 @@ bool CandidateSearch::maintained_off_peak() const {
 
 /// Replicas that bear the calmest hour; those of both pools in the proportion of the plan.
 PlanCounts CandidateSearch::fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const {
-  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough);
+  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough, workshop_.question(group).out_of_time);
   const PlanProportion counts(size);
   const SmallestPlan least = smallest_plan(calm, replica, counts, 1, counts.most());
   return least.rung ? counts(*least.rung) : PlanCounts(size.serving, size.prefill.serving);
@@ -67,7 +67,7 @@ std::optional<PlanAtLoad> CandidateSearch::at_mean_load(const PlanGroup& group, 
   if (base.workload.arrivals.process == ArrivalProcess::kBatch || !(factor > 0)) return std::nullopt;
   const PoolSize& prefill = plan.size.prefill;
   if (factor == plan.factor && plan.size.spare + prefill.spare == 0) return plan.as_sized();
-  PlanQuestion question = plan_question(base, factor);
+  PlanQuestion question = plan_question(base, factor, workshop_.question(group).out_of_time);
   question.objectives.clear();  // no run is given up
   const PlanRun run = run_plan(question, replica, {plan.size.serving + plan.size.spare, prefill.serving + prefill.spare});
   const PlanSize up = with_spares_up(plan.size, replica.config.layout.gpus(), replica.prefill != nullptr ? replica.prefill->config.layout.gpus() : 0);

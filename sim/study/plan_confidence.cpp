@@ -1,6 +1,7 @@
 #include "study/plan_confidence.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace moeplan {
 
@@ -30,38 +31,27 @@ Scenario enlarged(Scenario scenario, PlanCounts counts) {
   return scenario;
 }
 
-}  // namespace
-
-PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, StudyLibraries& shared, int jobs,
-                           const std::function<void(double)>& progress) {
-  const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
-  const PlanGroup& group = space.groups[space.candidates[*answer.best].group];
-  UncertaintyOptions options;
-  options.jobs = jobs;
-  options.shared = &shared;
-  options.progress = progress;
-  options.sensitivity = true;
-  PlanConfidence confidence;
-  confidence.uncertainty = assess(answer.scenario, errors, options);
-  options.sensitivity = false;
-  const PlanProportion counts(plan.size);
-  const auto sure = [&](int replicas) { return assess(enlarged(answer.scenario, counts(replicas)), errors, options).probability_met >= kPlanConfidence; };
+/// The fewest replicas, in the plan's proportion, that `sure` holds of; nothing: not even four times as many.
+std::optional<int> fewest_sure(const PlanProportion& counts, const std::function<bool(int)>& sure) {
+  const int most = 4 * counts.most();
   int low = counts.most();
   int high = low;
-  if (confidence.uncertainty.probability_met < kPlanConfidence) {
-    const int most = 4 * counts.most();
-    bool found = false;
-    for (int step = 1; !found && low < most; step *= 2) {
-      high = std::min(most, low + step);
-      found = sure(high);
-      if (!found) low = high;
-    }
-    if (!found) return confidence;
-    while (high - low > 1) {
-      const int middle = low + (high - low) / 2;
-      (sure(middle) ? high : low) = middle;
-    }
+  bool found = false;
+  for (int step = 1; !found && low < most; step *= 2) {
+    high = std::min(most, low + step);
+    found = sure(high);
+    if (!found) low = high;
   }
+  if (!found) return std::nullopt;
+  while (high - low > 1) {
+    const int middle = low + (high - low) / 2;
+    (sure(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+/// GPUs beside the plan's for as many replicas; nothing where they are more than may be bought.
+std::optional<int> extra_gpus(const PlanSpace& space, const PlanGroup& group, const PlanFigures& plan, PlanCounts needed) {
   const CostSpec& cost = space.bases[group.base].scenario.cost;
   const auto gpus_of = [&](const DeploymentConfig& d, int replicas) {
     return pack(pack_replicas(d.layout.gpus(), d.cluster.node.gpus), packing_rule(cost, d.cluster), {replicas, nodes_down(space.search.reliability), 0, 0}).gpus;
@@ -69,16 +59,38 @@ PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, con
   const auto gpus_for = [&](PlanCounts replicas) {
     return gpus_of(group.config, replicas.serving) + (group.pools ? gpus_of(group.pools->prefill, replicas.prefill) : 0);
   };
-  const PlanCounts needed = counts(high);
-  confidence.replicas = needed.all();
+  const std::vector<int>& stated = space.search.counts;
   // Beside what the plan's own replicas take by the same rule: it may hold more of them for maintenance. GPUs of a stated number may be left over.
-  const int planned = space.search.counts.empty() ? gpus_for({plan.size.serving, plan.size.prefill.serving}) : plan.size.gpus;
-  confidence.extra_gpus = std::max(0, gpus_for(needed) - planned);
-  if (*confidence.extra_gpus > 0 && !space.search.counts.empty()) {
-    const std::vector<int>& stated = space.search.counts;
-    const auto enough = std::find_if(stated.begin(), stated.end(), [&](int gpus) { return gpus >= planned + *confidence.extra_gpus; });
-    confidence.extra_gpus = enough == stated.end() ? std::nullopt : std::optional(*enough - planned);
+  const int planned = stated.empty() ? gpus_for({plan.size.serving, plan.size.prefill.serving}) : plan.size.gpus;
+  const int extra = std::max(0, gpus_for(needed) - planned);
+  if (extra == 0 || stated.empty()) return extra;
+  const auto enough = std::find_if(stated.begin(), stated.end(), [&](int gpus) { return gpus >= planned + extra; });
+  return enough == stated.end() ? std::nullopt : std::optional(*enough - planned);
+}
+
+}  // namespace
+
+PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, UncertaintyOptions options) {
+  const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
+  options.sensitivity = true;
+  PlanConfidence confidence;
+  confidence.uncertainty = assess(answer.scenario, errors, options);
+  options.sensitivity = false;
+  const PlanProportion counts(plan.size);
+  std::optional<int> replicas = counts.most();
+  if (confidence.uncertainty.probability_met < kPlanConfidence) {
+    const auto sure = [&](int n) { return assess(enlarged(answer.scenario, counts(n)), errors, options).probability_met >= kPlanConfidence; };
+    try {
+      replicas = fewest_sure(counts, sure);
+    } catch (const OutOfTime&) {
+      confidence.size_known = false;
+      return confidence;
+    }
   }
+  if (!replicas) return confidence;
+  const PlanCounts needed = counts(*replicas);
+  confidence.replicas = needed.all();
+  confidence.extra_gpus = extra_gpus(space, space.groups[space.candidates[*answer.best].group], plan, needed);
   return confidence;
 }
 

@@ -2,11 +2,11 @@
 // exactly (uncertainty.hpp), and the same draws with more replicas.
 #pragma once
 
-#include <functional>
 #include <optional>
 
 #include "study/error_model.hpp"
 #include "study/plan.hpp"
+#include "study/uncertainty.hpp"
 
 namespace moeplan {
 
@@ -17,10 +17,10 @@ struct PlanConfidence {
   std::optional<int> extra_gpus;   ///< more GPUs, spares for them included, at which the objectives are met with kPlanConfidence; nothing: not with four times
                                    ///< the replicas
   int replicas = 0;                ///< serving ones then
+  bool size_known = true;          ///< false: the time did not suffice to find those GPUs
 };
 
-/// REQUIRES: answer.best. `jobs`: threads, 0 = all. `progress`: share done.
-PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, StudyLibraries& shared, int jobs,
-                           const std::function<void(double)>& progress);
+/// REQUIRES: answer.best. `options`: jobs, shared libraries, progress and time. Throws OutOfTime where that does not suffice for the probability.
+PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, UncertaintyOptions options);
 
 }  // namespace moeplan

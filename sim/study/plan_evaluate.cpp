@@ -54,6 +54,7 @@ struct Watch {
     list.add(throughput, ObserverList::kRequests | ObserverList::kTokens);
     list.add(goodput, ObserverList::kRequests);
     list.add(busy, ObserverList::kSteps);
+    if (question.out_of_time) list.add(limit.emplace(question.out_of_time), ObserverList::kSteps);
     if (!by_class(question.objectives)) return;
     classes.emplace(measured, workload.classes.size());
     list.add(*classes, ObserverList::kRequests);
@@ -77,6 +78,7 @@ struct Watch {
   ThroughputMetrics throughput;
   GoodputMetrics goodput;
   BusyTime busy;
+  std::optional<TimeLimit> limit;
   std::optional<ClassMetrics> classes;
   ObserverList list;
 };
@@ -131,6 +133,7 @@ void simulate_pools(const PlanQuestion& question, const PlanReplica& replica, Pl
 }
 
 PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanCounts counts) {
+  check_time(question.out_of_time);
   const auto source = make_request_source(question.workload, question.seed);
   const MeasuredRequests measured{.total = source->total(),
                                   .warmup = question.workload.warmup_requests,

@@ -17,6 +17,7 @@
 #include "study/plan_packing.hpp"
 #include "study/result.hpp"
 #include "study/steady_load.hpp"
+#include "study/time_limit.hpp"
 
 namespace moeplan {
 
@@ -27,6 +28,7 @@ struct PlanQuestion {
   RequestRouting router = RequestRouting::kRoundRobin;
   std::uint64_t seed = 1;
   std::optional<MeanLengths> lengths{};  ///< of the workload's requests in the long run; where an objective is a throughput
+  TimeIsOver out_of_time{};              ///< a run then ends with OutOfTime
 };
 
 struct PlanRun {

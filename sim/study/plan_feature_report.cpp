@@ -67,11 +67,7 @@ void count(const PlanSpace& space, const PlanAnswer& answer, std::size_t candida
     ++problems[std::string(to_string(o.rejection)) + (o.key.empty() ? "" : " (" + o.key + ")")];
     return;
   }
-  // Of equally cheap ones the plan that is bought, if it is among them, else the one furthest from its bounds.
-  const auto rank = [&](std::size_t c) {
-    return std::tuple(plan_of(answer, c).price.usd_per_hour, answer.best != c, pareto_point(plan_of(answer, c), space.objectives).tightest_objective);
-  };
-  if (!worth.best || rank(candidate) < rank(*worth.best)) worth.best = candidate;
+  if (!worth.best || plan_rank(space, answer, candidate) < plan_rank(space, answer, *worth.best)) worth.best = candidate;
 }
 
 FeatureFinding find(const PlanSpace& space, const PlanAnswer& answer, const PlanFeature& feature) {

@@ -18,8 +18,8 @@ constexpr int kMostMonths = 12;        ///< points of the growth that are simula
 bool scalable(const WorkloadConfig& w) { return w.arrivals.process != ArrivalProcess::kBatch; }
 
 /// The largest share of more load that all replicas bear, in steps of one per cent.
-void find_headroom(const Scenario& base, const PlanReplica& replica, PlanCounts replicas, double peak, PlanHeadroom& out) {
-  const auto bears = [&](double share) { return run_plan(plan_question(base, peak * (1 + share)), replica, replicas).met; };
+void find_headroom(const PlanLoads& loads, const PlanReplica& replica, PlanCounts replicas, double peak, PlanHeadroom& out) {
+  const auto bears = [&](double share) { return run_plan(loads.at(peak * (1 + share)), replica, replicas).met; };
   double low = 0;
   double high = 4 * kHeadroomStep;
   while (bears(high)) {
@@ -38,6 +38,17 @@ void find_headroom(const Scenario& base, const PlanReplica& replica, PlanCounts 
   out.load_share = low;
 }
 
+/// How far the throughput objectives are exceeded; nothing without any.
+std::optional<double> throughput_share(const std::vector<Objective>& objectives, const PlanFigures& plan) {
+  std::optional<double> least;
+  for (std::size_t i = 0; i < objectives.size(); ++i) {
+    if (objectives[i].kind == ObjectiveKind::kLatency) continue;
+    const double share = plan.objectives[i] / objectives[i].bound - 1;
+    least = least ? std::min(*least, share) : share;
+  }
+  return least;
+}
+
 /// Makes outputs longer where their distribution has a scale to change; false where it has none (a trace).
 bool lengthen_outputs(WorkloadConfig& workload, double factor) {
   const auto longer = [&](std::int32_t tokens) { return static_cast<std::int32_t>(std::lround(tokens * factor)); };
@@ -54,31 +65,33 @@ bool lengthen_outputs(WorkloadConfig& workload, double factor) {
 }
 
 /// Fewest replicas for a part of the load, in the plan's proportion.
-int fewest(const Scenario& base, const PlanReplica& replica, double factor, const PlanProportion& counts) {
-  const SmallestPlan found = smallest_plan(plan_question(base, factor), replica, counts, 1, counts.most());
+int fewest(const PlanLoads& loads, const PlanReplica& replica, double factor, const PlanProportion& counts) {
+  const SmallestPlan found = smallest_plan(loads.at(factor), replica, counts, 1, counts.most());
   return found.rung ? counts(*found.rung).all() : counts.most();
 }
 
 }  // namespace
 
-PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors) {
+PlanHeadroom plan_headroom(const PlanSpace& space, const PlanLoads& loads, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors) {
   PlanHeadroom out;
   const SearchConfig& search = space.search;
   const PlanCounts all(plan.size.serving + plan.size.spare, plan.size.prefill.serving + plan.size.prefill.spare);
   const PlanProportion counts(plan.size);
-  if (scalable(base.workload)) {
-    find_headroom(base, replica, all, factors.peak, out);
-    if (factors.mean > 0 && factors.mean != factors.peak) out.replicas_at_mean = fewest(base, replica, factors.mean, counts);
+  if (!scalable(loads.base.workload)) {
+    out.throughput_share = throughput_share(space.objectives, plan);
+  } else {
+    find_headroom(loads, replica, all, factors.peak, out);
+    if (factors.mean > 0 && factors.mean != factors.peak) out.replicas_at_mean = fewest(loads, replica, factors.mean, counts);
     if (search.load.months > 0) {
       const int step = std::max(1, (search.load.months + kMostMonths - 1) / kMostMonths);
-      for (int month = 0; month <= search.load.months; month += step) {
-        const double factor = peak_in_month(search.load, base.workload, month);
-        out.months.push_back({month, factor, fewest(base, replica, factor, counts)});
+      for (int month = 0; month <= search.load.months; month = month < search.load.months ? std::min(month + step, search.load.months) : month + 1) {
+        const double factor = peak_in_month(search.load, loads.base.workload, month);
+        out.months.push_back({month, factor, fewest(loads, replica, factor, counts)});
       }
     }
   }
   if (plan.size.spare + plan.size.prefill.spare > 0) {
-    const PlanRun run = run_plan(plan_question(base, factors.peak), replica, all);
+    const PlanRun run = run_plan(loads.at(factors.peak), replica, all);
     if (run.met) {
       out.all_up = plan;
       out.all_up->requests = run.requests;
@@ -100,7 +113,9 @@ PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const P
   return out;
 }
 
-void add_assumptions(const Scenario& base, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan, double peak, PlanHeadroom& out) {
+std::vector<PlanHeadroom::Assumption> tested_assumptions(const PlanLoads& loads, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan,
+                                                         double peak) {
+  std::vector<PlanHeadroom::Assumption> out;
   const PlanProportion counts(plan.size);
   const int most = 2 * counts.most() + 2;
   const int per_cent = static_cast<int>(std::lround((kSlowKernels - 1) * 100));
@@ -108,18 +123,18 @@ void add_assumptions(const Scenario& base, const PlanReplica& replica, const Pla
     const auto least = smallest_plan(question, on, counts, counts.most(), most).rung;
     return least ? counts(*least).all() : 0;
   };
-  const PlanQuestion question = plan_question(base, peak);
-  out.assumptions.push_back({fmt::format("kernels {} % slower than modelled", per_cent), needed(question, slow)});
-  if (scalable(base.workload)) {
-    out.assumptions.push_back({fmt::format("{} % more requests", per_cent), needed(plan_question(base, peak * kSlowKernels), replica)});
+  const PlanQuestion question = loads.at(peak);
+  out.push_back({fmt::format("kernels {} % slower than modelled", per_cent), needed(question, slow)});
+  if (scalable(loads.base.workload)) {
+    out.push_back({fmt::format("{} % more requests", per_cent), needed(loads.at(peak * kSlowKernels), replica)});
   }
   PlanQuestion longer = question;
   if (lengthen_outputs(longer.workload, kSlowKernels)) {
-    out.assumptions.push_back({fmt::format("answers {} % longer", per_cent), needed(longer, replica)});
+    out.push_back({fmt::format("answers {} % longer", per_cent), needed(longer, replica)});
   }
   const auto weight = [&](const PlanHeadroom::Assumption& a) { return a.replicas == 0 ? most + 1 : a.replicas; };
-  std::stable_sort(out.assumptions.begin(), out.assumptions.end(),
-                   [&](const PlanHeadroom::Assumption& a, const PlanHeadroom::Assumption& b) { return weight(a) > weight(b); });
+  std::stable_sort(out.begin(), out.end(), [&](const PlanHeadroom::Assumption& a, const PlanHeadroom::Assumption& b) { return weight(a) > weight(b); });
+  return out;
 }
 
 }  // namespace moeplan

@@ -5,13 +5,21 @@
 
 namespace moeplan {
 
-/// `base`: scenario of the plan's base; `replica`: the plan's deployment; `plan`: as chosen, for the load at factors.peak.
-PlanHeadroom plan_headroom(const PlanSpace& space, const Scenario& base, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors);
+/// The plan's question at any load.
+struct PlanLoads {
+  const Scenario& base;  ///< of the plan's base
+  TimeIsOver out_of_time{};
+  [[nodiscard]] PlanQuestion at(double factor) const { return plan_question(base, factor, out_of_time); }
+};
+
+/// `replica`: the plan's deployment; `plan`: as chosen, for the load at factors.peak. Without assumptions. Throws OutOfTime.
+PlanHeadroom plan_headroom(const PlanSpace& space, const PlanLoads& loads, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors);
 
 /// How much slower kernels are assumed in an assumption's test; more load and longer answers alike.
 inline constexpr double kSlowKernels = 1.15;
 
-/// Finds what the plan would take if kernels, load or answer lengths were worse than assumed. `slow`: the deployment with slower kernels.
-void add_assumptions(const Scenario& base, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan, double peak, PlanHeadroom& out);
+/// What the plan would take if kernels, load or answer lengths were worse than assumed. `slow`: the deployment with slower kernels. Throws OutOfTime.
+std::vector<PlanHeadroom::Assumption> tested_assumptions(const PlanLoads& loads, const PlanReplica& replica, const PlanReplica& slow, const PlanFigures& plan,
+                                                         double peak);
 
 }  // namespace moeplan

@@ -90,6 +90,7 @@ json cost_of(const PlanAtLoad& at) {
           {"usd_per_million_input_tokens", or_null(at.usd_per_million_input_tokens())},
           {"usd_per_request", or_null(at.usd_per_request())},
           {"power_w", or_null(at.price.mean_w)},
+          {"site_power_w", or_null(at.price.site_w)},
           {"joules_per_output_token", or_null(at.joules_per_output_token())}};
 }
 
@@ -132,8 +133,9 @@ json plan_candidate_json(const PlanSpace& space, const PlanAnswer& answer, std::
 
 json headroom_json(const PlanHeadroom& h, const std::vector<Objective>& objectives) {
   json out;
-  out["load_share"] = h.load_share;
+  out["load_share"] = or_null(h.load_share);
   out["load_share_is_lower_bound"] = h.load_share_is_bound;
+  if (h.throughput_share) out["throughput_share"] = *h.throughput_share;
   if (h.replicas_at_mean > 0) out["replicas_at_mean_load"] = h.replicas_at_mean;
   if (!h.months.empty()) {
     out["months"] = json::array();
@@ -202,7 +204,7 @@ json section(const PlanSpace& space, const PlanAnswer& answer) {
   if (space.search.reliability.stated) out["reliability"] = reliability_json(space.search.reliability);
   if (answer.headroom) {
     out["headroom"] = headroom_json(*answer.headroom, objectives);
-    out["headroom_share"] = answer.headroom->load_share;
+    out["headroom_share"] = or_null(answer.headroom->load_share);
   }
   if (!answer.best) out["no_plan"] = no_plan_text(space, answer);
   return out;
@@ -217,7 +219,8 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
   if (report.trial) out["plan"]["trial"] = trial_section(*report.trial, data);
   const auto& sure = report.confidence;
   out["plan"]["probability_met"] = sure ? json(sure->uncertainty.probability_met) : json();
-  out["plan"]["extra_gpus_95"] = sure && sure->extra_gpus ? json(*sure->extra_gpus) : json();
+  if (!sure || sure->size_known) out["plan"]["extra_gpus_95"] = sure && sure->extra_gpus ? json(*sure->extra_gpus) : json();
+  if (!report.not_assessed.empty()) out["plan"]["not_assessed"] = report.not_assessed;
   return out.dump(1) + "\n";
 }
 

@@ -80,6 +80,8 @@ struct PlanFigures {
 
   /// At the load it is sized for.
   [[nodiscard]] PlanAtLoad as_sized() const { return {factor, served, price, utilisation, prefill_utilisation}; }
+  /// Whether the mean of the period is another load, or is borne by more replicas.
+  [[nodiscard]] bool mean_differs() const { return at_mean && (at_mean->factor != factor || size.spare + size.prefill.spare > 0); }
 };
 
 struct CandidateOutcome {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -23,15 +24,24 @@ bool ParetoPoint::dominates(const ParetoPoint& o) const {
   return *watts <= *o.watts && (better || *watts < *o.watts);
 }
 
-ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives) {
+double tightest_objective(const PlanFigures& plan, const std::vector<Objective>& objectives) {
   double tightest = 0;
   for (std::size_t i = 0; i < objectives.size(); ++i) {
     if (objectives[i].kind == ObjectiveKind::kLatency) tightest = std::max(tightest, plan.objectives[i] / objectives[i].bound);
   }
-  if (!(tightest > 0)) tightest = plan.latency[static_cast<std::size_t>(LatencyMetric::kE2e)].p50;
+  return tightest > 0 ? tightest : plan.latency[static_cast<std::size_t>(LatencyMetric::kE2e)].p50;
+}
+
+std::tuple<double, double, double, double, std::size_t> plan_rank(const PlanSpace& space, const PlanAnswer& answer, std::size_t candidate) {
+  const PlanFigures& plan = *answer.outcomes[candidate].plan;
+  return {plan.price.usd_per_hour, tightest_objective(plan, space.objectives), -plan.throughput.output_tokens_per_s,
+          plan.price.mean_w.value_or(std::numeric_limits<double>::infinity()), candidate};
+}
+
+ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& objectives) {
   ParetoPoint point;
   point.usd_per_hour = plan.price.usd_per_hour;
-  point.tightest_objective = in_steps(tightest);
+  point.tightest_objective = in_steps(tightest_objective(plan, objectives));
   point.minus_throughput = -in_steps(plan.throughput.output_tokens_per_s);
   if (plan.price.mean_w) point.watts = in_steps(*plan.price.mean_w);
   return point;
@@ -44,14 +54,7 @@ void choose_plans(const PlanSpace& space, PlanAnswer& answer) {
     if (answer.outcomes[i].plan) plans.push_back(i);
   }
   const auto figure = [&](std::size_t i) -> const PlanFigures& { return *answer.outcomes[i].plan; };
-  const auto exact = [&](std::size_t i) {
-    double tightest = 0;
-    for (std::size_t k = 0; k < objectives.size(); ++k) {
-      if (objectives[k].kind == ObjectiveKind::kLatency) tightest = std::max(tightest, figure(i).objectives[k] / objectives[k].bound);
-    }
-    return std::tuple(figure(i).price.usd_per_hour, tightest, i);
-  };
-  std::sort(plans.begin(), plans.end(), [&](std::size_t a, std::size_t b) { return exact(a) < exact(b); });
+  std::sort(plans.begin(), plans.end(), [&](std::size_t a, std::size_t b) { return plan_rank(space, answer, a) < plan_rank(space, answer, b); });
   if (plans.empty()) return;
   answer.best = plans.front();
   const double most = figure(plans.front()).price.usd_per_hour * space.search.pareto_up_to;

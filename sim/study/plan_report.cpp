@@ -44,26 +44,69 @@ std::vector<std::string> largest_effects(const PlanSpace& space, const PlanFigur
   return out;
 }
 
+/// In the long run both are paid for at the mean load.
+void add_hosted_at_mean(const PlanFigures& plan, ApiComparison& api) {
+  if (!plan.mean_differs() || !(plan.at_mean->served.requests > 0)) return;
+  const PlanAtLoad& mean = *plan.at_mean;
+  const ServedRates& served = mean.served;
+  api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}), mean.factor,
+                                   served.requests, mean.price.usd_per_hour});
+  api.at_mean->text = fmt::format("at the mean load ({:.2f} x the workload's), all replicas up: {}", mean.factor, api.at_mean->text);
+  api.text = fmt::format("{}; at the load that the plan is sized for: {}", api.at_mean->text, api.text);
+}
+
+/// In full; where it takes too long, as far as the search knows it.
+Result simulated_best(const PlanSpace& space, const PlanAnswer& answer, const TimeIsOver& too_late, StudyLibraries& shared, std::vector<std::string>& not_assessed) {
+  const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
+  RunOptions run;
+  run.shared = &shared;
+  run.out_of_time = too_late;
+  Result result;
+  try {
+    result = run_scenario(answer.scenario, run);
+    if (result.cost && result.cost->api) add_hosted_at_mean(plan, *result.cost->api);
+  } catch (const OutOfTime&) {
+    not_assessed.emplace_back("full simulation");
+    result = memory_only(answer.scenario);
+    for (std::size_t i = 0; i < answer.scenario.objectives.size(); ++i) result.objectives.push_back({space.objectives[i], plan.objectives[i], true});
+  }
+  result.anchors = answer.anchors;
+  return result;
+}
+
 }  // namespace
 
-PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors, int jobs, const std::function<void(double)>& progress) {
+PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const PlanReportOptions& options) {
   PlanReport report;
+  report.not_assessed = answer.not_assessed;
   if (!answer.best) {
     report.result = memory_only(answer.scenario);
     for (const Objective& o : answer.scenario.objectives) report.result.objectives.push_back({o, std::nullopt, false});
     return report;
   }
   StudyLibraries shared;
-  RunOptions options;
-  options.shared = &shared;
-  report.result = run_scenario(answer.scenario, options);
-  report.result.anchors = answer.anchors;
+  report.result = simulated_best(space, answer, options.too_late, shared, report.not_assessed);
+  /// Whether the time sufficed.
+  const auto in_time = [&](const char* what, const auto& work) {
+    try {
+      check_time(options.out_of_time);
+      work();
+    } catch (const OutOfTime&) {
+      report.not_assessed.emplace_back(what);
+    }
+  };
   const PlanBase& base = space.bases[space.groups[space.candidates[*answer.best].group].base];
-  report.trial = try_plan(base.fleet, base.failures, answer.scenario, answer.outcomes[*answer.best].plan->size.spare, shared);
-  if (errors == nullptr) return report;
-  report.confidence = assess_plan(space, answer, *errors, shared, jobs, progress);
-  report.result.uncertainty = report.confidence->uncertainty;
-  take_intervals(report.result);
+  if (base.fleet || base.failures) {
+    in_time("trial", [&] { report.trial = try_plan(base.fleet, base.failures, answer.scenario, answer.outcomes[*answer.best].plan->size.spare, shared, options.out_of_time); });
+  }
+  if (options.errors == nullptr) return report;
+  in_time("confidence", [&] {
+    report.confidence = assess_plan(space, answer, *options.errors, {.jobs = options.jobs, .shared = &shared, .progress = options.progress, .out_of_time = options.out_of_time});
+    if (!report.confidence->size_known) report.not_assessed.emplace_back("GPUs for 95 %");
+    if (!report.result.latency) return;
+    report.result.uncertainty = report.confidence->uncertainty;
+    take_intervals(report.result);
+  });
   return report;
 }
 
@@ -91,8 +134,7 @@ std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& a
     PlanChoice& choice = choices[at->second];
     const CandidateOutcome& o = answer.outcomes[i];
     ++choice.candidates;
-    const auto cost = [&](std::size_t c) { return std::pair(answer.outcomes[c].plan->price.usd_per_hour, answer.best != c); };
-    if (o.plan && (!choice.candidate || cost(i) < cost(*choice.candidate))) choice.candidate = i;
+    if (o.plan && (!choice.candidate || plan_rank(space, answer, i) < plan_rank(space, answer, *choice.candidate))) choice.candidate = i;
     if (!o.plan) ++problems[at->second][std::string(to_string(o.rejection)) + (o.key.empty() ? "" : " (" + o.key + ")")];
   }
   for (std::size_t c = 0; c < choices.size(); ++c) {
@@ -120,7 +162,7 @@ std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnsw
   std::optional<std::size_t> rival;
   for (const PlanChoice& choice : plan_choices(space, answer)) {
     if (!choice.candidate || choice.gpu == gpu) continue;
-    if (!rival || answer.outcomes[*choice.candidate].plan->price.usd_per_hour < answer.outcomes[*rival].plan->price.usd_per_hour) rival = choice.candidate;
+    if (!rival || plan_rank(space, answer, *choice.candidate) < plan_rank(space, answer, *rival)) rival = choice.candidate;
   }
   if (rival) {
     const double dearer = answer.outcomes[*rival].plan->price.usd_per_hour / best.price.usd_per_hour - 1;

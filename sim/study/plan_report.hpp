@@ -18,15 +18,27 @@ struct PlanReport {
   Result result;  ///< full simulation of the best plan under the load it is sized for; memory alone of the starting point where there is no plan
   std::optional<PlanConfidence> confidence;
   std::optional<PlanTrial> trial;  ///< with a fleet or failures stated
+  std::vector<std::string> not_assessed;  ///< what the time did not suffice for, in the order of the work; those of the answer first
 };
-/// `errors`: null leaves out how sure it is. `progress`: share done.
-PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors, int jobs, const std::function<void(double)>& progress);
+
+struct PlanReportOptions {
+  const ErrorModel* errors = nullptr;       ///< null leaves out how sure it is
+  int jobs = 0;                             ///< threads, 0 = all
+  std::function<void(double)> progress{};   ///< share done
+  TimeIsOver out_of_time{};                 ///< nothing is begun or gone on with then but the full simulation of the best plan,
+  TimeIsOver too_late{};                    ///< which ends here
+};
+PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const PlanReportOptions& options);
 
 /// A result (reports/schema/result.schema.json) with the section `plan`.
 std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const DataRoot& data);
 
-/// What a director reads: what to buy, what it costs, how near the objectives it runs, what nearly won, why the others lost.
-std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report);
+/// What a director reads: what to buy, what it costs, how near the objectives it runs, what nearly won, why the others lost. `resume`: options that
+/// complete an answer that a time budget has cut short.
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const std::string& resume = "--resume DIR");
+
+/// What a time budget has kept from being done, and that `resume` has it done; empty: nothing.
+std::string cut_short_text(const PlanAnswer& answer, const PlanReport& report, const std::string& resume);
 
 /// The cheapest plan of every model on every GPU, or what kept it from having one; in the order of the space.
 struct PlanChoice {

@@ -127,6 +127,20 @@ SearchConfig parse_search(const JsonReader& reader) {
   return search;
 }
 
+std::vector<std::string> unused_search_keys(const JsonReader& reader) {
+  std::vector<std::string> out;
+  const auto check = [&](const char* object, const char* key, const char* needed) {
+    if (!reader.has(object) || !reader.at(object).has(key)) return;
+    const JsonReader group = reader.at(object);
+    const auto& value = group.at(key).value();
+    const bool stated = group.has(needed) && group.at(needed).value() != 0;
+    if (value != false && !stated) out.push_back(group.at(key).pointer() + " has no effect: no \"" + needed + "\" are stated");
+  };
+  check("reliability", "maintenance_off_peak", "maintenance_nodes");
+  check("limits", "rack_power", "racks");
+  return out;
+}
+
 DeploymentPrecision chosen_precision(const PrecisionChoice& choice, const ModelSpec& model, DeploymentPrecision start, bool& kv_stated) {
   kv_stated = choice.kv_cache.has_value();
   if (choice.checkpoint.empty()) {

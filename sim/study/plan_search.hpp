@@ -70,6 +70,9 @@ struct SearchConfig {
 /// zeros, months of growth without a rate.
 SearchConfig parse_search(const JsonReader& reader);
 
+/// Keys of a `search` object that change nothing, each with its reason.
+std::vector<std::string> unused_search_keys(const JsonReader& reader);
+
 /// A layout of `search`: widths left out are 1.
 ParallelLayout parse_search_layout(const JsonReader& reader);
 

@@ -268,6 +268,10 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
   if (first.workload.arrivals.process == ArrivalProcess::kBatch && factors.peak != 1) {
     throw InputError(document.file + ": /search/load", "a batch has no rate that could grow or have a peak");
   }
+  if (reader.has("search")) {
+    const std::vector<std::string> unused = unused_search_keys(reader.at("search"));
+    for (PlanBase& base : space.bases) base.scenario.warnings.insert(base.scenario.warnings.end(), unused.begin(), unused.end());
+  }
   space.objectives = all_objectives(first);
   check_objectives(first, space.objectives, document.file);
   check_offer(first, document.file);

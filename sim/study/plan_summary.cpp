@@ -19,39 +19,36 @@ std::string precision_text(const DeploymentConfig& d) {
                      to_string(d.precision.kv_cache));
 }
 
-/// "1.23 USD per million output tokens, 0.0004 USD per request; 3.2 kW, 1.5 J per output token".
+/// "1.23 USD per million output tokens, 0.0004 USD per request, 3.2 kW at the plugs and 4.2 kW with PUE 1.3: 1.5 J per output token".
 std::string at_load_text(const PlanAtLoad& at) {
   std::string text;
   if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens, ", *usd);
   if (const auto usd = at.usd_per_request()) text += fmt::format("{:.3g} USD per request, ", *usd);
   if (!at.price.mean_w) return text + "power not known";
-  text += watts_text(*at.price.mean_w);
-  if (const auto joules = at.joules_per_output_token()) text += fmt::format(", {:.3g} J per output token", *joules);
+  text += watts_text(*at.price.mean_w) + " at the plugs";
+  if (at.price.site_w > at.price.mean_w) text += fmt::format(" and {} with PUE {:.3g}", watts_text(*at.price.site_w), *at.price.site_w / *at.price.mean_w);
+  if (const auto joules = at.joules_per_output_token()) text += fmt::format(": {:.3g} J per output token", *joules);
   return text;
 }
 
 /// What a token costs depends on how many there are: at the load that is planned for, and over the period.
 std::string cost_text(const PlanFigures& plan) {
   const PlanAtLoad sized = plan.as_sized();
-  const bool changes = plan.at_mean && (plan.at_mean->factor != sized.factor || plan.size.spare + plan.size.prefill.spare > 0);
   std::string text = fmt::format("  cost      {:.2f} USD/h\n", sized.price.usd_per_hour);
   text += fmt::format("            at the load it is sized for{}: {}\n", sized.factor != 1 ? fmt::format(" ({:.2f} x the workload's)", sized.factor) : "", at_load_text(sized));
-  if (!changes) return text;
+  if (!plan.mean_differs()) return text;
   const PlanAtLoad& mean = *plan.at_mean;
   const bool other = mean.price.usd_per_hour != sized.price.usd_per_hour;
   return text + fmt::format("            at the mean load ({:.2f} x the workload's), all replicas up: {}{}\n", mean.factor,
                             other ? fmt::format("{:.2f} USD/h, ", mean.price.usd_per_hour) : "", at_load_text(mean));
 }
 
-/// At the mean load, which is what both are paid for in the long run.
-std::string hosted_text(const Scenario& scenario, const PlanFigures& plan) {
-  if (!scenario.cost.api || !plan.at_mean) return {};
-  const double hosted = plan.at_mean->hosted_usd_per_hour(*scenario.cost.api), own = plan.at_mean->price.usd_per_hour;
-  if (!(hosted > 0 && own > 0)) return {};
-  return fmt::format("            the hosted model costs {:.2f} USD/h for the same tokens, own GPUs {:.2f}: {}\n", hosted, own,
-                     std::abs(own / hosted - 1) < 0.005 ? "the same"
-                     : own < hosted                     ? fmt::format("own GPUs are {:.3g} times cheaper", hosted / own)
-                                                        : fmt::format("the hosted model is {:.3g} times cheaper", own / hosted));
+/// The sentences of the result, one a line.
+std::string hosted_text(const Result& result) {
+  if (!result.cost || !result.cost->api) return {};
+  std::string text = result.cost->api->text;
+  if (const auto& mean = result.cost->api->at_mean) text.replace(0, mean->text.size() + 2, mean->text + "\n            ");
+  return "  hosted    " + text + "\n";
 }
 
 std::string hardware_text(int gpus, int nodes, const ClusterSpec& cluster) {
@@ -70,7 +67,7 @@ std::string features_of_text(const std::map<std::string, std::string>& features)
   return text;
 }
 
-std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
+std::string buy_text(const PlanSpace& space, const PlanAnswer& answer, const Result& result) {
   const PlanCandidate& c = space.candidates[*answer.best];
   const DeploymentConfig& d = space.groups[c.group].config;
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
@@ -85,7 +82,7 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer) {
   text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
   if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
-  return text + cost_text(plan) + hosted_text(space.bases[space.groups[c.group].base].scenario, plan);
+  return text + cost_text(plan) + hosted_text(result);
 }
 
 std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
@@ -94,9 +91,8 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
   for (std::size_t i = 0; i < objectives.size(); ++i) {
     const Objective& o = objectives[i];
     const bool latency = o.kind == ObjectiveKind::kLatency;
-    const double share = latency ? plan.objectives[i] / o.bound : o.bound / plan.objectives[i];
-    text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is allowed)\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
-                        objective_value_text(o, o.bound), share * 100);
+    text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is {})\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
+                        objective_value_text(o, o.bound), plan.objectives[i] / o.bound * 100, latency ? "allowed" : "asked");
   }
   text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; {} busy {:.0f} % of the time\n", plan.served.requests, plan.served.output_tokens, plan.size.pools() ? fmt::format("prefill GPUs busy {:.0f} %, those that decode", plan.prefill_utilisation * 100) : "GPUs",
                       plan.utilisation * 100);
@@ -116,7 +112,12 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   if (const int all = plan.size.serving + plan.size.spare; plan.size.spare > 0 && !plan.size.pools() && all <= plan.size.nodes * d.cluster.node.gpus) {
     text += fmt::format("  replicas are spread over {}: one that fails takes {} of {}\n", counted(plan.size.nodes, "node"), (all + plan.size.nodes - 1) / plan.size.nodes, all);
   }
-  text += fmt::format("  with all replicas up it bears {}{:.0f} % more load than that\n", h.load_share_is_bound ? "at least " : "", h.load_share * 100);
+  if (h.load_share) {
+    text += fmt::format("  with all replicas up it bears {}{:.0f} % more load than that\n", h.load_share_is_bound ? "at least " : "", *h.load_share * 100);
+  } else {
+    text += fmt::format("  all requests are there at once: there is no load to bear more of{}\n",
+                        h.throughput_share ? fmt::format("; it does {:.0f} % more than the throughput asked for", *h.throughput_share * 100) : "");
+  }
   const int serving = PlanProportion(plan.size).most();
   if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {}, the peak {}\n", counted(h.replicas_at_mean, "serving replica"), serving);
   for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {}\n", m.month, m.factor, counted(m.replicas, "serving replica"));
@@ -130,6 +131,7 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
 std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
                                  c.uncertainty.samples);
+  if (!c.size_known) return text;
   if (!c.extra_gpus && !space.search.counts.empty()) return text + "  none of the numbers of GPUs that may be bought (search.counts) makes it 95 %\n";
   if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
   const auto& most = space.search.limits.gpus;
@@ -171,17 +173,26 @@ std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
 
 /// What came second: another model or GPU where there is a plan with one, else another layout.
 std::optional<std::size_t> runner_up(const PlanSpace& space, const PlanAnswer& answer) {
-  const auto cost = [&](std::size_t i) { return answer.outcomes[i].plan->price.usd_per_hour; };
+  const auto rank = [&](std::size_t i) { return plan_rank(space, answer, i); };
   std::optional<std::size_t> second;
   for (const PlanChoice& c : plan_choices(space, answer)) {
-    if (c.candidate && *c.candidate != *answer.best && (!second || cost(*c.candidate) < cost(*second))) second = c.candidate;
+    if (c.candidate && *c.candidate != *answer.best && (!second || rank(*c.candidate) < rank(*second))) second = c.candidate;
   }
   if (second) return second;
   for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
     if (!answer.outcomes[i].plan || space.candidates[i].group == space.candidates[*answer.best].group) continue;
-    if (!second || cost(i) < cost(*second)) second = i;
+    if (!second || rank(i) < rank(*second)) second = i;
   }
   return second;
+}
+
+/// How an equally cheap plan differs from the best.
+std::string beside_text(const PlanSpace& space, const PlanFigures& best, const PlanFigures& plan) {
+  const double here = tightest_objective(plan, space.objectives), there = tightest_objective(best, space.objectives);
+  const bool bounded = std::any_of(space.objectives.begin(), space.objectives.end(), [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
+  if (!(here > there * 1.005)) return ", and as " + std::string(bounded ? "near its objectives" : "fast");
+  if (!bounded) return fmt::format(", but slower: half of its requests take more than {:.3g} s, against {:.3g} s", here, there);
+  return fmt::format(", but nearer its objectives: {:.0f} % of what is allowed against {:.0f} %", here * 100, there * 100);
 }
 
 std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
@@ -196,7 +207,7 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
     text += fmt::format("\n  lost by {}: {} at {:.2f} USD/h each against {} at {:.2f} USD/h\n", share_text(plan.price.usd_per_hour / best.price.usd_per_hour - 1),
                         counted(plan.size.gpus, "GPU"), plan.price.usd_per_hour / plan.size.gpus, best.size.gpus, best.price.usd_per_hour / best.size.gpus);
   } else {
-    text += "\n  as cheap, but nearer its objectives\n";
+    text += "\n  as cheap" + beside_text(space, best, plan) + "\n";
   }
   return text;
 }
@@ -229,7 +240,7 @@ std::optional<std::size_t> furthest(const PlanAnswer& answer) {
 std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
   if (answer.best) return {};
   const auto counts = rejection_counts(answer);
-  if (!answer.exhausted) return "no plan was found before the time budget ended; --resume goes on";
+  if (!answer.exhausted) return "no plan was found before the time budget ended";
   const std::size_t all = answer.outcomes.size();
   const std::string_view reason = to_string(counts.front().first);
   std::string text = fmt::format("no plan among {} candidates", all);
@@ -240,14 +251,23 @@ std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
   return told ? text + fmt::format("; the one that came furthest, {}: {}", space.candidates[*told].id, answer.outcomes[*told].reason) : text;
 }
 
-std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report) {
+std::string cut_short_text(const PlanAnswer& answer, const PlanReport& report, const std::string& resume) {
+  std::string text;
+  if (!answer.exhausted) text += "\nNOT EXHAUSTED: the time budget ended the search, a cheaper plan may exist; " + resume + " goes on\n";
+  if (report.not_assessed.empty()) return text;
+  std::string parts;
+  for (const std::string& part : report.not_assessed) parts += (parts.empty() ? "" : ", ") + part;
+  return text + fmt::format("{}NOT ASSESSED: {}: the time budget ended first; {} completes the answer\n", text.empty() ? "\n" : "", parts, resume);
+}
+
+std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const std::string& resume) {
   const Result& result = report.result;
   std::string text = space.bases.front().scenario.name + "\n";
   if (!answer.best) {
-    text += "  " + no_plan_text(space, answer) + "\n\n" + features_text(space, answer) + choices_text(space, answer) + "\n" + rejections_text(answer);
+    text += "  " + no_plan_text(space, answer) + (answer.exhausted ? "" : "; " + resume + " goes on") + "\n\n" + features_text(space, answer) + choices_text(space, answer) + "\n" + rejections_text(answer);
     return text;
   }
-  text += buy_text(space, answer) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
+  text += buy_text(space, answer, result) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.trial) text += trial_text(*report.trial) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
@@ -256,7 +276,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";
   for (const std::string& assumption : assumptions) text += "  " + assumption + "\n";
-  if (!answer.exhausted) text += "\nNOT EXHAUSTED: the time budget ended the search; --resume goes on\n";
+  text += cut_short_text(answer, report, resume);
   for (const std::string& warning : result.warnings) text += "\nwarning: " + warning;
   if (!result.warnings.empty()) text += "\n";
   return text;

@@ -52,13 +52,14 @@ bool PlanTrial::met() const {
 }
 
 std::optional<PlanTrial> try_plan(const std::optional<FleetSpec>& fleet, const std::optional<FailureConfig>& failures, const Scenario& best, int spare_replicas,
-                                  StudyLibraries& shared) {
+                                  StudyLibraries& shared, const TimeIsOver& out_of_time) {
   if (!fleet && !failures) return std::nullopt;
   PlanTrial trial{best, {}, {}};
   place_fleet(fleet.value_or(default_fleet(best.deployment.cluster.node, best.replicas)), spare_replicas, trial);
   if (failures) place_failures(*failures, trial);
   RunOptions options;
   options.shared = &shared;
+  options.out_of_time = out_of_time;
   trial.result = run_scenario(trial.scenario, options);
   if (trial.scenario.failures && trial.result.fleet && trial.result.fleet->node_failures == 0) {
     trial.notes.push_back(fmt::format("no node failed within the {:.0f} s of the run: state `times`, or more requests", trial.result.duration_s));

@@ -12,6 +12,7 @@
 
 #include "study/result.hpp"
 #include "study/scenario.hpp"
+#include "study/time_limit.hpp"
 
 namespace moeplan {
 
@@ -23,9 +24,9 @@ struct PlanTrial {
 };
 
 /// `fleet` and `failures` as stated; `best`: the plan as a scenario, beside whose replicas `spare_replicas` serve while all nodes are up. Nothing where
-/// neither is stated.
+/// neither is stated. Throws OutOfTime.
 std::optional<PlanTrial> try_plan(const std::optional<FleetSpec>& fleet, const std::optional<FailureConfig>& failures, const Scenario& best, int spare_replicas,
-                                  StudyLibraries& shared);
+                                  StudyLibraries& shared, const TimeIsOver& out_of_time = {});
 
 /// `plan.trial` of a result: its sections of the run, and the notes.
 nlohmann::json trial_section(const PlanTrial& trial, const DataRoot& data);

@@ -12,7 +12,7 @@ namespace moeplan {
 
 PlanWorkshop::PlanWorkshop(const PlanSpace& space, const DataRoot& data, const PlanOptions& options)
     : space_(space), data_(data), options_(options), factors_(load_factors(space.search.load, space.bases.front().scenario.workload)) {
-  for (const PlanBase& b : space.bases) questions_.push_back(plan_question(b.scenario, factors_.peak));
+  for (const PlanBase& b : space.bases) questions_.push_back(plan_question(b.scenario, factors_.peak, options.out_of_time));
   std::map<bool, std::size_t> known;
   for (const PlanQuestion& question : questions_) {
     const auto [at, fresh] = known.emplace(question.workload.arrivals.prompt_blocks, profiles_.size());

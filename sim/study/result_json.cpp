@@ -205,17 +205,28 @@ json objectives_json(const Result& result) {
   return out;
 }
 
+json hosted_json(const HostedBill& bill) {
+  return {{"usd_per_hour", bill.usd_per_hour},
+          {"usd_per_request", bill.usd_per_request},
+          {"own_over_api", bill.own_over_api},
+          {"break_even_requests_per_s", bill.break_even_requests_per_s},
+          {"break_even_tokens_per_day", bill.break_even_tokens_per_day},
+          {"text", bill.text}};
+}
+
 json api_json(const ApiComparison& api) {
-  return {{"usd_per_million_input", api.price.input_usd_per_million},
-          {"usd_per_million_output", api.price.output_usd_per_million},
-          {"source", api.price.source},
-          {"usd_per_hour", api.usd_per_hour},
-          {"usd_per_request", api.usd_per_request},
-          {"own_over_api", api.own_over_api},
-          {"break_even_requests_per_s", api.break_even_requests_per_s},
-          {"break_even_tokens_per_day", api.break_even_tokens_per_day},
-          {"text", api.text},
-          {"pricing", api.pricing_text}};
+  json out = hosted_json(api);
+  out["usd_per_million_input"] = api.price.input_usd_per_million;
+  out["usd_per_million_output"] = api.price.output_usd_per_million;
+  out["source"] = api.price.source;
+  out["pricing"] = api.pricing_text;
+  if (api.at_mean) {
+    json& mean = out["at_mean_load"] = hosted_json(*api.at_mean);
+    mean["load_factor"] = api.at_mean->load_factor;
+    mean["requests_per_s"] = api.at_mean->requests_per_s;
+    mean["own_usd_per_hour"] = api.at_mean->own_usd_per_hour;
+  }
+  return out;
 }
 
 json cost_json(const Result& result) {

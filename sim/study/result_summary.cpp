@@ -174,7 +174,7 @@ std::string cost_text(const CostSummary& cost) {
                         *cost.split_usd_per_million_output_tokens);
   }
   if (cost.power) {
-    text += fmt::format("\n  power {:.2f} kW on average, {:.2f} idle, {:.2f} at full load", cost.power->mean_w / 1e3, cost.power->idle_w / 1e3,
+    text += fmt::format("\n  power at the plugs {:.2f} kW on average, {:.2f} idle, {:.2f} at full load", cost.power->mean_w / 1e3, cost.power->idle_w / 1e3,
                         cost.power->load_w / 1e3);
     if (cost.joules_per_output_token) text += fmt::format("; {:.2f} J per output token with cooling (PUE {:g})", *cost.joules_per_output_token, cost.power->pue);
   }

@@ -28,7 +28,7 @@ void check_engine(const JsonReader& root, Scenario& scenario) {
 }
 
 /// Popularity and placement of the experts: as stated, or as measured on the model's family. Accepted and unused for a dense model.
-void resolve_routing(const JsonReader& root, const fs::path& folder, Scenario& scenario) {
+void resolve_routing(const JsonReader& root, const FileFolders& folders, Scenario& scenario) {
   DeploymentConfig& deployment = scenario.deployment;
   const MoeSpec* moe = deployment.model.moe();
   if (moe == nullptr) return;
@@ -36,8 +36,8 @@ void resolve_routing(const JsonReader& root, const fs::path& folder, Scenario& s
     deployment.routing = default_routing(deployment.model.family, *moe);
     return;
   }
-  deployment.routing = parse_routing(root.at("routing"), folder, deployment.model.family, *moe);
-  deployment.placement = parse_placement(root.at("routing"), folder, deployment.layout.expert);
+  deployment.routing = parse_routing(root.at("routing"), folders, deployment.model.family, *moe);
+  deployment.placement = parse_placement(root.at("routing"), folders, deployment.layout.expert);
   for (const RecordedCounts* counts : {&deployment.routing.recorded, &deployment.placement.tuned_on}) {
     if (!counts->source.empty()) scenario.files.emplace_back(counts->source);
   }
@@ -103,7 +103,7 @@ Scenario resolve(const JsonDocument& document, const fs::path& folder, const Dat
       [](const JsonReader& entry) { return parse_model(entry); });
   scenario.deployment.cluster = resolve_cluster(context, root.at("cluster"));
   resolve_deployment(context, root);
-  resolve_routing(root, folder, scenario);
+  resolve_routing(root, {folder, data.folder()}, scenario);
   if (!starting_point) {
     resolve_disaggregation(context, root);
     check_engine(root, scenario);

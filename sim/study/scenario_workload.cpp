@@ -69,7 +69,7 @@ void note_files(Scenario& scenario) {
 }
 
 /// What only the study knows of a class: its objectives, and the experts its tokens like.
-void resolve_classes(const JsonReader& workload, const fs::path& folder, Scenario& scenario) {
+void resolve_classes(const JsonReader& workload, const FileFolders& folders, Scenario& scenario) {
   if (!workload.has("classes")) return;
   const auto items = workload.at("classes").elements();
   const std::vector<WorkloadClass>& classes = scenario.workload.classes;
@@ -92,7 +92,7 @@ void resolve_classes(const JsonReader& workload, const fs::path& folder, Scenari
     domain.name = classes[i].name;
     domain.decode_share = means[i].request_share * means[i].output_tokens / decode;
     domain.prefill_share = means[i].request_share * means[i].prompt_tokens / prefill;
-    domain.popularity = items[i].has("routing") ? parse_popularity(items[i].at("routing"), folder) : static_cast<const Popularity&>(routing);
+    domain.popularity = items[i].has("routing") ? parse_popularity(items[i].at("routing"), folders) : static_cast<const Popularity&>(routing);
     if (!domain.popularity.recorded.source.empty()) scenario.files.emplace_back(domain.popularity.recorded.source);
     routing.domains.push_back(std::move(domain));
   }
@@ -102,7 +102,7 @@ void resolve_classes(const JsonReader& workload, const fs::path& folder, Scenari
 
 WorkloadConfig load_workload(const fs::path& file, const DataRoot& data) {
   const JsonDocument document = load_json(file, data.schema("workload"));
-  return parse_workload(JsonReader(document), file.parent_path());
+  return parse_workload(JsonReader(document), {file.parent_path(), data.folder()});
 }
 
 void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, const DataRoot& data, Scenario& scenario) {
@@ -111,11 +111,11 @@ void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, c
     const fs::path file = find_catalogue_file(data.workloads(), entry.value().get<std::string>(), "workload", folder, entry.where());
     scenario.files.push_back(file);
     const JsonDocument document = load_json(file, data.schema("workload"));
-    scenario.workload = parse_workload(JsonReader(document), file.parent_path());
-    resolve_classes(JsonReader(document), file.parent_path(), scenario);
+    scenario.workload = parse_workload(JsonReader(document), {file.parent_path(), data.folder()});
+    resolve_classes(JsonReader(document), {file.parent_path(), data.folder()}, scenario);
   } else {
-    scenario.workload = parse_workload(entry, folder);
-    resolve_classes(entry, folder, scenario);
+    scenario.workload = parse_workload(entry, {folder, data.folder()});
+    resolve_classes(entry, {folder, data.folder()}, scenario);
   }
   // Only a prefix cache asks what prompts have in common.
   scenario.workload.arrivals.prompt_blocks = scenario.deployment.features.prefix_cache;

@@ -87,6 +87,7 @@ class Watched {
       progress_.emplace(source.total(), options.progress);
       seen.list.add(*progress_, ObserverList::kRequests);
     }
+    if (options.out_of_time) seen.list.add(limit_.emplace(options.out_of_time), ObserverList::kSteps);
     if (scenario.workload.classes.size() > 1) {
       classes_.emplace(measured_, scenario.workload.classes.size());
       seen.list.add(*classes_, ObserverList::kRequests);
@@ -139,6 +140,7 @@ class Watched {
   std::optional<RequestLog> log_;
   std::optional<Timeline> timeline_;
   std::optional<ProgressObserver> progress_;
+  std::optional<TimeLimit> limit_;
   std::optional<ClassMetrics> classes_;
   const Deployment* prefill_ = nullptr;
   std::optional<PoolMetrics> pools_;
@@ -251,6 +253,7 @@ Result memory_only(const Scenario& scenario) {
 }
 
 Result run_scenario(const Scenario& scenario, const RunOptions& options) {
+  check_time(options.out_of_time);
   Result fit = memory_only(scenario);
   if (!fit.memory.plan.fits) {
     for (const Objective& o : scenario.objectives) fit.objectives.push_back({o, std::nullopt, false});

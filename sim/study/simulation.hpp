@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "study/result.hpp"
+#include "study/time_limit.hpp"
 
 namespace moeplan {
 
@@ -20,6 +21,7 @@ struct RunOptions {
   bool exact_routing = false;
   StudyLibraries* shared = nullptr;               ///< to share kernel times and routing with other runs; null: own. The result is the same
   std::function<void(double)> progress;          ///< share done; may come from any thread
+  TimeIsOver out_of_time;                         ///< a run then ends with OutOfTime
 };
 
 /// Simulates. A model that does not fit gives a result without latencies. The same scenario and options give the same result on any number of

@@ -64,6 +64,10 @@ Sample sample_of(const Result& result) {
   }
   sample.metrics["throughput.requests_per_s"] = result.throughput->requests_per_s;
   sample.metrics["throughput.output_tokens_per_s"] = result.throughput->output_tokens_per_s;
+  // What is judged is not what the run's window measured (steady_load.hpp).
+  for (const ObjectiveResult& o : result.objectives) {
+    if (o.objective.kind != ObjectiveKind::kLatency && o.value) sample.metrics["objective." + o.objective.key] = *o.value;
+  }
   const auto all_met = [](const std::vector<ObjectiveResult>& objectives) { return std::all_of(objectives.begin(), objectives.end(), [](const ObjectiveResult& o) { return o.met; }); };
   sample.met = all_met(result.objectives) && std::all_of(result.classes.begin(), result.classes.end(), [&](const ClassSummary& c) { return all_met(c.objectives); });
   return sample;
@@ -112,6 +116,7 @@ class Assessment {
   [[nodiscard]] Result run(const Scenario& scenario) const {
     RunOptions options;
     options.shared = shared_;
+    options.out_of_time = options_.out_of_time;
     return run_scenario(scenario, options);
   }
 
@@ -196,6 +201,7 @@ Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, 
   sampling.jobs = options.jobs;
   sampling.shared = run.shared;
   sampling.progress = options.progress;
+  sampling.out_of_time = options.out_of_time;
   result.uncertainty = assess(scenario, errors, sampling);
   take_intervals(result);
   return result;

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "study/time_limit.hpp"
+
 namespace moeplan {
 
 struct ErrorModel;
@@ -24,6 +26,7 @@ struct UncertaintyOptions {
   int jobs = 0;               ///< threads; 0 = all
   StudyLibraries* shared = nullptr;            ///< to share kernel times and routing with other runs; null: own
   std::function<void(double)> progress;        ///< share done; may come from any thread
+  TimeIsOver out_of_time;                      ///< it then ends with OutOfTime
 };
 
 /// Something that is not known exactly. `low` and `high` bound the middle `level` of its distribution, in the unit that `name` states.

@@ -80,17 +80,17 @@ LengthConfig parse_lognormal(const JsonReader& reader) {
   return LengthConfig::lognormal(median, sigma, tokens_or(reader, "low", 1), tokens_or(reader, "high", kMaxTokens));
 }
 
-LengthConfig parse_empirical(const JsonReader& reader, const std::filesystem::path& base) {
+LengthConfig parse_empirical(const JsonReader& reader, const FileFolders& folders) {
   only(reader, {"distribution", "file", "histogram"});
   if (reader.has("file") == reader.has("histogram")) reader.fail("an empirical distribution takes either file or histogram");
   if (reader.has("histogram")) return LengthConfig::empirical(read_histogram(reader.at("histogram")));
-  const std::filesystem::path file = base / reader.string("file");
+  const std::filesystem::path file = folders.find(reader, "file");
   LengthConfig config = LengthConfig::empirical(reader.at("file").loaded([&] { return read_length_file(file); }));
   config.file = file;
   return config;
 }
 
-LengthConfig parse_lengths(const JsonReader& reader, const std::filesystem::path& base) {
+LengthConfig parse_lengths(const JsonReader& reader, const FileFolders& folders) {
   const std::string kind = reader.string("distribution");
   LengthConfig config;
   if (kind == "fixed") {
@@ -102,10 +102,10 @@ LengthConfig parse_lengths(const JsonReader& reader, const std::filesystem::path
   } else if (kind == "lognormal") {
     config = parse_lognormal(reader);
   } else if (kind == "empirical") {
-    config = parse_empirical(reader, base);
+    config = parse_empirical(reader, folders);
   } else if (kind == "trace") {
     only(reader, {"distribution", "file"});
-    config = LengthConfig::from_trace(reader.has("file") ? base / reader.string("file") : std::filesystem::path());
+    config = LengthConfig::from_trace(reader.has("file") ? folders.find(reader, "file") : std::filesystem::path());
   } else {
     reader.at("distribution").fail("unknown distribution '" + kind + "'; accepted: fixed, uniform, lognormal, empirical, trace");
   }
@@ -132,7 +132,7 @@ SimTime retry_after(const JsonReader& reader) {
   return to_sim_time(wait);
 }
 
-ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::path& base) {
+ArrivalConfig parse_arrivals(const JsonReader& reader, const FileFolders& folders) {
   ArrivalConfig config;
   const std::string process = reader.string("process");
   if (process == "markov_modulated") {
@@ -169,7 +169,7 @@ ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::pa
   } else if (process == "trace") {
     only(reader, {"process", "file", "speedup", "repeat", "copies", "diurnal"});
     config.process = ArrivalProcess::kTrace;
-    config.file = base / reader.string("file");
+    config.file = folders.find(reader, "file");
     config.speedup = reader.number("speedup", 1.0);
     config.repeat = reader.boolean("repeat", false);
     config.copies = reader.number("copies", 1.0);
@@ -182,10 +182,10 @@ ArrivalConfig parse_arrivals(const JsonReader& reader, const std::filesystem::pa
 
 /// The lengths of a class: its own, else the workload's, else those of the arrivals' trace.
 LengthConfig lengths_of(const JsonReader& workload, const JsonReader& item, std::string_view key, bool trace,
-                        const std::filesystem::path& base) {
-  if (item.has(key)) return parse_lengths(item.at(key), base);
+                        const FileFolders& folders) {
+  if (item.has(key)) return parse_lengths(item.at(key), folders);
   if (!workload.has(key) && trace) return LengthConfig::from_trace();
-  return parse_lengths(workload.at(key), base);
+  return parse_lengths(workload.at(key), folders);
 }
 
 PrefixConfig parse_prefix(const JsonReader& item) {
@@ -200,13 +200,13 @@ PrefixConfig parse_prefix(const JsonReader& item) {
   return prefix;
 }
 
-SessionConfig parse_sessions(const JsonReader& item, const std::filesystem::path& base) {
+SessionConfig parse_sessions(const JsonReader& item, const FileFolders& folders) {
   SessionConfig sessions;
   if (!item.has("sessions")) return sessions;
   const JsonReader reader = item.at("sessions");
   only(reader, {"turns", "think_time", "max_context", "retry_after"});
   sessions.on = true;
-  sessions.turns = parse_lengths(reader.at("turns"), base);
+  sessions.turns = parse_lengths(reader.at("turns"), folders);
   sessions.think_seconds = reader.has("think_time") ? reader.duration("think_time").value() : 0.0;
   sessions.max_context = reader.has("max_context") ? tokens(reader, "max_context") : 0;
   sessions.retry_after = retry_after(reader);
@@ -219,13 +219,13 @@ std::int32_t priority_of(const JsonReader& item) {
   return static_cast<std::int32_t>(priority);
 }
 
-void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::filesystem::path& base) {
+void parse_classes(const JsonReader& reader, WorkloadConfig& config, const FileFolders& folders) {
   const bool trace = config.arrivals.process == ArrivalProcess::kTrace;
   const auto parse_one = [&](const JsonReader& item, WorkloadClass c) {
-    c.prompt_tokens = lengths_of(reader, item, "prompt_tokens", trace, base);
-    c.output_tokens = lengths_of(reader, item, "output_tokens", trace, base);
+    c.prompt_tokens = lengths_of(reader, item, "prompt_tokens", trace, folders);
+    c.output_tokens = lengths_of(reader, item, "output_tokens", trace, folders);
     c.prefix = parse_prefix(item);
-    c.sessions = parse_sessions(item, base);
+    c.sessions = parse_sessions(item, folders);
     config.classes.push_back(std::move(c));
   };
   if (!reader.has("classes")) {
@@ -247,7 +247,7 @@ void parse_classes(const JsonReader& reader, WorkloadConfig& config, const std::
     c.name = item.string("name");
     c.weight = item.number("weight", 1.0);
     c.priority = priority_of(item);
-    if (item.has("arrivals")) c.arrivals = parse_arrivals(item.at("arrivals"), base);
+    if (item.has("arrivals")) c.arrivals = parse_arrivals(item.at("arrivals"), folders);
     parse_one(item, std::move(c));
   }
   if (config.classes.empty()) reader.at("classes").fail("accepted: at least one class");
@@ -262,12 +262,12 @@ bool all_have_arrivals(const JsonReader& reader) {
 
 }  // namespace
 
-WorkloadConfig parse_workload(const JsonReader& reader, const std::filesystem::path& base_folder) {
+WorkloadConfig parse_workload(const JsonReader& reader, const FileFolders& folders) {
   only(reader, {"$schema", "name", "description", "source", "arrivals", "prompt_tokens", "output_tokens", "prefix", "sessions", "classes",
                 "requests", "warmup_requests"});
   WorkloadConfig config;
-  if (reader.has("arrivals") || !all_have_arrivals(reader)) config.arrivals = parse_arrivals(reader.at("arrivals"), base_folder);
-  parse_classes(reader, config, base_folder);
+  if (reader.has("arrivals") || !all_have_arrivals(reader)) config.arrivals = parse_arrivals(reader.at("arrivals"), folders);
+  parse_classes(reader, config, folders);
   const bool trace = config.arrivals.process == ArrivalProcess::kTrace;
   const bool closed = config.arrivals.process == ArrivalProcess::kClosed;
   const std::uint64_t fallback = trace ? 0 : closed ? 10 * static_cast<std::uint64_t>(config.arrivals.concurrency) : 1000;

@@ -18,8 +18,7 @@
 //   "requests": 2000, "warmup_requests": 100
 #pragma once
 
-#include <filesystem>
-
+#include "input/file_folders.hpp"
 #include "workload/workload_config.hpp"
 
 namespace moeplan {
@@ -27,8 +26,8 @@ namespace moeplan {
 class JsonReader;
 
 /// Parses and resolves. Lengths may be left out where a trace gives them, or in a class where the workload gives them. `requests` left out:
-/// a trace's rows, ten times the concurrency of a closed loop, else 1000. Paths are relative to `base_folder`.
+/// a trace's rows, ten times the concurrency of a closed loop, else 1000. Files are looked for in `folders`.
 /// Throws InputError with file and pointer (or the trace's file and line).
-WorkloadConfig parse_workload(const JsonReader& reader, const std::filesystem::path& base_folder);
+WorkloadConfig parse_workload(const JsonReader& reader, const FileFolders& folders);
 
 }  // namespace moeplan

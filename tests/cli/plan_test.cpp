@@ -158,8 +158,21 @@ TEST_CASE("a time budget answers with what is known, and the journal beside it g
   const Outcome cut = program.run({"plan", file, "--budget", "0.000001", "--json", "r.json"});
   CHECK(cut.exit_code == 0);
   CHECK(json::parse(program.read("r.json"))["plan"]["exhausted"] == false);
-  CHECK(contains(cut.out, "--resume goes on"));
+  CHECK(contains(cut.out, "no plan was found before the time budget ended; --resume q.journal goes on"));
   CHECK(program.run({"plan", file, "--resume", "q.journal", "--json", "-"}).out == expected());
+}
+
+TEST_CASE("a time budget that suffices changes nothing, and one on its own stdout says on stderr what remains") {
+  const Program program;
+  const std::string file = write_question(program);
+  const Outcome whole = program.run({"plan", file, "--budget", "1000", "--json", "-"});
+  CHECK(whole.out == expected());
+  CHECK(whole.err == "");
+  const Outcome cut = program.run({"plan", file, "--budget", "0.000001", "--resume", "other", "--json", "-"});
+  CHECK(cut.exit_code == 0);
+  CHECK(json::parse(cut.out)["plan"]["exhausted"] == false);
+  CHECK(contains(cut.err, "NOT EXHAUSTED: the time budget ended the search"));
+  CHECK(contains(cut.err, "--resume other goes on"));
 }
 
 TEST_CASE("a journal is refused once the scenario has changed") {

@@ -198,7 +198,7 @@ TEST_CASE("traces are refused with file and line") {
       {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 3}\n{\n", {"t.csv:2: not a JSON object"}}};
   const std::string scenario =
       program.write("s.json", with(small_scenario(), "/workload", R"({"arrivals": {"process": "trace", "file": "t.csv"}})").dump());
-  check_refusal(program.run({"simulate", scenario}), {"t.csv: no such request trace"});
+  check_refusal(program.run({"simulate", scenario}), {"/workload/arrivals/file: no file 't.csv' in '" + program.folder().string() + "', nor in the data folder '"});
   for (const auto& [text, parts] : table) {
     CAPTURE(text);
     program.write("t.csv", text);

@@ -73,6 +73,13 @@ std::string csv_row(const std::string& id, int concurrency, double tpot_ms) {
 
 }  // namespace
 
+TEST_CASE("an id that stands twice in a file of runs is refused with file, line and id") {
+  const TemporaryFolder folder;
+  const fs::path file = folder.write("r.csv", std::string(kHeader) + csv_row("a", 1, 10) + csv_row("b", 8, 12) + csv_row("a", 8, 11));
+  CHECK(complaint_of([&] { read_measured_runs(file); }) == file.string() + ":4: id 'a' is already that of line 2; accepted: one row an id");
+  CHECK(read_measured_runs(folder.write("once.csv", std::string(kHeader) + csv_row("a", 1, 10) + csv_row("b", 8, 12))).size() == 2);
+}
+
 TEST_CASE("a least-squares fit of a known linear engine is the minimum worked out by hand") {
   // One anchor of 10 ms predicted at 10 ms x multiplier: minimise (ln m / 0.05)^2 for measured 10 -> nothing to correct.
   std::vector<MeasuredRun> anchors = {run_at(1, "a")};

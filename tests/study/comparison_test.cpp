@@ -8,6 +8,7 @@
 
 #include "study/compare_differences.hpp"
 #include "study/compare_input.hpp"
+#include "study/compare_verdict.hpp"
 #include "support/shipped_scenarios.hpp"
 #include "support/study_fixture.hpp"
 #include "support/temporary_folder.hpp"
@@ -69,6 +70,40 @@ TEST_CASE("a scenario beside itself differs in nothing") {
   CHECK(c.effects[0].input == "all of it");
   for (const auto& [metric, change] : c.effects[0].change) CHECK(change == 0);
   CHECK(*c.rows[0].ttft_p99_s == *c.rows[1].ttft_p99_s);
+}
+
+TEST_CASE("of equally cheap scenarios the one that carries more is named first, and any lower price turns it over") {
+  const auto row = [](const char* name, double usd, double capacity) {
+    ComparedRow r;
+    r.name = name;
+    r.model = name;
+    r.gpu = "g";
+    r.gpus = 2;
+    r.fits = true;
+    r.deployments_needed = 1;
+    r.usd_per_hour = r.usd_per_hour_needed = usd;
+    r.usd_per_million_needed = r.usd_per_million_output_tokens = usd / 4;
+    r.capacity_per_s = capacity;
+    return r;
+  };
+  Comparison c;
+  c.same_workload = true;
+  c.load_per_s = 3;
+  c.rows = {row("Less", 4, 5), row("More", 4, 6)};
+  write_verdict(c);
+  CHECK(contains(c.verdict, "More is the cheapest that carries 3 requests/s within its objectives: 2 g, 4.00 USD/h, 1.00 USD per million output tokens; Less costs the same (2 g)."));
+  REQUIRE(c.flips.size() == 1);
+  CHECK(c.flips[0] == "Less costs the same as More: any price of its GPU-hour below the 2.00 USD of now makes it the cheapest");
+  // 4.004 USD/h: 2.002 USD per GPU-hour, 0.1 % more than 2
+  c.rows[0] = row("Less", 4.004, 5);
+  c.flips.clear();
+  write_verdict(c);
+  CHECK(contains(c.verdict, "Less costs less than 1 % more"));
+  CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs 0.1 % less (now 2.00 USD), the others' prices staying");
+  c.rows[0] = row("Less", 5, 5);
+  c.flips.clear();
+  write_verdict(c);
+  CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs less than 2.00 USD (now 2.50), the others' prices staying");
 }
 
 TEST_CASE("equal workloads give equal requests whatever the scenarios' seeds") {

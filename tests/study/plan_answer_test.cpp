@@ -18,7 +18,7 @@ const PlanFigures& best_of(const PlanAnswer& answer) {
   return *answer.outcomes[*answer.best].plan;
 }
 
-std::string summary_of(const PlanSpace& space, const PlanAnswer& answer) { return plan_summary(space, answer, report_plan(space, answer, nullptr, 0, {})); }
+std::string summary_of(const PlanSpace& space, const PlanAnswer& answer) { return plan_summary(space, answer, report_plan(space, answer, {})); }
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -199,7 +199,7 @@ TEST_CASE("without a plan the candidate that came nearest is told, not the first
   REQUIRE(answer.outcomes[0].rejection == answer.outcomes[1].rejection);
   CHECK(answer.outcomes[1].miss < answer.outcomes[0].miss);
   CHECK(contains(no_plan_text(space, answer), "the one that came furthest, llama-3.1-8b/hgx-h100"));
-  const json plan = json::parse(plan_json(space, answer, report_plan(space, answer, nullptr, 1, [](double) {}), data()))["plan"];
+  const json plan = json::parse(plan_json(space, answer, report_plan(space, answer, {nullptr, 1, [](double) {}}), data()))["plan"];
   CHECK((plan["best"].is_null() && plan["probability_met"].is_null() && plan["extra_gpus_95"].is_null()));
 }
 

@@ -53,7 +53,7 @@ TEST_CASE("every combination of features is searched, and each is worth what sea
   CHECK(told[0]["choices"][1]["saves_usd_per_hour"].get<double>() == doctest::Approx(without - with));
   CHECK(told[0]["choices"][1]["pays"] == (with < without));
   CHECK_FALSE(told[0]["choices"][0].contains("pays"));
-  CHECK(plan_summary(space, answer, report_plan(space, answer, nullptr, 0, {})).find("what features are worth") != std::string::npos);
+  CHECK(plan_summary(space, answer, report_plan(space, answer, {})).find("what features are worth") != std::string::npos);
 }
 
 TEST_CASE("a feature without which nothing does pays, and one that leaves no plan does not") {

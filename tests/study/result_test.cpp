@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "support/shipped_scenarios.hpp"
 #include "support/study_fixture.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -138,6 +139,23 @@ TEST_CASE("a resolved scenario gives the same result again") {
   CHECK(first["latency"] == second["latency"]);
   CHECK(first["memory"] == second["memory"]);
   CHECK(first["experts"] == second["experts"]);
+}
+
+TEST_CASE("a resolved scenario finds the traces of the data folder wherever it lies, and tells where it looked for others") {
+  json scenario = small_scenario();
+  scenario["workload"] = {{"arrivals", {{"process", "poisson"}, {"rate", "2 /s"}}},
+                          {"prompt_tokens", {{"distribution", "trace"}, {"file", "traces/azure_2023_conversation.csv"}}},
+                          {"output_tokens", {{"distribution", "trace"}, {"file", "traces/azure_2023_conversation.csv"}}},
+                          {"requests", 60}};
+  const json first = simulated(scenario);
+  CHECK(first["scenario"]["workload"]["prompt_tokens"]["file"] == "scenarios/traces/azure_2023_conversation.csv");
+  const TemporaryFolder folder;
+  const Scenario elsewhere = resolved(first["scenario"], folder.path());
+  CHECK(checked(elsewhere, run_scenario(elsewhere, {}))["latency"] == first["latency"]);
+  scenario["workload"]["prompt_tokens"]["file"] = "mine.csv";
+  const std::string complaint = complaint_of([&] { resolved(scenario, folder.path()); });
+  CAPTURE(complaint);
+  CHECK(complaint.find("s.json: /workload/prompt_tokens/file: no file 'mine.csv' in '" + folder.path().string() + "', nor in the data folder '" + data().folder().string() + "'") == 0);
 }
 
 TEST_CASE("every named workload runs") {

@@ -39,14 +39,14 @@ inline PlanAnswer answer_of(const PlanSpace& space, PlanOptions options = {}) { 
 
 /// The answer as JSON, checked against the schema of results.
 inline json result_of(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel* errors = nullptr) {
-  const std::string text = plan_json(space, answer, report_plan(space, answer, errors, 0, {}), data());
+  const std::string text = plan_json(space, answer, report_plan(space, answer, {errors}), data());
   CHECK(complaint_of([&] { parse_json(text, "result", std::filesystem::path(MOEPLAN_SOURCE_DIR) / "reports/schema/result.schema.json"); }) == "");
   return json::parse(text);
 }
 
 inline std::string whole_answer(const PlanSpace& space, PlanOptions options) {
   const PlanAnswer answer = answer_of(space, options);
-  return plan_json(space, answer, report_plan(space, answer, nullptr, 0, {}), data());
+  return plan_json(space, answer, report_plan(space, answer, {}), data());
 }
 
 }  // namespace moeplan::test

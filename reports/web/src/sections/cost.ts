@@ -43,5 +43,6 @@ export function costSection(v: Values): Section | undefined {
   const rows = kTotals.filter(([key]) => doc.number(`/cost/${key}`) !== undefined).map(([key, name]) => [name, v.num(`/cost/${key}`, unitOfKey(key))]);
   return sectionOf("cost", "Cost: what does a token cost?", doc.has("/plan/best") && el("p", { class: "soft" }, "At the load that the plan is sized for; the first screen has it at the mean load, too."), scrolling("Cost", table("Cost of the deployment", [{ name: "of what" }, { name: "cost", number: true }], rows)),
     doc.text("/cost/source") !== "" && doc.has("/cost/source") && el("p", { class: "soft" }, "Price: ", v.text("/cost/source"), "."),
-    breakdown(v), valueList(v, "/cost/power", "Power"), valueList(v, "/cost/api", "Against an API"));
+    breakdown(v), valueList(v, "/cost/power", "Power"), valueList(v, "/cost/api", "Against an API"),
+    valueList(v, "/cost/api/at_mean_load", "Against an API, at the mean load"));
 }

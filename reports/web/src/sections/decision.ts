@@ -12,7 +12,7 @@ type Tone = "good" | "bad" | "warn" | "";
 /** Pointer of the interval that belongs to an objective: "ttft_p99" is "/intervals/ttft.p99". */
 export function intervalOf(doc: Doc, objective: string): string | undefined {
   const key = objective.replace(/^(ttft|tpot|itl|e2e|queue)_/, "$1.").replace(/^(output_tokens_per_s|requests_per_s)$/, "throughput.$1");
-  return doc.first(`/intervals/${key}`);
+  return doc.first(`/intervals/objective.${objective}`, `/intervals/${key}`);
 }
 
 /** Where the interval lies to the bound: all of it on the good side, none, or across. */
@@ -113,8 +113,9 @@ function atLoad(v: Values, path: string, load: string): Child {
   return el("p", {}, load, factor !== undefined && factor !== 1 && [" (", v.num(`${path}/load_factor`, "ratio"), " the workload's)"], ": ",
     doc.number(`${path}/usd_per_million_output_tokens`) !== undefined && [v.num(`${path}/usd_per_million_output_tokens`, "usd"), " per million output tokens"],
     doc.number(`${path}/usd_per_request`) !== undefined && [", ", v.num(`${path}/usd_per_request`, "usd"), " per request"],
-    doc.number(`${path}/power_w`) !== undefined && [", ", v.num(`${path}/power_w`, "w")],
-    doc.number(`${path}/joules_per_output_token`) !== undefined && [", ", v.num(`${path}/joules_per_output_token`, "joules"), " per output token"], ".");
+    doc.number(`${path}/power_w`) !== undefined && [", ", v.num(`${path}/power_w`, "w"), " at the plugs"],
+    doc.number(`${path}/site_power_w`) !== undefined && [" and ", v.num(`${path}/site_power_w`, "w"), " with PUE"],
+    doc.number(`${path}/joules_per_output_token`) !== undefined && [": ", v.num(`${path}/joules_per_output_token`, "joules"), " per output token"], ".");
 }
 
 function costCard(v: Values): Child {
