@@ -73,10 +73,12 @@ std::optional<PlanAtLoad> CandidateSearch::at_mean_load(const PlanGroup& group, 
   const PlanSize up = with_spares_up(plan.size, replica.config.layout.gpus(), replica.prefill != nullptr ? replica.prefill->config.layout.gpus() : 0);
   PlanAtLoad at;
   at.factor = factor;
-  at.utilisation = run.utilisation;
-  at.prefill_utilisation = run.prefill_utilisation;
+  // The idle edges of a run weigh more in the shorter one at the sized load; less load does not keep GPUs busier.
+  const bool less = factor <= plan.factor;
+  at.utilisation = less ? std::min(run.utilisation, plan.utilisation) : run.utilisation;
+  at.prefill_utilisation = less ? std::min(run.prefill_utilisation, plan.prefill_utilisation) : run.prefill_utilisation;
   at.served = served_rates(question.workload, workshop_.lengths(), run.throughput, run.all_served);
-  at.price = price_plan(base, up, {run.utilisation, run.prefill_utilisation});
+  at.price = price_plan(base, up, {at.utilisation, at.prefill_utilisation});
   return at;
 }
 

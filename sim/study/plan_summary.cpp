@@ -100,6 +100,13 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
   return text;
 }
 
+/// Never a false 100 %.
+std::string availability_text(double availability) {
+  constexpr double kSecondsPerYear = 8766.0 * 3600;
+  if (availability < 0.99995) return fmt::format("{:.4f} % of the time", availability * 100);
+  return fmt::format("all but {:.2g} s a year on average", (1 - availability) * kSecondsPerYear);
+}
+
 std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   const PlanHeadroom& h = *answer.headroom;
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
@@ -121,9 +128,15 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   const int serving = PlanProportion(plan.size).most();
   if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {}, the peak {}\n", counted(h.replicas_at_mean, "serving replica"), serving);
   for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {}\n", m.month, m.factor, counted(m.replicas, "serving replica"));
+  const ReliabilityConfig& r = space.search.reliability;
+  if (r.maintenance_nodes > 0) {
+    text += fmt::format("  enough replicas are left with {} in maintenance{}{}\n", counted(r.maintenance_nodes, "node"),
+                        r.spare_nodes > 0 ? fmt::format(" beside {} that failed", r.spare_nodes) : "",
+                        r.maintenance_off_peak ? fmt::format(" in the calmest hour ({:.2f} x the workload's load)", answer.factors.trough) : "");
+  }
   if (h.outages) {
-    text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {:.4f} % of the time\n",
-                        (h.outages->restart_s + h.outages->weight_load_s) / 60, h.outages->weight_load_s, h.outages->availability * 100);
+    text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {}\n",
+                        (h.outages->restart_s + h.outages->weight_load_s) / 60, h.outages->weight_load_s, availability_text(h.outages->availability));
   }
   return text;
 }
@@ -132,6 +145,9 @@ std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, con
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
                                  c.uncertainty.samples);
   if (!c.size_known) return text;
+  if (!c.extra_gpus && c.uncertainty.beyond_offer > 1 - kPlanConfidence) {
+    return text + fmt::format("  no number of replicas makes it 95 %: in {:.0f} % of the draws less arrives than a throughput objective asks for\n", c.uncertainty.beyond_offer * 100);
+  }
   if (!c.extra_gpus && !space.search.counts.empty()) return text + "  none of the numbers of GPUs that may be bought (search.counts) makes it 95 %\n";
   if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
   const auto& most = space.search.limits.gpus;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "study/plan_load.hpp"
 #include "study/simulation.hpp"
 #include "study/uncertain_inputs.hpp"
 
@@ -24,7 +25,18 @@ using Metrics = std::map<std::string, double>;
 struct Sample {
   Metrics metrics;
   bool met = false;
+  bool beyond_offer = false;
 };
+
+/// Whether a throughput objective asks for more than arrives.
+bool asks_beyond_offer(const Scenario& scenario) {
+  const auto minimum = [](const Objective& o) { return o.kind != ObjectiveKind::kLatency; };
+  if (std::none_of(scenario.objectives.begin(), scenario.objectives.end(), minimum)) return false;
+  const auto offered = offered_load(scenario.workload, scenario.seed);
+  return offered && std::any_of(scenario.objectives.begin(), scenario.objectives.end(), [&](const Objective& o) {
+    return minimum(o) && o.bound > (o.kind == ObjectiveKind::kOutputTokensPerSecond ? offered->output_tokens_per_s : offered->requests_per_s);
+  });
+}
 
 /// Times to first token, and what contains them, under the factor that the simulation does not know.
 void stretch_first_token(Result& result, double factor) {
@@ -126,7 +138,9 @@ class Assessment {
     Result result = run(drawn.scenario);
     stretch_first_token(result, drawn.first_token_factor);
     if (options_.progress) options_.progress(static_cast<double>(++done_) / static_cast<double>(total_));
-    return sample_of(result);
+    Sample sample = sample_of(result);
+    sample.beyond_offer = asks_beyond_offer(drawn.scenario);
+    return sample;
   }
 
   void list_inputs() {
@@ -143,12 +157,15 @@ class Assessment {
     std::vector<Sample> samples(count);
     tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { samples[i] = simulate_at(design[i], scenario_.seed + i); });
     std::size_t met = 0;
+    std::size_t beyond = 0;
     for (const Sample& s : samples) {
       out_.met.push_back(s.met);
       met += s.met ? 1U : 0U;
+      beyond += s.beyond_offer ? 1U : 0U;
       for (const auto& [key, value] : s.metrics) out_.metrics[key].push_back(value);
     }
     out_.probability_met = static_cast<double>(met) / static_cast<double>(count);
+    out_.beyond_offer = static_cast<double>(beyond) / static_cast<double>(count);
     for (const auto& [key, values] : out_.metrics) out_.intervals[key] = interval_of(values, out_.level);
   }
 

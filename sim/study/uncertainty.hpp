@@ -53,6 +53,7 @@ struct Uncertainty {
   /// Share of the samples in which the deployment fits and all objectives are met at once; 1 without objectives.
   double probability_met = 1;
   std::vector<bool> met;                                   ///< by sample
+  double beyond_offer = 0;  ///< share of the samples in which a throughput objective asks for more than arrives: no machine meets it
   std::map<std::string, std::vector<double>> metrics;      ///< "ttft.p99" (seconds), "throughput.requests_per_s", ... in order of samples
   std::map<std::string, Interval> intervals;               ///< the middle `level` of `metrics`
   std::vector<UncertainInput> inputs;
