@@ -41,6 +41,17 @@ std::optional<std::size_t> least(const Rows& rows, Value value) {
   return best;
 }
 
+/// Such a one only where no other comes so near that the difference is noise.
+template <class Value>
+std::optional<std::size_t> clearly_least(const Rows& rows, Value value) {
+  constexpr double kNoise = 1.005;
+  const std::optional<std::size_t> best = least(rows, value);
+  for (std::size_t i = 0; best && i < rows.size(); ++i) {
+    if (i != *best && value(rows[i]) && *value(rows[i]) <= kNoise * *value(rows[*best])) return std::nullopt;
+  }
+  return best;
+}
+
 std::string deployments(const ComparedRow& row) {
   const int needed = row.deployments_needed.value_or(1);
   const int gpus = needed * row.gpus;
@@ -169,15 +180,15 @@ void write_verdict(Comparison& c) {
   for (const ComparedRow& row : rows) {
     if (!row.usd_per_million_needed) text += fmt::format("{} is out: {}. ", row.name, why_out(row));
   }
-  const auto fastest = least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
+  const auto fastest = clearly_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
   if (fastest)
     text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name,
                         *rows[*fastest].tpot_p50_s * 1e3);
-  const auto frugal = least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
+  const auto frugal = clearly_least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
   if (frugal)
     text +=
         fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
-  const auto worth = least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
+  const auto worth = clearly_least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
   if (worth)
     text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ",
                         rows[*worth].name, *rows[*worth].usd_per_million_per_quality);

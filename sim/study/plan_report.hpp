@@ -37,6 +37,9 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
 /// complete an answer that a time budget has cut short.
 std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const std::string& resume = "--resume DIR");
 
+/// What being sure at 95 % takes, in one sentence; empty where the plan is, or where it was not found out.
+std::string advice_on_95(const PlanConfidence& confidence, const PlanSpace& space, const PlanFigures& plan);
+
 /// What a time budget has kept from being done, and that `resume` has it done; empty: nothing.
 std::string cut_short_text(const PlanAnswer& answer, const PlanReport& report, const std::string& resume);
 

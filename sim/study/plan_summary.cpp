@@ -142,22 +142,10 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
 }
 
 std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
-  std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n", c.uncertainty.probability_met * 100,
-                                 c.uncertainty.samples);
-  if (!c.size_known) return text;
-  if (!c.extra_gpus && c.uncertainty.beyond_offer > 1 - kPlanConfidence) {
-    return text + fmt::format("  no number of replicas makes it 95 %: in {:.0f} % of the draws less arrives than a throughput objective asks for\n", c.uncertainty.beyond_offer * 100);
-  }
-  if (!c.extra_gpus && !space.search.counts.empty()) return text + "  none of the numbers of GPUs that may be bought (search.counts) makes it 95 %\n";
-  if (!c.extra_gpus) return text + "  not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do\n";
-  const auto& most = space.search.limits.gpus;
-  if (*c.extra_gpus > 0) {
-    text += fmt::format("  {} more ({}) make it 95 %{}\n", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"),
-                        most && plan.size.gpus + *c.extra_gpus > *most ? ", beyond limits.gpus" : "");
-  } else if (const int serving = plan.size.serving + plan.size.prefill.serving; c.replicas > serving) {
-    text += fmt::format("  {} instead of {} on the same GPUs make it 95 %\n", counted(c.replicas, "serving replica"), serving);
-  }
-  return text;
+  const std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly)\n",
+                                       c.uncertainty.probability_met * 100, c.uncertainty.samples);
+  const std::string advice = advice_on_95(c, space, plan);
+  return advice.empty() ? text : text + "  " + advice + "\n";
 }
 
 /// "2 x (tensor 4) for prefill and "; empty where it is not apart.
@@ -253,6 +241,22 @@ std::optional<std::size_t> furthest(const PlanAnswer& answer) {
 
 }  // namespace
 
+std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
+  if (!c.size_known) return {};
+  if (!c.extra_gpus && c.uncertainty.beyond_offer > 1 - kPlanConfidence) {
+    return fmt::format("no number of replicas makes it 95 %: in {:.0f} % of the draws less arrives than a throughput objective asks for", c.uncertainty.beyond_offer * 100);
+  }
+  if (!c.extra_gpus && !space.search.counts.empty()) return "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %";
+  if (!c.extra_gpus) return "not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do";
+  const auto& most = space.search.limits.gpus;
+  if (*c.extra_gpus > 0) {
+    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"),
+                       most && plan.size.gpus + *c.extra_gpus > *most ? ", beyond limits.gpus" : "");
+  }
+  const int serving = plan.size.serving + plan.size.prefill.serving;
+  return c.replicas > serving ? fmt::format("{} instead of {} on the same GPUs make it 95 %", counted(c.replicas, "serving replica"), serving) : std::string();
+}
+
 std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
   if (answer.best) return {};
   const auto counts = rejection_counts(answer);
@@ -288,7 +292,8 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   if (report.trial) text += trial_text(*report.trial) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
-  text += runner_up_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
+  if (const std::string second = runner_up_text(space, answer); !second.empty()) text += second + "\n";
+  text += choices_text(space, answer) + "\n" + rejections_text(answer);
   const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";
   for (const std::string& assumption : assumptions) text += "  " + assumption + "\n";

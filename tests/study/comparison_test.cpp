@@ -90,7 +90,10 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   c.same_workload = true;
   c.load_per_s = 3;
   c.rows = {row("Less", 4, 5), row("More", 4, 6)};
+  c.rows[0].joules_per_output_token = 1.722;
+  c.rows[1].joules_per_output_token = 1.72;
   write_verdict(c);
+  CHECK_FALSE(contains(c.verdict, "takes the least energy"));  // 0.1 % is noise
   CHECK(contains(c.verdict, "More is the cheapest that carries 3 requests/s within its objectives: 2 g, 4.00 USD/h, 1.00 USD per million output tokens; Less costs the same (2 g)."));
   REQUIRE(c.flips.size() == 1);
   CHECK(c.flips[0] == "Less costs the same as More: any price of its GPU-hour below the 2.00 USD of now makes it the cheapest");
@@ -101,9 +104,12 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   CHECK(contains(c.verdict, "Less costs less than 1 % more"));
   CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs 0.1 % less (now 2.00 USD), the others' prices staying");
   c.rows[0] = row("Less", 5, 5);
+  c.rows[0].joules_per_output_token = 2;
+  c.rows[1].joules_per_output_token = 1.72;
   c.flips.clear();
   write_verdict(c);
   CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs less than 2.00 USD (now 2.50), the others' prices staying");
+  CHECK(contains(c.verdict, "More takes the least energy per output token (1.7 J)."));
 }
 
 TEST_CASE("equal workloads give equal requests whatever the scenarios' seeds") {

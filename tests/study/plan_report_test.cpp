@@ -190,7 +190,19 @@ TEST_CASE("advice on 95 % where only stated numbers of GPUs may be bought is the
   question["search"]["counts"] = {planned};
   const Answered none(question, &errors());
   CHECK(none.result["plan"]["extra_gpus_95"].is_null());
+  CHECK(none.result["plan"]["advice_95"] == "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %");
   CHECK(contains(none.summary, "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %"));
+}
+
+TEST_CASE("where less may arrive than a minimum asks for, that is said, and not that more replicas would do") {
+  json question = single_question();
+  question["objectives"] = {{"ttft_p90", "500 ms"}, {"goodput", 29}};
+  question["uncertainty"] = {{"samples", 8}, {"load_factor", {0.5, 1.0}}};  // 15 to 30 requests a second
+  const Answered a(question, &errors());
+  CHECK(a.report.confidence->uncertainty.beyond_offer > 0.8);
+  CHECK(a.result["plan"]["extra_gpus_95"].is_null());
+  CHECK(contains(a.summary, " % of the draws less arrives than a throughput objective asks for"));
+  CHECK(contains(a.summary, a.result["plan"]["advice_95"].get<std::string>()));
 }
 
 TEST_CASE("the probability and the intervals of a plan tell the same") {

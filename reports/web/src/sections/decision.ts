@@ -103,7 +103,8 @@ function buyCard(v: Values): HTMLElement {
       parallel.length > 0 && [" (", parallel.map((one, i) => [i > 0 && ", ", one]), ")"],
       ", weights ", v.text("/scenario/deployment/precision/weights"), ", KV cache ", v.text("/scenario/deployment/precision/kv_cache"), "."),
     doc.number("/plan/extra_gpus_95") !== undefined && el("p", {}, "To be sure at 95 %, add ", v.num("/plan/extra_gpus_95", "gpus"), "."),
-    doc.at("/plan/extra_gpus_95") === null && doc.number("/plan/probability_met") !== undefined && el("p", {}, "Not even four times the replicas make it sure at 95 %."));
+    doc.at("/plan/extra_gpus_95") === null && doc.has("/plan/advice_95") && el("p", {}, "To be sure at 95 %: ", v.text("/plan/advice_95"), "."),
+    doc.at("/plan/extra_gpus_95") === null && !doc.has("/plan/advice_95") && doc.number("/plan/probability_met") !== undefined && el("p", {}, "Not even four times the replicas make it sure at 95 %."));
 }
 
 /** What a token costs and takes under one load of a plan. */
