@@ -50,6 +50,7 @@ struct SchedulerConfig {
   /// pads to the others' prompts; 0: not held back. `prefill_group`: how many copies that is (set from the layout).
   int prefill_wait_steps = 0;
   int prefill_group = 1;
+  bool schedules_ahead = false;           ///< a step is decided as the one before it starts: who arrives during a step misses the next one as well
   int max_context = 0;                    ///< longest prompt + output accepted; 0 = the model's own
 };
 
@@ -91,7 +92,10 @@ struct EngineProfile {
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
-  Seconds request_latency;             ///< HTTP, tokenizer, detokenizer: added once to the time to first token, off the GPU
+  /// HTTP, tokenizer, detokenizer, off the GPU: the time that a request spends between client and engine, to which it adds that much per token of
+  /// its prompt and per request that the front end serves beside it.
+  Seconds request_latency;
+  Seconds request_per_token{0}, request_per_stream{0};
   double kernel_multiplier = 1.0;      ///< sustained clocks: kernel times are multiplied by this
   double burst_clock_multiplier = 1.0;  ///< the part of kernel_multiplier that kernels measured in short bursts need and kernels measured in an engine do not
   double prefill_kernel_multiplier = 1.0;  ///< additionally on compute-bound prefill (power throttling)
@@ -110,6 +114,10 @@ struct EngineProfile {
   std::map<std::string, std::string> sources;  ///< field -> source
   std::string notes;
 
+  /// All of the path between client and engine, times `factor`.
+  void scale_request_path(double factor) {
+    for (Seconds* part : {&request_latency, &request_per_token, &request_per_stream}) *part = factor * *part;
+  }
   /// This profile with the defaults that the engine takes on `gpu`. Idempotent; scenario settings go on top of the result.
   [[nodiscard]] EngineProfile for_gpu(const GpuSpec& gpu) const;
 };

@@ -47,6 +47,7 @@ SchedulerConfig read_scheduler(const JsonReader& json) {
   if (!(out.admission_output_reserve >= 0 && out.admission_output_reserve <= 1)) json.at("admission_output_reserve").fail("accepted: 0 to 1");
   out.prefix_caching = json.boolean("prefix_caching", false);
   out.prefill_wait_steps = static_cast<int>(json.integer("prefill_wait_steps", 0));
+  out.schedules_ahead = json.boolean("schedules_ahead", false);
   return out;
 }
 
@@ -133,6 +134,8 @@ EngineProfile read_engine(const JsonReader& json) {
   out.host_per_sequence = host.duration("per_sequence");
   out.host_per_layer = host.duration("per_layer");
   out.request_latency = host.duration("request_latency");
+  if (host.has("request_per_token")) out.request_per_token = host.duration("request_per_token");
+  if (host.has("request_per_stream")) out.request_per_stream = host.duration("request_per_stream");
   out.stream_interval = host.has("stream_interval") ? positive(host, "stream_interval") : 1;
   const JsonReader kernels = json.at("kernels");
   out.kernel_multiplier = positive_factor(kernels, "multiplier");

@@ -20,7 +20,8 @@ BatchPolicy::BatchPolicy(const SchedulerConfig& config)
       max_chunk_(std::max(1, config.max_batch_tokens / std::max(1, config.prefill_group))),
       max_requests_(std::min(config.max_batch_requests, config.max_batch_tokens)),
       max_context_(config.max_context),
-      reserve_(config.admission_output_reserve) {
+      reserve_(config.admission_output_reserve),
+      schedules_ahead_(config.schedules_ahead) {
   MOEPLAN_CHECK(config.max_batch_requests > 0);
   MOEPLAN_CHECK(config.max_batch_tokens > 0);
   MOEPLAN_CHECK(config.max_context >= 0);

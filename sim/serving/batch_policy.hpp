@@ -40,6 +40,8 @@ class BatchPolicy {
   /// Waiting prompts that start a step with prefill at once, and the decode steps after which fewer do.
   [[nodiscard]] std::int32_t prefill_group() const { return prefill_group_; }
   [[nodiscard]] std::int32_t prefill_wait() const { return prefill_wait_; }
+  /// Whether a step is decided as the one before it starts.
+  [[nodiscard]] bool schedules_ahead() const { return schedules_ahead_; }
   /// Prompt tokens that may run beside `decodes` decoding sequences.
   [[nodiscard]] std::int32_t prefill_budget(std::int32_t decodes) const {
     if (!mixed()) return max_tokens_;
@@ -47,6 +49,8 @@ class BatchPolicy {
   }
   /// Copies of attention that compute prompts side by side.
   [[nodiscard]] std::size_t copies() const { return copies_; }
+  /// Prompt tokens that one of them may have in a step beside its first prompt.
+  [[nodiscard]] std::int32_t copy_budget() const { return max_chunk_; }
   /// Tokens of a prompt with `left` tokens to compute when `budget` remain in a step that has `prompts` already; 0: not in this step.
   [[nodiscard]] std::int32_t chunk(std::int32_t left, std::int32_t budget, std::size_t prompts) const {
     if (chunked_) return std::min({left, budget, max_chunk_});
@@ -68,6 +72,7 @@ class BatchPolicy {
   std::int32_t max_requests_;
   std::int64_t max_context_;
   double reserve_;
+  bool schedules_ahead_;
 };
 
 }  // namespace moeplan

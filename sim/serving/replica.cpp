@@ -11,7 +11,9 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       cost_(cost),
       observer_(observer),
       policy_(config.scheduler),
-      request_latency_(to_sim_time(config.request_latency)),
+      request_latency_(config.request_latency),
+      request_per_token_(config.request_per_token),
+      request_per_stream_(config.request_per_stream),
       keep_completions_(config.keep_completions),
       // Windows and constant states free blocks in another order; their sequences recompute all.
       finds_blocks_again_(config.scheduler.prefix_caching && config.kv_layout.window_blocks == KvLayout::kNoWindow &&
@@ -22,6 +24,7 @@ Replica::Replica(std::int32_t index, const ReplicaConfig& config, const StepCost
       kv_(config.kv_layout, config.kv_capacity),
       stream_(config.speculation.acceptance.empty() ? config.stream_interval : 1, observer),
       waiting_(policy_.by_priority()) {
+  if (policy_.prefill_group() > 1) copies_.resize(static_cast<std::size_t>(policy_.prefill_group()));
   if (config.kv_reuse.enabled) reuse_ = std::make_unique<KvReuse>(config.kv_reuse, kv_);
   if (!config.speculation.acceptance.empty()) speculation_ = std::make_unique<Speculation>(config.speculation, seed, index);
   epoch_ = cost.epoch_at(SimTime{0});
@@ -45,6 +48,12 @@ void Replica::enqueue(const RequestSpec& spec, SimTime now) {
     clock_ = now;
   }
   waiting_.push_back(spec);
+  if (step_end_ != kNever) ++came_in_step_;
+  if (copies_wait()) {
+    const auto least = std::min_element(copies_.begin(), copies_.end(), [](const auto& a, const auto& b) { return a.requests < b.requests; });
+    ++least->requests;
+    ++least->waiting;
+  }
   queued_tokens_ += spec.prompt_tokens;
   outstanding_tokens_ += std::int64_t{spec.prompt_tokens} + (hands_over_ ? 1 : spec.output_tokens);
 }
@@ -69,6 +78,7 @@ bool Replica::start_step() {
 // False when nothing can run: all KV is held for requests under way from or to another pool.
 bool Replica::compose() {
   if (!arrived_.empty()) join_arrived();
+  look_at_queue();
   chunks_.clear();
   chunk_slots_.clear();
   decodes_ride_ = false;
@@ -280,10 +290,12 @@ void Replica::finish(SlotIndex slot, std::int64_t held_tokens) {
   Sequence& s = table_[slot];
   leave_kv(s, held_tokens, held_tokens);
   held_tokens_ -= held_tokens;
+  const SimTime path = to_sim_time(request_latency_ + s.spec.prompt_tokens * request_per_token_ + running_.size() * request_per_stream_);
   running_.remove(table_, slot);
-  last_seen_ = clock_ + request_latency_;
-  const FinishedRequest finished{s.spec, index_, s.scheduled, s.first_token + request_latency_, last_seen_, s.preemptions, s.cached};
-  if (keep_completions_) completions_.push_back({s.spec.id, last_seen_});
+  if (s.copy >= 0) --copies_[static_cast<std::size_t>(s.copy)].requests;
+  const FinishedRequest finished{s.spec, index_, s.scheduled, s.first_token + path, clock_ + path, s.preemptions, s.cached};
+  last_seen_ = std::max(last_seen_, clock_ + path);
+  if (keep_completions_) completions_.push_back({s.spec.id, clock_ + path});
   observer_.on_finished(finished);
   table_.give_back(slot);
 }

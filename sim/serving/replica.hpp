@@ -29,9 +29,10 @@ struct ReplicaConfig {
   KvLayout kv_layout;
   Bytes kv_capacity{0};
   KvReuseConfig kv_reuse;  ///< REQUIRES, when enabled: every KV block costs the same
-  /// HTTP, tokenizer and detokenizer time, off the GPU: a client sees every token this much later than the replica makes it. First and last
-  /// token shift alike, so it adds to TTFT and end-to-end time and not to TPOT.
-  Seconds request_latency{0};
+  /// HTTP, tokenizer and detokenizer time, off the GPU: a client sees every token this much later than the replica makes it, and later still by
+  /// so much per token of its prompt and per request that runs when it ends. First and last token shift alike, so it adds to TTFT and end-to-end
+  /// time and not to TPOT.
+  Seconds request_latency{0}, request_per_token{0}, request_per_stream{0};
   int stream_interval = 1;        ///< clients see tokens in groups of this many
   SpeculationConfig speculation;  ///< with drafts, stream_interval counts as 1
   bool hands_over = false;        ///< a prefill pool: requests leave after their first token
@@ -138,10 +139,13 @@ class Replica {
  private:
   [[nodiscard]] bool has_waiting() const { return !preempted_.empty() || !waiting_.empty(); }
   [[nodiscard]] std::int32_t waiting_size() const { return static_cast<std::int32_t>(preempted_.size() + waiting_.size()); }
+  [[nodiscard]] std::int32_t seen_size() const { return waiting_size() - unseen_; }
+  [[nodiscard]] bool has_seen() const { return seen_size() > 0; }
 
   // deciding a step
   bool compose();
   void join_arrived();
+  void look_at_queue();
   [[nodiscard]] Bytes decode_growth() const;
   void grow_decodes();
   bool make_room();
@@ -151,6 +155,8 @@ class Replica {
   void order_queue();
   [[nodiscard]] SlotIndex next_preempted() const;
   [[nodiscard]] bool prefill_due();
+  [[nodiscard]] bool copies_wait() const { return !copies_.empty(); }
+  [[nodiscard]] std::int32_t next_copy() const;
   void fill_prefill(std::int32_t budget);
   SlotIndex admit_next(std::int32_t budget);
   [[nodiscard]] std::int32_t blocks_found(const Sequence& s) const;
@@ -175,7 +181,7 @@ class Replica {
   const StepCost& cost_;
   Observer& observer_;
   const BatchPolicy policy_;
-  const SimTime request_latency_;
+  const Seconds request_latency_, request_per_token_, request_per_stream_;
   const bool keep_completions_;
   const bool finds_blocks_again_;
   const bool hands_over_;
@@ -207,6 +213,8 @@ class Replica {
   std::int64_t held_tokens_ = 0;     ///< KV tokens of all running sequences
   std::int64_t outstanding_tokens_ = 0;
   std::int64_t queued_tokens_ = 0;   ///< prompt tokens of waiting_
+  std::int32_t came_in_step_ = 0;    ///< requests that arrived during the running step
+  std::int32_t unseen_ = 0;          ///< last ones of waiting_ that came too late for the step being decided
   std::int32_t batch_room_ = 0;      ///< fixed batches: requests that may still join the one being formed
   std::vector<SlotIndex> partials_;  ///< sequences whose prompts are computed in part: one per copy of attention at most
 
@@ -218,6 +226,12 @@ class Replica {
   bool prepared_valid_ = false;
   double network_slowdown_ = 1;
   std::int32_t held_steps_ = 0;  ///< decode steps that waiting prompts have been held back
+  /// A copy of attention, where the copies' prompts wait for each other: requests it has, those of them that wait, prompt tokens it has in
+  /// the step.
+  struct AttentionCopy {
+    std::int32_t requests = 0, waiting = 0, in_step = 0;
+  };
+  std::vector<AttentionCopy> copies_;
   Sent sent_;
   StepOutcome outcome_;
   StepRecord record_;

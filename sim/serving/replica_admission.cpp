@@ -2,8 +2,16 @@
 #include "serving/replica.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace moeplan {
+
+// Where the step was decided as the last one started, those who came since are not in it; with nothing else to run they are taken at once.
+void Replica::look_at_queue() {
+  unseen_ = policy_.schedules_ahead() ? came_in_step_ : 0;
+  came_in_step_ = 0;
+  if (decoding_ == 0 && partials_.empty() && !has_seen()) unseen_ = 0;
+}
 
 // A new batch when the last one has ended: those who wait now, as many as may run at once.
 void Replica::form_batch() {
@@ -26,18 +34,31 @@ void Replica::order_queue() {
   if (best > 0) waiting_.bring_forward(best);
 }
 
-// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take.
+// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take. The count of
+// steps runs whether or not prompts wait, as in TensorRT-LLM: a lone prompt finds it anywhere.
 bool Replica::prefill_due() {
-  if (policy_.prefill_group() > 1 && decoding_ > 0 && partials_.empty() && has_waiting() && waiting_size() < policy_.prefill_group() &&
-      held_steps_ < policy_.prefill_wait()) {
-    ++held_steps_;
+  const auto waits = [](const AttentionCopy& copy) { return copy.waiting > 0; };
+  if (copies_wait() && decoding_ > 0 && partials_.empty() && !std::all_of(copies_.begin(), copies_.end(), waits) &&
+      ++held_steps_ < policy_.prefill_wait()) {
     return false;
   }
   held_steps_ = 0;
   return true;
 }
 
+// The copy of attention that computes the next prompt: of those with one waiting, the one with fewest tokens in this step, then with fewest
+// requests running; -1: none.
+std::int32_t Replica::next_copy() const {
+  std::int32_t next = -1;
+  const auto load = [](const AttentionCopy& copy) { return std::pair(copy.in_step, copy.requests - copy.waiting); };
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    if (copies_[i].waiting > 0 && (next < 0 || load(copies_[i]) < load(copies_[static_cast<std::size_t>(next)]))) next = static_cast<std::int32_t>(i);
+  }
+  return next;
+}
+
 void Replica::fill_prefill(std::int32_t budget) {
+  for (AttentionCopy& copy : copies_) copy.in_step = 0;
   for (std::size_t i = 0; i < partials_.size();) {
     const SlotIndex slot = partials_[i];
     const Sequence& s = table_[slot];
@@ -47,7 +68,7 @@ void Replica::fill_prefill(std::int32_t budget) {
     add_chunk(slot, tokens);
     if (s.prefill_done < s.prefill_tokens()) ++i;
   }
-  while (partials_.size() < policy_.copies() && has_waiting() && running_.size() < policy_.max_requests()) {
+  while (partials_.size() < policy_.copies() && has_seen() && running_.size() < policy_.max_requests()) {
     if (policy_.fixed_batch() && batch_room_ == 0) return;
     const SlotIndex slot = admit_next(budget);
     if (slot == kNoSlot) return;
@@ -83,6 +104,11 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   } else if (again) {
     found.tokens = blocks_found(table_[slot]);
   }
+  const std::int32_t copy = again ? -1 : next_copy();
+  if (copy >= 0 && copies_[static_cast<std::size_t>(copy)].in_step > 0 &&
+      copies_[static_cast<std::size_t>(copy)].in_step + prefill - found.tokens > policy_.copy_budget()) {
+    return kNoSlot;
+  }
   if (policy_.chunk(prefill - found.tokens, budget, chunks_.size()) == 0) return kNoSlot;
   if (!kv_.admits(prefill, final_tokens, policy_.reserve(), found.shared)) return kNoSlot;
   kv_.admit(prefill, final_tokens, found.shared);
@@ -94,6 +120,10 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
     waiting_.pop_front();
     table_[slot].scheduled = clock_;
     table_[slot].cached = found.tokens;
+    if (copy >= 0) {
+      table_[slot].copy = copy;
+      --copies_[static_cast<std::size_t>(copy)].waiting;
+    }
   }
   if (reuse_) table_[slot].path = reuse_->take(table_[slot].spec, found, clock_, again, prefill);
   resume(slot, found.tokens);
@@ -107,6 +137,7 @@ void Replica::add_chunk(SlotIndex slot, std::int32_t tokens) {
   const bool ends = s.prefill_done + tokens == s.prefill_tokens();
   chunks_.push_back({tokens, s.prefill_done, ends});
   chunk_slots_.push_back(slot);
+  if (s.copy >= 0) copies_[static_cast<std::size_t>(s.copy)].in_step += tokens;
   s.prefill_done += tokens;
   held_tokens_ += tokens;
   const auto at = std::find(partials_.begin(), partials_.end(), slot);

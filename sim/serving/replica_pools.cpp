@@ -6,6 +6,7 @@ namespace moeplan {
 void Replica::hand_over(SlotIndex slot) {
   Sequence& s = table_[slot];
   running_.remove(table_, slot);
+  if (s.copy >= 0) --copies_[static_cast<std::size_t>(s.copy)].requests;
   hand_offs_.push_back({s.spec, slot, s.scheduled, clock_, s.cached});
 }
 

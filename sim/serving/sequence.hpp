@@ -31,6 +31,7 @@ struct Sequence {
   std::int32_t prefill_done = 0;  ///< tokens computed of the present prefill (prompt, after preemption also the output so far)
   std::int32_t preemptions = 0;
   std::int32_t cached = 0;        ///< prompt tokens found in the prefix cache when it was first admitted
+  std::int32_t copy = -1;         ///< of attention that it runs on, where prompts of the copies wait for each other
   PrefixCache::Path path{};       ///< blocks that it shares
   std::int64_t held = 0;          ///< speculation: KV tokens while it decodes
   std::int64_t kept_tokens = 0;   ///< preempted, prefix caching: tokens in the blocks it gave back

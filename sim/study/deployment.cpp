@@ -216,6 +216,8 @@ ClusterConfig cluster_config(const DeploymentConfig& config, const MemoryPlan& m
   replica.kv_capacity = memory.kv_pool;
   if (config.features.speculation) replica.speculation = config.features.speculation->config;
   replica.request_latency = config.engine.request_latency;
+  replica.request_per_token = config.engine.request_per_token;
+  replica.request_per_stream = config.engine.request_per_stream;
   replica.stream_interval = config.engine.stream_interval;
   return cluster;
 }

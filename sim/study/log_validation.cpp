@@ -141,7 +141,7 @@ LogSummary summarise_log(const std::vector<LoggedRequest>& requests, double span
 LogValidation validate_log(const std::filesystem::path& log, const Scenario& scenario) {
   const std::vector<LoggedRequest> measured = read_request_log(log);
   DeploymentConfig config = scenario.deployment;
-  config.engine.request_latency = Seconds(0);
+  config.engine.request_latency = config.engine.request_per_token = config.engine.request_per_stream = Seconds(0);
   const MemorySummary memory = plan_deployment_memory(config);
   if (!memory.plan.fits) {
     throw InputError(scenario.file, fmt::format("does not fit: {:.1f} GB missing per GPU", memory.plan.missing.as_double() / 1e9));

@@ -138,7 +138,11 @@ RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, st
   if (latency.of(LatencyMetric::kTtft).count() == 0) {
     throw InputError(fmt::format("no request of {} prompt and {} output tokens fits the {} tokens of KV cache", run.isl, run.osl, deployment.memory().plan.kv_capacity_tokens));
   }
-  if (evidence != nullptr) *evidence = evidence_of(steps, deployment.config().engine.request_latency.value());
+  if (evidence != nullptr) {
+    const EngineProfile& engine = deployment.config().engine;
+    *evidence = evidence_of(steps, (engine.request_latency + run.isl * engine.request_per_token).value());
+    evidence->request_latency_s += evidence->mean_running * engine.request_per_stream.value();
+  }
   RunOutcome outcome;
   outcome[static_cast<std::size_t>(RunMetric::kTtft)] = latency.of(LatencyMetric::kTtft).mean() * 1e3;
   if (latency.of(LatencyMetric::kTpot).count() > 0) {

@@ -171,7 +171,7 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
       case InputKind::kAttention: each([v](EngineProfile& e) { e.operations.attention *= v; }); break;
       case InputKind::kCommunication: each([v](EngineProfile& e) { e.operations.communication *= v; }); break;
       case InputKind::kHost: each([v](EngineProfile& e) { e.host_per_step = Seconds(std::max(0.0, e.host_per_step.value() + v)); }); break;
-      case InputKind::kRequestPath: each([v](EngineProfile& e) { e.request_latency = Seconds(e.request_latency.value() * v); }); break;
+      case InputKind::kRequestPath: each([v](EngineProfile& e) { e.scale_request_path(v); }); break;
       case InputKind::kFirstToken: drawn.first_token_factor = v; break;
       case InputKind::kRate:
         if (own_arrivals(workload)) {

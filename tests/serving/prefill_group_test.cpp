@@ -30,9 +30,11 @@ TEST_CASE("a prompt starts in the next step where none is held back") {
   CHECK(first_tokens(2, 0, {15})[1] == doctest::Approx(30));
 }
 
-TEST_CASE("a lone prompt is held back for so many decode steps") {
-  // Held in the steps from 20, 30, 40, 50 and 60; computed in that from 70.
-  CHECK(first_tokens(2, 5, {15})[1] == doctest::Approx(80));
+TEST_CASE("a lone prompt is held back until so many decode steps have passed, counted from the last that let prompts in") {
+  // The steps from 10 to 40 let nobody in, the fifth, from 50, does; the next from 100.
+  CHECK(first_tokens(2, 5, {15})[1] == doctest::Approx(60));
+  CHECK(first_tokens(2, 5, {45})[1] == doctest::Approx(60));
+  CHECK(first_tokens(2, 5, {55})[1] == doctest::Approx(110));
 }
 
 TEST_CASE("as many prompts as copies start at once") {
@@ -62,4 +64,35 @@ TEST_CASE("copies of attention compute long prompts side by side, whole or in pa
   CHECK(both(false)[1] == doctest::Approx(10));
   CHECK(both(true)[0] == doctest::Approx(30));
   CHECK(both(true)[1] == doctest::Approx(30));
+}
+
+TEST_CASE("copies of attention wait for a prompt each, not for as many prompts as copies") {
+  // Four requests of 2 tokens at 0, two on each of two copies; those of the first copy end at 30 ms (ids 0 and 2: 3 tokens), the others run on.
+  // Two prompts at 55 both go to the first copy, which has fewest requests: the second has none to compute, so they are held until the fifth
+  // step from 60 on, that from 100.
+  ClusterConfig config = small_cluster();
+  config.replica.scheduler.prefill_group = 2;
+  config.replica.scheduler.prefill_wait_steps = 5;
+  ListSource source({{SimTime(0), 2, 3}, {SimTime(0), 2, 40}, {SimTime(0), 2, 3}, {SimTime(0), 2, 40}, {SimTime(55'000'000), 2, 3}, {SimTime(55'000'000), 2, 3}});
+  const RecordingObserver seen = run(config, AffineStepCost(0.010, 0, 0, 0), source);
+  for (const FinishedRequest& f : seen.finished) {
+    if (f.spec.id >= 4) CHECK(to_seconds(f.first_token).value() == doctest::Approx(0.110));
+  }
+  CHECK(seen.finished.size() == 6);
+}
+
+TEST_CASE("a copy of attention computes one long prompt at a time") {
+  // A budget of 8 tokens for each of two copies, prompts of 6. Three at 0: two on the first copy, one on the second; the third takes a step of its own.
+  ClusterConfig config = small_cluster();
+  config.replica.scheduler.prefill_group = 2;
+  config.replica.scheduler.prefill_wait_steps = 5;
+  config.replica.scheduler.max_batch_tokens = 16;
+  config.replica.scheduler.chunked_prefill = false;
+  ListSource source({{SimTime(0), 6, 1}, {SimTime(0), 6, 1}, {SimTime(0), 6, 1}});
+  const RecordingObserver seen = run(config, AffineStepCost(0.010, 0, 0, 0), source);
+  std::vector<double> first(3);
+  for (const FinishedRequest& f : seen.finished) first[f.spec.id] = to_seconds(f.first_token).value();
+  CHECK(first[0] == doctest::Approx(0.010));
+  CHECK(first[1] == doctest::Approx(0.010));
+  CHECK(first[2] == doctest::Approx(0.020));
 }
