@@ -37,7 +37,7 @@ class BatchPolicy {
   /// Longest prompt plus output accepted; 0: any.
   [[nodiscard]] std::int64_t max_context() const { return max_context_; }
 
-  /// Waiting prompts that start a step with prefill at once, and the decode steps after which fewer do.
+  /// Copies of attention that wait until each has a prompt, and the decode steps after which they do no longer.
   [[nodiscard]] std::int32_t prefill_group() const { return prefill_group_; }
   [[nodiscard]] std::int32_t prefill_wait() const { return prefill_wait_; }
   /// Whether a step is decided as the one before it starts.

@@ -46,7 +46,8 @@ TEST_CASE("every engine profile loads and says where its values come from") {
     CHECK(engine.id == id);
     if (id == "ideal") continue;
     for (const char* field : {"scheduler.max_batch_requests", "scheduler.max_batch_tokens", "scheduler.memory_fraction", "scheduler.admission_output_reserve",
-                              "memory.formula", "memory.runtime_reserve", "host.per_step", "host.per_sequence", "host.request_latency", "kernels.multiplier",
+                              "scheduler.schedules_ahead", "memory.formula", "memory.runtime_reserve", "host.per_step", "host.per_sequence", "host.request_latency",
+                              "host.request_per_token", "host.request_per_stream", "kernels.multiplier",
                               "kernels.all_reduce", "supports"}) {
       CAPTURE(field);
       CHECK(engine.sources.count(field) == 1);
