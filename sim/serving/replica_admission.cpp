@@ -34,14 +34,14 @@ void Replica::order_queue() {
   if (best > 0) waiting_.bring_forward(best);
 }
 
-// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take. The count of
-// steps runs whether or not prompts wait, as in TensorRT-LLM: a lone prompt finds it anywhere.
+// Whether prompts may start: with several copies of attention, those that get none would idle as long as the others' prompts take. While a copy has
+// nothing to decode there is nothing to wait for. The count of steps runs whether or not prompts wait, as in TensorRT-LLM: a lone prompt finds it
+// anywhere.
 bool Replica::prefill_due() {
   const auto waits = [](const AttentionCopy& copy) { return copy.waiting > 0; };
-  if (copies_wait() && decoding_ > 0 && partials_.empty() && !std::all_of(copies_.begin(), copies_.end(), waits) &&
-      ++held_steps_ < policy_.prefill_wait()) {
-    return false;
-  }
+  const auto decodes = [](const AttentionCopy& copy) { return copy.requests > copy.waiting; };
+  const bool hold = copies_wait() && partials_.empty() && std::all_of(copies_.begin(), copies_.end(), decodes) && !std::all_of(copies_.begin(), copies_.end(), waits);
+  if (hold && ++held_steps_ < policy_.prefill_wait()) return false;
   held_steps_ = 0;
   return true;
 }
