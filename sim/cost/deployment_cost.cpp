@@ -26,11 +26,21 @@ double stage_imbalance(const CostInputs& in) {
   return static_cast<double>(share(layers, stages)) * stages / layers;
 }
 
+/// Host time that launches the layers of a step outside CUDA graphs, every stage its own.
+double launch_seconds(const CostInputs& in) {
+  double seconds = 0;
+  for (const LayerGroup& group : in.model.layers) {
+    if (group.attention.kind == AttentionKind::kMla) seconds += group.count * in.engine.launches_per_latent_layer.value();
+  }
+  return seconds;
+}
+
 }  // namespace
 
 DeploymentCost::DeploymentCost(CostInputs inputs)
     : inputs_(std::move(inputs)),
       layer_scale_(stage_imbalance(inputs_)),
+      launch_seconds_(launch_seconds(inputs_)),
       kernels_((MOEPLAN_CHECK(inputs_.kernels != nullptr), *inputs_.kernels), inputs_.gpu, inputs_.engine),
       comm_(inputs_),
       layers_(inputs_, kernels_, comm_, layer_scale_),
@@ -236,6 +246,7 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   const double running = share(decode_sequences, inputs_.layout.attention_data) + rank.chunks;
   tally.parts[static_cast<std::size_t>(StepPart::kHost)] += engine.host_per_step.value() + engine.host_per_sequence.value() * running +
                                                             engine.host_per_layer.value() * inputs_.model.layer_count();
+  if (prefill_tokens > 0) out.launch_seconds = launch_seconds_ * cut.halves;
   out.fixed_parts = tally.parts;
   out.fixed_seconds = tally.total();
 

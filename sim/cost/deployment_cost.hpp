@@ -83,6 +83,7 @@ class DeploymentCost final : public StepCost {
 
   CostInputs inputs_;
   double layer_scale_;
+  double launch_seconds_;
   DeviceKernels kernels_;
   Communicator comm_;
   LayerCosts layers_;

@@ -97,6 +97,8 @@ void DeploymentCost::finish(const PreparedStep& prepared, StepOutcome& out) cons
     out.hidden_seconds = std::min(prepared.hidden_at_most * travelling, computing);
     out.seconds -= out.hidden_seconds;
   }
+  out.launch_wait_seconds = std::max(0.0, prepared.launch_seconds - out.seconds);
+  out.seconds += out.launch_wait_seconds;
 }
 
 StepOutcome DeploymentCost::evaluate(const PreparedStep& prepared, std::int64_t decode_context, RandomStream& routing) const {

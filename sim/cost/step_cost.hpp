@@ -34,6 +34,7 @@ struct PreparedStep {
   double hidden_at_most = 0;       ///< share of the all-to-all that overlap can hide at best
   bool routed_may_hide = false;    ///< attention and experts of the step count as such computation, too (two half batches)
   double passes = 1;               ///< times that attention, experts and their all-to-all run in one step: 2 with two half batches
+  double launch_seconds = 0;       ///< the host launches the step's kernels for so long: it takes no less
   double network_slowdown = 1;     ///< set by serving before every evaluation: others on the same links stretch scale_out_seconds by it
   std::uint32_t epoch = 0;  ///< RoutingEpoch::index; prepare() leaves it 0, the caller sets it
 };
@@ -56,6 +57,7 @@ struct StepOutcome {
   double distinct_experts = 0;    ///< experts touched per MoE layer, mean over layers
   double contention_seconds = 0;  ///< communication takes longer by this because others use the same links
   double hidden_seconds = 0;      ///< all-to-all that ran behind computation: not part of `seconds`
+  double launch_wait_seconds = 0;  ///< the GPUs wait for the host to launch kernels: part of `seconds`
   double offload_seconds = 0;     ///< waiting for experts that were not on the GPU
   double offload_bytes = 0;       ///< expert weights streamed to a GPU, all layers
   double expert_lookups = 0, expert_hits = 0;  ///< experts needed on a GPU and those found there, all layers; 0 without offload

@@ -92,6 +92,9 @@ struct EngineProfile {
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
+  /// Steps with prefill run outside CUDA graphs: the host launches the kernels one by one, and the step takes at least this per layer with latent
+  /// attention (MLA), which is made of many small kernels; 0: the GPU is always the slower one.
+  Seconds launches_per_latent_layer{0};
   /// HTTP, tokenizer, detokenizer, off the GPU: the time that a request spends between client and engine, to which it adds that much per token of
   /// its prompt and per request that the front end serves beside it.
   Seconds request_latency;

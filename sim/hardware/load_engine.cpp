@@ -133,6 +133,7 @@ EngineProfile read_engine(const JsonReader& json) {
   out.host_per_step = host.duration("per_step");
   out.host_per_sequence = host.duration("per_sequence");
   out.host_per_layer = host.duration("per_layer");
+  if (host.has("launches_per_latent_layer")) out.launches_per_latent_layer = host.duration("launches_per_latent_layer");
   out.request_latency = host.duration("request_latency");
   if (host.has("request_per_token")) out.request_per_token = host.duration("request_per_token");
   if (host.has("request_per_stream")) out.request_per_stream = host.duration("request_per_stream");

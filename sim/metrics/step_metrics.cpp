@@ -21,6 +21,7 @@ void StepMetrics::on_step(const StepRecord& step) {
   kind.part_seconds[static_cast<std::size_t>(StepPart::kExperts)] += outcome.experts_seconds;
   kind.part_seconds[static_cast<std::size_t>(StepPart::kAllToAll)] += outcome.all_to_all_seconds + outcome.contention_seconds - outcome.hidden_seconds;
   kind.part_seconds[static_cast<std::size_t>(StepPart::kOffload)] += outcome.offload_seconds;
+  kind.part_seconds[static_cast<std::size_t>(StepPart::kHost)] += outcome.launch_wait_seconds;
   for (std::size_t i = 0; i < kOrigins; ++i) origin_seconds_[i] += prepared.fixed_origins[i];
   origin_seconds_[static_cast<std::size_t>(outcome.attention_origin)] += outcome.attention_seconds;
   origin_seconds_[static_cast<std::size_t>(outcome.experts_origin)] += outcome.experts_seconds + outcome.all_to_all_seconds;

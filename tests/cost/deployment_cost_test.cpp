@@ -29,6 +29,28 @@ TEST_CASE("host time adds a part per step, per running sequence and per layer") 
   CHECK(with.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] == doctest::Approx(1.132e-3));
 }
 
+TEST_CASE("a step with prefill takes no less than the host needs to launch its latent attention layers") {
+  CostBench bench(latent_model(), layout(8, 1, 8, 1));
+  const DeploymentCost free(bench.inputs);
+  bench.inputs.engine.launches_per_latent_layer = Seconds(2e-3);
+  const DeploymentCost launched(bench.inputs);
+  const double floor = 0.002 * bench.inputs.model.layer_count();  // all of them are latent
+  REQUIRE(free.lone_prefill(100, 0) < floor);
+  REQUIRE(free.lone_prefill(200'000, 0) > floor);
+  CHECK(launched.lone_prefill(100, 0) == doctest::Approx(floor));
+  CHECK(launched.lone_prefill(200'000, 0) == free.lone_prefill(200'000, 0));
+  CHECK(launched.steady_decode(64, 500) == free.steady_decode(64, 500));
+  // What the GPUs wait is told apart.
+  const PrefillChunk chunk{100, 0, true};
+  PreparedStep prepared;
+  launched.prepare(0, {&chunk, 1}, prepared);
+  CHECK(launched.expected(prepared, 0).launch_wait_seconds == doctest::Approx(floor - free.lone_prefill(100, 0)));
+  CostBench grouped(moe_model(), layout(2, 1, 1, 1));
+  const double before = DeploymentCost(grouped.inputs).lone_prefill(100, 0);
+  grouped.inputs.engine.launches_per_latent_layer = Seconds(2e-3);
+  CHECK(DeploymentCost(grouped.inputs).lone_prefill(100, 0) == before);
+}
+
 TEST_CASE("parts and origins of a prepared step add up") {
   CostBench bench(latent_model(), layout(2, 1, 2, 1));
   bench.inputs.engine.host_per_step = Seconds(1e-3);
