@@ -26,6 +26,7 @@ void ThroughputMetrics::on_finished(const FinishedRequest& request) {
   // The first token has no gap before it, so it is not among the token gaps.
   tally_.add(request.first_token, {.finished = 0, .rejected = 0, .output_tokens = 1, .prompt_tokens = request.spec.prompt_tokens});
   tally_.add(request.last_token, {.finished = 1, .rejected = 0, .output_tokens = 0, .prompt_tokens = 0});
+  if (measured_.closed) loop_.on_finished(request);
   if (!measured_.counts(request.spec.id)) return;
   ++finished_measured_;
   latency_sum_ += e2e_of(request);
@@ -43,12 +44,18 @@ void ThroughputMetrics::on_end(SimTime /*now*/) {
   result_.requests_per_s = static_cast<double>(sum.finished) / seconds;
   result_.output_tokens_per_s = static_cast<double>(sum.output_tokens) / seconds;
   result_.total_tokens_per_s = static_cast<double>(sum.output_tokens + sum.prompt_tokens) / seconds;
+  if (measured_.closed && tally_.ends_at_last_arrival()) {
+    loop_.finish();
+    result_.requests_per_s = loop_.requests / seconds;
+    result_.output_tokens_per_s = loop_.output_tokens / seconds;
+    result_.total_tokens_per_s = (loop_.output_tokens + loop_.prompt_tokens) / seconds;
+  }
   if (measured_.closed || !tally_.ends_at_last_arrival()) return;
   // The first measured request opens the window: it is the later ones that arrive within.
   const auto later = static_cast<double>(arrived_ - measured_.first() - 1);
   result_.offered_per_s = later / seconds;
   result_.saturation = saturation();
-  result_.short_window = finished_measured_ > 0 && seconds < 3.0 * latency_sum_ / static_cast<double>(finished_measured_);
+  if (finished_measured_ > 0 && latency_sum_ > 0) result_.window_latencies = seconds * static_cast<double>(finished_measured_) / latency_sum_;
 }
 
 Saturation ThroughputMetrics::saturation() const {

@@ -17,7 +17,7 @@ namespace {
 
 /// Shares of the saturation throughput at which the load is offered.
 constexpr std::array kShares = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1};
-constexpr std::uint64_t kMeanOver = 1000;
+constexpr std::uint64_t kMeanOver = 100'000;
 constexpr double kFewestRequests = 800;
 constexpr double kMostRequests = 60'000;
 constexpr double kCycles = 8;               ///< of bursts and conversations, that a point of the curve lasts

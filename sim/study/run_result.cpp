@@ -125,7 +125,7 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     result.warnings.push_back(fmt::format("nothing was drafted: more than {} sequences decoded in every step (speculation.most_sequences)",
                                           scenario.deployment.features.speculation->config.most_sequences));
   }
-  if (t.short_window && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
+  if (t.shorter_than(3) && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
   if (scenario.deployment.cost_profile.empty()) {

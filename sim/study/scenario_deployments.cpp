@@ -67,6 +67,10 @@ void resolve_deployments(const JsonReader& root, const fs::path& folder, const D
   for (const JsonReader& entry : list.elements()) {
     Scenario other = resolve_entry(root, entry, folder, data);
     check_pools(entry, other, true);
+    const auto same_name = [&](const Scenario& s) { return s.name == other.name; };
+    if (same_name(scenario) || std::any_of(scenario.others.begin(), scenario.others.end(), same_name)) {
+      (entry.has("name") ? entry.at("name") : entry).fail(fmt::format("another deployment is named '{}', too: results tell them apart by name", other.name));
+    }
     other.failures = scenario.failures;
     if (other.fleet) other.fleet->bandwidths = cluster_bandwidths(entry, *other.fleet, scenario);
     if (entry.has("share")) {

@@ -72,6 +72,9 @@ void Finder::routing(const JsonReader& root) const {
   if (factor * moe->top_k >= moe->experts) {
     tell(routing.at("capacity_factor"), fmt::format("{:g} x {} of {} experts per token is room for every token in each expert", factor, moe->top_k, moe->experts));
   }
+  if (routing.has("rebalance") && !routing.has("drift") && scenario_.deployment.placement.tuned_on.layers.empty()) {
+    tell(routing.at("rebalance"), "the popularity does not change (no drift) and the placement is tuned on it from the start (no tuned_on)");
+  }
   if (any([](const DeploymentConfig& d) { return d.layout.expert > 1; })) return;
   const std::string why = "without expert parallelism (parallel.expert 1) every GPU holds a part of all experts";
   const PlacementConfig& placement = scenario_.deployment.placement;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "metrics/throughput_metrics.hpp"
@@ -113,6 +114,30 @@ TEST_CASE("a closed loop is measured to the last request it issues, and offers n
   CHECK_FALSE(m.result().saturated());
 }
 
+TEST_CASE("a closed loop's rate is clients over latency, however short the window is") {
+  // Two clients, 1 s a request of 10 prompt and 4 output tokens, one 10 ms behind the other. The window (1, 1.01] sees one request end, which
+  // would be 100 a second; each of the two in the system then spends a hundredth of its time there.
+  ThroughputMetrics m({.total = 4, .warmup = 2, .closed = true});
+  const auto spec = [](std::uint64_t id, double t) {
+    RequestSpec s = arriving(id, t);
+    s.prompt_tokens = 10;
+    s.output_tokens = 4;
+    return s;
+  };
+  const std::array<double, 4> arrivals = {0, 0.01, 1, 1.01};
+  m.on_arrival(spec(0, arrivals[0]));
+  m.on_arrival(spec(1, arrivals[1]));
+  for (std::uint64_t id = 0; id < 4; ++id) {
+    m.on_finished(finished(spec(id, arrivals[id]), arrivals[id], arrivals[id] + 0.1, arrivals[id] + 1));
+    if (id < 2) m.on_arrival(spec(id + 2, arrivals[id + 2]));
+  }
+  m.on_end(at(2.01));
+  CHECK(m.result().window_s == doctest::Approx(0.01));
+  CHECK(m.result().requests_per_s == doctest::Approx(2));
+  CHECK(m.result().output_tokens_per_s == doctest::Approx(8));
+  CHECK(m.result().total_tokens_per_s == doctest::Approx(28));
+}
+
 TEST_CASE("requests that all come at once are measured to the last token") {
   ThroughputMetrics m({.total = 2, .warmup = 0, .closed = true});
   m.on_arrival(arriving(0, 0));
@@ -212,7 +237,7 @@ TEST_CASE("a machine that shares itself between ever more requests is saturated 
   }
   m.on_end(at(100));
   CHECK(m.result().saturation == Saturation::kBacklogGrows);
-  CHECK(m.result().short_window);
+  CHECK(m.result().shorter_than(3));
 }
 
 TEST_CASE("a queue that turns requests away is saturated") {

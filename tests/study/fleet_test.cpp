@@ -169,6 +169,7 @@ TEST_CASE("what fleets cannot be is refused in one line") {
   CHECK(contains(refused(on_two_nodes(R"({"failures": {"times": [{"node": 2, "at": "1 s"}]}})")), "nodes are 0 to 1"));
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b"}]})")), "a workload of its own or a share"));
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b", "share": 0.5}, {"model": "llama-3.1-8b", "share": 0.5}]})")), "add up to 1"));
+  CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"name": "a", "model": "llama-3.1-8b", "share": 0.2}, {"name": "a", "model": "llama-3.1-8b", "share": 0.2}]})")), "is named 'a', too"));
   CHECK(contains(refused(on_two_nodes(R"({"deployments": [{"model": "llama-3.1-8b", "share": 0.5, "deployment": {"replicas": 15}}]})")), "together need 17 GPUs"));
   CHECK(contains(refused(pools_on_two_nodes(R"({"deployment": {"fleet": {"autoscaling": {"target": 4, "max_replicas": 2}}}})")), "pools do not scale"));
   CHECK(contains(refused(pools_on_two_nodes(R"({"deployment": {"fleet": {"spare_replicas": 1}}})")), "a spare place would belong to one of the pools"));

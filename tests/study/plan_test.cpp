@@ -112,6 +112,27 @@ TEST_CASE("analytic bounds lie below what is simulated, for a dense and for a sp
   }
 }
 
+TEST_CASE("a run that meets the objectives while the machine still fills up is made longer before that counts") {
+  // 60 requests over 2 s, of which each takes about one.
+  json question = small_question();
+  question["workload"]["requests"] = 60;
+  question["workload"]["warmup_requests"] = 0;
+  question["objectives"] = {{"ttft_p50", "500 ms"}, {"tpot_p50", "40 ms"}};
+  const PlanSpace space = space_of(question);
+  const DeploymentConfig& config = space.groups[0].config;
+  const Deployment deployment(config);
+  const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+  Scenario scenario = space.bases[0].scenario;
+  scenario.deployment = config;
+  scenario.replicas = 4;
+  const PlanRun run = run_plan(plan_question(scenario, 1), replica, 4);
+  CHECK(run.met);
+  CHECK(run.requests > 60);
+  CHECK_FALSE(run.short_window);
+  scenario.workload.requests = run.requests;
+  CHECK_FALSE(run_scenario(scenario, {}).throughput->saturated);
+}
+
 TEST_CASE("a run that is given up early has the verdict of the whole run") {
   const PlanSpace space = space_of(small_question());
   const DeploymentConfig& config = space.groups[0].config;

@@ -79,6 +79,9 @@ TEST_CASE("routing and experts") {
   check_told(R"({"routing": {"placement": "balanced", "redundant_experts": 8}})", "/routing/redundant_experts", "the 8 copies only take memory");
   check_told(R"({"routing": {"placement": "balanced"}})", "/routing/placement", "expert parallelism");
   check_told(R"({"routing": {"drift": {"period": "1 h"}}})", "/routing/drift", "expert parallelism");
+  const char* kSpread = R"(, "deployment": {"parallel": {"tensor": 2, "expert": 2}}})";
+  check_told(std::string(R"({"routing": {"placement": "balanced", "rebalance": {"period": "5 s"}})") + kSpread, "/routing/rebalance", "popularity does not change");
+  check_silent(std::string(R"({"routing": {"placement": "balanced", "rebalance": {"period": "5 s"}, "drift": {"period": "5 s"}})") + kSpread);
   // Two of eight experts per token: room for all tokens in each from 4 on.
   check_told(R"({"routing": {"capacity_factor": 4}})", "/routing/capacity_factor", "4 x 2 of 8 experts per token");
   check_silent(R"({"routing": {"capacity_factor": 3.9}})");
