@@ -80,11 +80,11 @@ json candidate_json(const PlanSpace& space, std::size_t index) {
   return out;
 }
 
-/// Money and energy under one load.
-json cost_of(const PlanAtLoad& at) {
+/// Money and energy under one load; `prefill_share`: of the GPUs, those that only prefill.
+json cost_of(const PlanAtLoad& at, double prefill_share) {
   return {{"load_factor", at.factor},
           {"requests_per_s", at.served.requests},
-          {"gpu_busy", at.utilisation},
+          {"gpu_busy", at.utilisation * (1 - prefill_share) + at.prefill_utilisation * prefill_share},
           {"usd_per_hour", at.price.usd_per_hour},
           {"usd_per_million_output_tokens", or_null(at.usd_per_million_output_tokens())},
           {"usd_per_million_input_tokens", or_null(at.usd_per_million_input_tokens())},
@@ -120,9 +120,10 @@ json plan_candidate_json(const PlanSpace& space, const PlanAnswer& answer, std::
   out["throughput"] = throughput_of(*plan);
   out["utilisation"] = plan->utilisation;
   out["simulated_requests"] = plan->requests;
-  out["cost"] = cost_of(plan->as_sized());
+  const double prefill_share = plan->size.pools() ? static_cast<double>(plan->size.prefill.gpus) / plan->size.gpus : 0;
+  out["cost"] = cost_of(plan->as_sized(), prefill_share);
   if (plan->at_mean) {
-    out["cost"]["at_mean_load"] = cost_of(*plan->at_mean);
+    out["cost"]["at_mean_load"] = cost_of(*plan->at_mean, prefill_share);
     if (const auto hosted = hosted_json(space.bases[space.groups[space.candidates[index].group].base].scenario, *plan->at_mean)) out["cost"]["at_mean_load"]["api"] = *hosted;
   }
   out["power_w"] = or_null(plan->price.mean_w);

@@ -90,6 +90,9 @@ TEST_CASE("numbers of GPUs that may be bought bound both pools together") {
   const PlanSize& size = answer.outcomes[*answer.best].plan->size;
   CHECK((size.gpus == 3 || size.gpus == 6 || size.gpus == 9));
   CHECK(size.gpus - size.spare_gpus == size.serving + size.prefill.serving);  // one GPU each
+  const PlanFigures& figures = *answer.outcomes[*answer.best].plan;
+  const double busy = (figures.utilisation * (size.gpus - size.prefill.gpus) + figures.prefill_utilisation * size.prefill.gpus) / size.gpus;
+  CHECK(result_of(space, answer)["plan"]["best"]["cost"]["gpu_busy"].get<double>() == doctest::Approx(busy));
   question["search"]["counts"] = {1};
   CHECK(answer_of(space_of(question)).outcomes[0].rejection == Rejection::kLimit);
 }
