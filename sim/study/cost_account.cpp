@@ -98,6 +98,8 @@ ClusterCost cluster_cost(const CostSpec& cost, const GpuSpec& gpu, const NodeSpe
     out.items.push_back({"power", out.power->mean_w / 1000 * cost.power.pue * cost.power.usd_per_kwh,
                          fmt::format("{:.2f} kW x PUE {:g} x {:g} USD/kWh; {}", out.power->mean_w / 1000, cost.power.pue,
                                      cost.power.usd_per_kwh, out.power->source)});
+  } else if (cost.owned) {
+    out.items.push_back({"power", 0, "not in the cost: owned states no power_price"});
   }
   double sum = 0;
   for (const CostItem& item : out.items) sum += item.usd_per_hour;

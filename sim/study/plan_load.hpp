@@ -44,7 +44,7 @@ struct Outages {
   double nodes_down_mean = 0;
   double availability = 1;   ///< share of time with no more nodes down than the plan has spare ones
 };
-/// Independent failures at the given rate, each lasting restart plus loading: nodes down are Poisson distributed.
+/// Independent failures at the given rate while a node is up, each lasting restart plus loading: the nodes down are binomial.
 Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node);
 
 }  // namespace moeplan

@@ -81,6 +81,11 @@ TEST_CASE("capital without interest is price less resale over the hours") {
   // 87,660 USD less a half over 5 years of 8,766 h: 43,830 / 43,830 h = 1 USD/h per node
   CHECK(*account(owned(87'660, 5, 0, 0.5), {8, 0, 1}).usd_per_hour == Approx(1));
   CHECK(*account(owned(87'660, 5, 0, 0.5), {16, 0, 1}).usd_per_hour == Approx(2));
+  // Nobody stated what electricity costs: the account says that it is not in.
+  const ClusterCost unpowered = account(owned(87'660, 5, 0, 0.5), {8, 0, 1});
+  REQUIRE(unpowered.items.size() == 2);
+  CHECK(unpowered.items[1].item == "power");
+  CHECK(unpowered.items[1].source.find("no power_price") != std::string::npos);
 }
 
 TEST_CASE("a node is bought whole though half of it is used, but for one that others use, too") {
