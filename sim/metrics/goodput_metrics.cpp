@@ -21,6 +21,7 @@ void GoodputMetrics::on_finished(const FinishedRequest& request) {
   const bool good = meets(request);
   // Late requests are told, too: a window without a fixed end reaches to the last token, good or not.
   tally_.add(request.last_token, {.finished = good ? 1 : 0, .rejected = 0, .output_tokens = 0, .prompt_tokens = 0});
+  if (good && measured_.closed) loop_.on_finished(request);
   if (!measured_.counts(request.spec.id)) return;
   ++finished_;
   if (good) ++good_;
@@ -29,7 +30,10 @@ void GoodputMetrics::on_finished(const FinishedRequest& request) {
 void GoodputMetrics::on_end(SimTime /*now*/) {
   tally_.finish();
   const double seconds = tally_.seconds();
-  requests_per_s_ = seconds > 0 ? static_cast<double>(tally_.in_window().finished) / seconds : 0.0;
+  if (!(seconds > 0)) return;
+  const bool looped = measured_.closed && tally_.ends_at_last_arrival();
+  if (looped) loop_.finish();
+  requests_per_s_ = (looped ? loop_.requests : static_cast<double>(tally_.in_window().finished)) / seconds;
 }
 
 }  // namespace moeplan

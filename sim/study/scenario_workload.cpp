@@ -55,6 +55,15 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
   }
 }
 
+/// A closed loop begins with all its clients at once; who leaves that burst in measures it.
+void check_warmup(Scenario& scenario) {
+  const WorkloadConfig& w = scenario.workload;
+  if (w.arrivals.process != ArrivalProcess::kClosed) return;
+  const auto clients = static_cast<std::uint64_t>(w.arrivals.concurrency);
+  if (w.warmup_requests >= clients || w.requests <= clients) return;
+  scenario.warnings.push_back(fmt::format("warmup_requests {} is less than the {} clients, who all begin at once: that burst is measured, too", w.warmup_requests, clients));
+}
+
 /// The files that arrivals and lengths are read from, each once.
 void note_files(Scenario& scenario) {
   const auto note = [&](const fs::path& file) {
@@ -120,6 +129,7 @@ void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, c
   // Only a prefix cache asks what prompts have in common.
   scenario.workload.arrivals.prompt_blocks = scenario.deployment.features.prefix_cache;
   note_files(scenario);
+  check_warmup(scenario);
   check_context(root, entry, scenario);
 }
 

@@ -80,6 +80,20 @@ TEST_CASE("a statistic gives its value") {
   CHECK(m.value(*latency_statistic("ttft_max")) == doctest::Approx(4));
 }
 
+TEST_CASE("goodput of a closed loop is no more than its clients over their latency") {
+  // Two clients, 1 s a request, one 10 ms behind the other; the window (1, 1.01] sees one end. First tokens of odd requests are late.
+  GoodputMetrics m({.total = 4, .warmup = 2, .closed = true}, {{LatencyMetric::kTtft, 0.5}});
+  const double arrivals[] = {0, 0.01, 1, 1.01};
+  m.on_arrival(arriving(0, arrivals[0]));
+  m.on_arrival(arriving(1, arrivals[1]));
+  for (std::uint64_t id = 0; id < 4; ++id) {
+    m.on_finished(finished(arriving(id, arrivals[id]), arrivals[id], arrivals[id] + (id % 2 == 0 ? 0.1 : 0.6), arrivals[id] + 1));
+    if (id < 2) m.on_arrival(arriving(id + 2, arrivals[id + 2]));
+  }
+  m.on_end(at(2.01));
+  CHECK(m.requests_per_s() == doctest::Approx(1));
+}
+
 TEST_CASE("goodput counts the requests that meet every limit") {
   // Window from 0 to the last arrival at 10 s. TTFT limit 1 s, TPOT limit 0.1 s.
   GoodputMetrics m({.total = 5}, {{LatencyMetric::kTtft, 1.0}, {LatencyMetric::kTpot, 0.1}});
