@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "study/compare_differences.hpp"
 #include "study/compare_input.hpp"
+#include "study/first_burst.hpp"
 #include "study/simulation.hpp"
 
 namespace moeplan {
@@ -102,7 +103,9 @@ struct Bench {
   StudyLibraries& shared;
 };
 
-Outcome run(const Scenario& scenario, const CompareInput& like, const Bench& bench) {
+Outcome run(Scenario scenario, const CompareInput& like, const Bench& bench) {
+  // A stored result is to be met as it was made.
+  if (!like.stored) scenario.workload = past_first_burst(scenario.workload);
   RunOptions options;
   options.shared = &bench.shared;
   if (like.stored) options.replications = std::max(1, like.stored->value("replications", 1));

@@ -8,6 +8,7 @@
 #include "model/flops.hpp"
 #include "study/compare_input.hpp"
 #include "study/crossings.hpp"
+#include "study/first_burst.hpp"
 #include "study/simulation.hpp"
 
 namespace moeplan {
@@ -163,7 +164,11 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
   run.scenario = input.scenario;
   Scenario& scenario = *run.scenario;
   scenario.seed = seed;
-  if (!input.stored) add_listed_price(scenario, data, run.notes);
+  if (!input.stored) {
+    const std::string burst = leave_out_first_burst(scenario, "a comparison is about steady operation");
+    if (!burst.empty()) run.notes.push_back(input.name + ": " + burst);
+    add_listed_price(scenario, data, run.notes);
+  }
   run.lengths = mean_lengths(scenario.workload, seed);
   run.row.flops_per_token = flops_per_token(scenario.deployment.model, run.lengths.prompt_tokens + run.lengths.output_tokens / 2).value();
   run.result = memory_only(scenario);

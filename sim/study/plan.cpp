@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "study/first_burst.hpp"
 #include "study/plan_candidate.hpp"
 #include "study/plan_headroom.hpp"
 #include "study/plan_journal.hpp"
@@ -250,7 +251,7 @@ PlanAnswer PlanSearch::run() {
 PlanQuestion plan_question(const Scenario& base, double factor, TimeIsOver out_of_time) {
   PlanQuestion question;
   question.out_of_time = std::move(out_of_time);
-  question.workload = base.workload.arrivals.process == ArrivalProcess::kBatch ? base.workload : scaled_workload(base.workload, factor);
+  question.workload = base.workload.arrivals.process == ArrivalProcess::kBatch ? base.workload : past_first_burst(scaled_workload(base.workload, factor));
   question.objectives = all_objectives(base);
   question.router = base.router;
   question.seed = base.seed;

@@ -9,6 +9,7 @@
 #include "input/catalogue.hpp"
 #include "input/json_document.hpp"
 #include "input/json_reader.hpp"
+#include "study/first_burst.hpp"
 
 namespace moeplan {
 namespace fs = std::filesystem;
@@ -93,6 +94,7 @@ PlanBase make_base(const json& document, const json& prefill, const FeatureChoic
   base.scenario = resolve_starting_point(own, folder, data);
   base.fleet = std::exchange(base.scenario.fleet, std::nullopt);
   if (base.fleet) base.scenario.replicas = 1;
+  if (const std::string burst = leave_out_first_burst(base.scenario, "a plan is for steady operation"); !burst.empty()) base.scenario.warnings.push_back(burst);
   base.failures = std::exchange(base.scenario.failures, std::nullopt);
   if (!prefill.is_null()) base.scenario.disaggregation = prefill_start(prefill, *features.pools, original, folder, data, base.scenario);
   const ClusterSpec& cluster = base.scenario.deployment.cluster;

@@ -9,6 +9,7 @@
 #include "input/catalogue.hpp"
 #include "input/json_document.hpp"
 #include "input/json_reader.hpp"
+#include "study/first_burst.hpp"
 #include "study/scenario.hpp"
 #include "workload/lengths.hpp"
 #include "workload/parse_workload.hpp"
@@ -53,15 +54,6 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
     scenario.warnings.push_back(fmt::format("the trace has requests of up to {} tokens, prompt and output; those that do not fit the context of {} are rejected",
                                             trace->longest_request, context));
   }
-}
-
-/// A closed loop begins with all its clients at once; who leaves that burst in measures it.
-void check_warmup(Scenario& scenario) {
-  const WorkloadConfig& w = scenario.workload;
-  if (w.arrivals.process != ArrivalProcess::kClosed) return;
-  const auto clients = static_cast<std::uint64_t>(w.arrivals.concurrency);
-  if (w.warmup_requests >= clients || w.requests <= clients) return;
-  scenario.warnings.push_back(fmt::format("warmup_requests {} is less than the {} clients, who all begin at once: that burst is measured, too", w.warmup_requests, clients));
 }
 
 /// The files that arrivals and lengths are read from, each once.
@@ -129,7 +121,7 @@ void resolve_scenario_workload(const JsonReader& root, const fs::path& folder, c
   // Only a prefix cache asks what prompts have in common.
   scenario.workload.arrivals.prompt_blocks = scenario.deployment.features.prefix_cache;
   note_files(scenario);
-  check_warmup(scenario);
+  if (const std::string burst = first_burst_warning(scenario.workload); !burst.empty()) scenario.warnings.push_back(burst);
   check_context(root, entry, scenario);
 }
 

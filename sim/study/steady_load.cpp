@@ -23,14 +23,25 @@ bool has_recorded_lengths(const WorkloadConfig& workload) {
                      [](const WorkloadClass& c) { return c.prompt_tokens.kind == LengthKind::kTrace || c.output_tokens.kind == LengthKind::kTrace; });
 }
 
+/// Rows of a recorded trace are dealt so that each comes equally often.
+MeanLengths mean_lengths_of_classes(const WorkloadConfig& workload) {
+  MeanLengths mean;
+  for (const ClassMeans& c : class_means(workload)) {
+    mean.prompt_tokens += c.request_share * c.prompt_tokens;
+    mean.output_tokens += c.request_share * c.output_tokens;
+  }
+  return mean;
+}
+
 }  // namespace
 
 MeanLengths long_run_lengths(const WorkloadConfig& workload, std::uint64_t seed) {
   const ArrivalProcess process = workload.arrivals.process;
   if (mixes(workload) || process == ArrivalProcess::kClosed || process == ArrivalProcess::kBatch) return {};
+  if (process != ArrivalProcess::kTrace && has_recorded_lengths(workload)) return mean_lengths_of_classes(workload);
   WorkloadConfig drawn = workload;
-  // Rows are no sample: the machine is sized for those that it meets.
-  drawn.requests = process == ArrivalProcess::kTrace || has_recorded_lengths(workload) ? std::min(drawn.requests, kMostRows) : kDrawn;
+  // The machine is sized for the rows that it meets.
+  drawn.requests = process == ArrivalProcess::kTrace ? std::min(drawn.requests, kMostRows) : kDrawn;
   drawn.warmup_requests = 0;
   return mean_of_all(drawn, seed);
 }

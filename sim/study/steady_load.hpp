@@ -19,9 +19,8 @@ struct ServedRates {
   double requests = 0, input_tokens = 0, output_tokens = 0;
 };
 
-/// Mean lengths of the requests of an open workload whatever the length of its run; where a trace is replayed or gives the lengths, of the rows
-/// that the run meets. Nothing (zeros) for closed loops,
-/// batches and conversations.
+/// Mean lengths of the requests of an open workload whatever the length of its run: of all rows where a trace gives the lengths; of those that the run meets
+/// where a trace is replayed. Nothing (zeros) for closed loops, batches and conversations. REQUIRES: resolved.
 MeanLengths long_run_lengths(const WorkloadConfig& workload, std::uint64_t seed);
 
 /// `lengths`: long_run_lengths of the workload at any rate. `all_served`: no request was rejected.

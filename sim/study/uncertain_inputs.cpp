@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "routing/count_sampler.hpp"
+#include "study/first_burst.hpp"
 
 namespace moeplan {
 
@@ -162,6 +163,7 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
     for (DeploymentConfig* d : deployments) change(d->engine);
   };
   WorkloadConfig& workload = drawn.scenario.workload;
+  const bool steady = past_first_burst(workload).requests == workload.requests;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const double v = values[i];
     switch (inputs[i].kind) {
@@ -180,7 +182,10 @@ DrawnScenario draw_scenario(const Scenario& scenario, const std::vector<InputDis
           workload.arrivals.rate = v;
         }
         break;
-      case InputKind::kLoad: scale_rates(workload, v); break;
+      case InputKind::kLoad:
+        scale_rates(workload, v);
+        if (steady) workload = past_first_burst(workload);
+        break;
       case InputKind::kPrompts:
         for (WorkloadClass& c : workload.classes) scale_lengths(c.prompt_tokens, v);
         break;

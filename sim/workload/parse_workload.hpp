@@ -10,7 +10,7 @@
 //               { "distribution": "uniform", "low": 819, "high": 1024 }
 //               { "distribution": "lognormal", "median" or "mean": 900, "sigma": 0.8 [, "low": 1] [, "high": 8192] }
 //               { "distribution": "empirical", "file": "lengths.csv" }  (tokens[,weight])  or  "histogram": [[tokens, weight], ...]
-//               { "distribution": "trace" [, "file": "traces/x.csv"] }
+//               { "distribution": "trace" [, "file": "traces/x.csv"] }  (rows of the whole file in a random order; of the arrivals' trace in its own)
 //   "prefix": { "tokens": 1200 [, "count": 50] [, "zipf": 1.0] }
 //   "sessions": { "turns": LENGTHS [, "think_time": "30 s"] [, "max_context": 32768] }
 //   "classes": [ { "name": "chat", "weight": 3, "priority": 1, "prompt_tokens": ..., "output_tokens": ..., "prefix": ..., "sessions": ...,

@@ -24,8 +24,8 @@ const TraceRow& TraceCycle::next() {
 RequestMaker::Draws::Draws(const LengthConfig& config, std::uint64_t seed, const std::string& stream) : random(seed, stream) {
   if (config.kind != LengthKind::kTrace) {
     sampler.emplace(config);
-  } else if (!config.file.empty()) {
-    trace = std::make_unique<TraceCycle>(config.file);
+  } else if (config.recorded) {
+    deck.emplace(config.recorded);
   }
 }
 
@@ -55,6 +55,7 @@ RequestMaker::RequestMaker(const WorkloadConfig& config, std::uint64_t seed) : c
   for (const WorkloadClass& c : config.classes) {
     ClassDraws draws{Draws(c.prompt_tokens, seed, "prompt_tokens/" + c.name), Draws(c.output_tokens, seed, "output_tokens/" + c.name), c.priority,
                      c.prefix.tokens > 0 ? c.prefix.count : 0, c.prefix.tokens, prefix_base(c.name), {}, RandomStream(seed, "prefix/" + c.name)};
+    draws.one_row = draws.prompt.deck && c.prompt_tokens.recorded == c.output_tokens.recorded;
     if (c.prefix.zipf > 0) {
       double weight = 0;
       for (std::int32_t r = 1; r <= c.prefix.count; ++r) draws.prefix_cumulative.push_back(weight += std::pow(r, -c.prefix.zipf));
@@ -77,10 +78,16 @@ std::int32_t RequestMaker::pick_class(const TraceRow* row) {
   return static_cast<std::int32_t>(std::min<std::ptrdiff_t>(at, std::ssize(cumulative_) - 1));
 }
 
-std::int32_t RequestMaker::from_trace(Draws& draws, const TraceRow* row, std::int32_t TraceRow::*tokens) {
-  if (draws.trace) return draws.trace->next().*tokens;
+std::int32_t RequestMaker::prompt_from_trace(ClassDraws& c, const TraceRow* row) {
+  if (c.prompt.deck) return c.prompt.deck->rows().prompt_tokens[c.dealt = c.prompt.deck->next(c.prompt.random)];
   MOEPLAN_CHECK(row != nullptr);
-  return row->*tokens;
+  return row->prompt_tokens;
+}
+
+std::int32_t RequestMaker::output_from_trace(ClassDraws& c, const TraceRow* row) {
+  if (c.output.deck) return c.output.deck->rows().output_tokens[c.one_row ? c.dealt : c.output.deck->next(c.output.random)];
+  MOEPLAN_CHECK(row != nullptr);
+  return row->output_tokens;
 }
 
 }  // namespace moeplan

@@ -9,6 +9,7 @@
 
 #include "base/random.hpp"
 #include "workload/lengths.hpp"
+#include "workload/recorded_lengths.hpp"
 #include "workload/request_source.hpp"
 #include "workload/trace_reader.hpp"
 #include "workload/workload_config.hpp"
@@ -43,8 +44,8 @@ class RequestMaker {
     spec.arrival = arrival;
     if (classes_.size() > 1) spec.class_id = pick_class(row);
     ClassDraws& c = classes_[static_cast<std::size_t>(spec.class_id)];
-    spec.prompt_tokens = c.prompt.sampler ? c.prompt.sampler->draw(c.prompt.random) : from_trace(c.prompt, row, &TraceRow::prompt_tokens);
-    spec.output_tokens = c.output.sampler ? c.output.sampler->draw(c.output.random) : from_trace(c.output, row, &TraceRow::output_tokens);
+    spec.prompt_tokens = c.prompt.sampler ? c.prompt.sampler->draw(c.prompt.random) : prompt_from_trace(c, row);
+    spec.output_tokens = c.output.sampler ? c.output.sampler->draw(c.output.random) : output_from_trace(c, row);
     spec.priority = c.priority;
     if (c.prefixes > 0) add_prefix(c, spec);
     if (row != nullptr && row->prefix_id >= 0) {
@@ -59,7 +60,7 @@ class RequestMaker {
     Draws(const LengthConfig& config, std::uint64_t seed, const std::string& stream);
     std::optional<LengthSampler> sampler;
     RandomStream random;
-    std::unique_ptr<TraceCycle> trace;  ///< null with no sampler: the row of the arrivals' trace
+    std::optional<RowDeck> deck;  ///< nothing with no sampler: the row of the arrivals' trace
   };
   struct ClassDraws {
     Draws prompt;
@@ -70,10 +71,13 @@ class RequestMaker {
     std::int64_t first_prefix_id = 0;
     std::vector<double> prefix_cumulative;  ///< of their weights; empty: all alike
     RandomStream prefix_stream;
+    bool one_row = false;    ///< prompt and output are dealt together
+    std::size_t dealt = 0;   ///< row of the prompt's deck
   };
   std::int32_t pick_class(const TraceRow* row);
   static void add_prefix(ClassDraws& c, RequestSpec& spec);
-  static std::int32_t from_trace(Draws& draws, const TraceRow* row, std::int32_t TraceRow::*tokens);
+  static std::int32_t prompt_from_trace(ClassDraws& c, const TraceRow* row);
+  static std::int32_t output_from_trace(ClassDraws& c, const TraceRow* row);
 
   std::vector<ClassDraws> classes_;
   std::vector<std::string> names_;

@@ -4,10 +4,12 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <map>
 
 #include "base/error.hpp"
 #include "workload/hourly_rate.hpp"
 #include "workload/lengths.hpp"
+#include "workload/recorded_lengths.hpp"
 #include "workload/trace_reader.hpp"
 
 namespace moeplan {
@@ -86,10 +88,11 @@ void check_process(const ArrivalConfig& arrivals, std::string_view where) {
   check_hourly(arrivals, at(where, "diurnal"));
 }
 
-/// scan_trace() whose complaints begin with the place that names the file.
-TraceSummary scan_trace_at(const std::string& place, const std::filesystem::path& file) {
+/// What `read` makes of a file; its complaints begin with the place that names the file.
+template <class Read>
+auto read_at(const std::string& place, const std::filesystem::path& file, Read read) {
   try {
-    return scan_trace(file);
+    return read(file);
   } catch (const InputError& error) {
     throw InputError(place, error.what());
   }
@@ -97,7 +100,7 @@ TraceSummary scan_trace_at(const std::string& place, const std::filesystem::path
 
 void resolve_trace(WorkloadConfig& config, std::string_view where) {
   ArrivalConfig& arrivals = config.arrivals;
-  if (!arrivals.trace) arrivals.trace = scan_trace_at(at(at(where, "arrivals"), "file"), arrivals.file);
+  if (!arrivals.trace) arrivals.trace = read_at(at(at(where, "arrivals"), "file"), arrivals.file, scan_trace);
   const TraceSummary& trace = *arrivals.trace;
   const auto rows = static_cast<std::uint64_t>(std::floor(static_cast<double>(trace.rows) * arrivals.copies));
   if (config.requests == 0) config.requests = rows;
@@ -162,12 +165,24 @@ void check_classes(const WorkloadConfig& config, std::string_view where) {
     if (config.arrivals.process == ArrivalProcess::kClosed && (c.sessions.on || c.arrivals))
       throw InputError(place, "sessions and arrivals of a class need arrivals in time, not a closed loop");
     for (const LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens}) {
-      if (lengths->kind != LengthKind::kTrace) continue;
-      if (!lengths->file.empty()) {
-        scan_trace_at(at(place, lengths == &c.prompt_tokens ? "prompt_tokens" : "output_tokens") + "/file", lengths->file);
-      } else if (!trace) {
-        throw InputError(place, "lengths of a trace without a file; accepted with trace arrivals, or name a file");
-      }
+      if (lengths->kind != LengthKind::kTrace || !lengths->file.empty() || (trace && !c.arrivals)) continue;
+      throw InputError(place, "lengths of a trace without a file; accepted with trace arrivals, or name a file");
+    }
+  }
+}
+
+void read_lengths(WorkloadConfig& config, std::string_view where) {
+  std::map<std::filesystem::path, std::shared_ptr<const RecordedLengths>> known;
+  for (std::size_t i = 0; i < config.classes.size(); ++i) {
+    WorkloadClass& c = config.classes[i];
+    const bool replayed = config.arrivals.process == ArrivalProcess::kTrace && !c.arrivals;
+    const std::string place = config.classes.size() == 1 ? std::string(where) : at(at(where, "classes"), std::to_string(i));
+    for (LengthConfig* lengths : {&c.prompt_tokens, &c.output_tokens}) {
+      const std::filesystem::path file = lengths->file.lexically_normal();
+      if (lengths->kind != LengthKind::kTrace || lengths->recorded || file.empty() || (replayed && file == config.arrivals.file.lexically_normal())) continue;
+      auto& rows = known[file];
+      if (!rows) rows = read_at(at(place, lengths == &c.prompt_tokens ? "prompt_tokens" : "output_tokens") + "/file", lengths->file, read_recorded_lengths);
+      lengths->recorded = rows;
     }
   }
 }
@@ -224,11 +239,12 @@ std::vector<ClassMeans> class_means(const WorkloadConfig& config) {
   for (const WorkloadClass& c : config.classes) {
     ClassMeans m;
     const TraceSummary* trace = config.arrivals.trace ? &*config.arrivals.trace : nullptr;
-    const auto mean = [&](const LengthConfig& lengths, double TraceSummary::*of_trace) {
-      return lengths.kind != LengthKind::kTrace ? mean_tokens(lengths) : trace != nullptr ? trace->*of_trace : 1.0;
+    const auto mean = [&](const LengthConfig& lengths, double TraceSummary::*of_trace, double RecordedLengths::*of_rows) {
+      if (lengths.kind != LengthKind::kTrace) return mean_tokens(lengths);
+      return lengths.recorded ? (*lengths.recorded).*of_rows : trace != nullptr ? trace->*of_trace : 1.0;
     };
-    const double prompt = mean(c.prompt_tokens, &TraceSummary::mean_prompt);
-    m.output_tokens = mean(c.output_tokens, &TraceSummary::mean_output);
+    const double prompt = mean(c.prompt_tokens, &TraceSummary::mean_prompt, &RecordedLengths::mean_prompt);
+    m.output_tokens = mean(c.output_tokens, &TraceSummary::mean_output, &RecordedLengths::mean_output);
     const double turns = c.sessions.on ? std::max(1.0, mean_tokens(c.sessions.turns)) : 1.0;
     m.prompt_tokens = c.prefix.tokens + prompt + 0.5 * (turns - 1.0) * (prompt + m.output_tokens);
     m.request_share = turns * (c.arrivals ? mean_rate(*c.arrivals) : common * c.weight / weights);
@@ -309,6 +325,7 @@ void resolve_workload(WorkloadConfig& config, std::string_view where) {
   }
   check_process(config.arrivals, at(where, "arrivals"));
   check_classes(config, where);
+  read_lengths(config, where);
   if (config.arrivals.process == ArrivalProcess::kTrace) resolve_trace(config, where);
   if (config.requests == 0 || config.requests > 1'000'000'000'000) {
     throw InputError(at(where, "requests"), "found " + std::to_string(config.requests) + "; accepted: 1 to 1e12");

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 #include "base/units.hpp"
 
 namespace moeplan {
+
+struct RecordedLengths;
 
 /// Longest prompt or output that is accepted, in tokens.
 inline constexpr std::int32_t kMaxTokens = 100'000'000;
@@ -36,9 +39,11 @@ struct LengthConfig {
   double median = 0;              ///< lognormal: exp(mu), tokens
   double sigma = 0;               ///< lognormal: of the logarithm
   std::vector<LengthBin> bins{};  ///< empirical
-  /// Empirical: where the bins come from, empty when inline. Trace: the file whose lengths are taken row by row, over and over; empty means
-  /// the row of the arrivals' trace.
+  /// Empirical: where the bins come from, empty when inline. Trace: the file whose rows are dealt in a random order (recorded_lengths.hpp); empty, or the
+  /// file of the arrivals, means the row that arrives.
   std::filesystem::path file{};
+  /// Trace: rows of `file`, filled by resolve_workload; null where the arrivals give the row. A prompt and an output of one file share them.
+  std::shared_ptr<const RecordedLengths> recorded{};
 
   static LengthConfig fixed(std::int32_t tokens);
   static LengthConfig uniform(std::int32_t low, std::int32_t high);
@@ -155,8 +160,8 @@ void scale_rates(WorkloadConfig& config, double factor);
 /// projected to next year. Throws InputError(`where`) unless 1e-3 <= factor <= 1e4.
 void scale_workload(WorkloadConfig& config, double factor, std::string_view where);
 
-/// Checks the numbers, scans the trace once (so that a broken row is found before anything runs), and fills `requests`,
-/// `arrivals.trace` and the classes a trace names. Throws InputError(`where`, ...).
+/// Checks the numbers, reads the traces once (so that a broken row is found before anything runs), and fills `requests`,
+/// `arrivals.trace`, recorded lengths and the classes a trace names. Throws InputError(`where`, ...).
 void resolve_workload(WorkloadConfig& config, std::string_view where = "workload");
 
 }  // namespace moeplan

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <set>
+
 #include "support/temporary_folder.hpp"
+#include "workload/recorded_lengths.hpp"
 #include "workload/trace_reader.hpp"
 #include "workload_support.hpp"
 
@@ -183,17 +187,80 @@ TEST_CASE("a trace's classes become the workload's, and must be listed when it l
   CHECK(contains(refusal([&] { make_request_source(config, 1); }), "class 'code'"));
 }
 
-TEST_CASE("trace lengths without trace arrivals are taken row by row, over and over, prompts and outputs together") {
+TEST_CASE("trace lengths without trace arrivals are dealt: every row once before any comes again, prompts and outputs together") {
   const TemporaryFolder folder;
   const auto file = folder.write("t.csv", kThree);
-  WorkloadConfig config = poisson(8, 5);
+  WorkloadConfig config = poisson(8, 30);
   config.classes[0].prompt_tokens = LengthConfig::from_trace(file);
   config.classes[0].output_tokens = LengthConfig::from_trace(file);
   const auto requests = requests_of(config);
-  REQUIRE(requests.size() == 5);
-  for (const RequestSpec& r : requests) CHECK(r.prompt_tokens == 10 * r.output_tokens);
-  CHECK(requests[2].output_tokens == 3);
-  CHECK(requests[3].output_tokens == 1);
+  REQUIRE(requests.size() == 30);
+  std::set<std::vector<std::int32_t>> orders;
+  for (std::size_t i = 0; i < 30; i += 3) {
+    orders.insert({requests[i].output_tokens, requests[i + 1].output_tokens, requests[i + 2].output_tokens});
+    CHECK(requests[i].output_tokens + requests[i + 1].output_tokens + requests[i + 2].output_tokens == 1 + 2 + 3);
+    for (std::size_t k = 0; k < 3; ++k) CHECK(requests[i + k].prompt_tokens == 10 * requests[i + k].output_tokens);
+  }
+  CHECK(orders.size() > 1);
+
+  SUBCASE("apart where they come from different files") {
+    config.classes[0].output_tokens = LengthConfig::from_trace(folder.write("other.csv", kThree));
+    const auto apart = requests_of(config);
+    CHECK(std::any_of(apart.begin(), apart.end(), [](const RequestSpec& r) { return r.prompt_tokens != 10 * r.output_tokens; }));
+  }
+  SUBCASE("arrivals of the same trace keep its order, and copies their row") {
+    config.arrivals.process = ArrivalProcess::kTrace;
+    config.arrivals.file = folder.path() / "." / "t.csv";
+    config.arrivals.copies = 2;
+    config.requests = 6;
+    std::vector<std::int32_t> outputs;
+    for (const RequestSpec& r : requests_of(config)) {
+      CHECK(r.prompt_tokens == 10 * r.output_tokens);
+      outputs.push_back(r.output_tokens);
+    }
+    std::sort(outputs.begin(), outputs.end());
+    CHECK(outputs == std::vector<std::int32_t>{1, 1, 2, 2, 3, 3});
+  }
+}
+
+TEST_CASE("dealt lengths of a few thousand requests have the means of the whole trace, and the spread of independent draws over a few hundred") {
+  struct Recorded {
+    const char* name;
+    double epsilon;  ///< of the outputs
+  };
+  // A hundredth of the code answers make a sixth of their tokens: the mean of 4000 independent draws is off by 3.4 % (one standard deviation).
+  for (const auto& [name, epsilon] : {Recorded{"azure_2023_conversation", 0.015}, Recorded{"azure_2023_code", 0.03}, Recorded{"mooncake_conversation", 0.015}}) {
+    CAPTURE(name);
+    const std::string file = std::string(MOEPLAN_SOURCE_DIR "/scenarios/traces/") + name + ".csv";
+    WorkloadConfig config = poisson(8, 4000);
+    config.classes[0].prompt_tokens = LengthConfig::from_trace(file);
+    config.classes[0].output_tokens = LengthConfig::from_trace(file);
+    resolve_workload(config);
+    const RecordedLengths& rows = *config.classes[0].output_tokens.recorded;
+    CHECK(class_means(config)[0].output_tokens == rows.mean_output);
+    double square = 0;  // of a row's output about the mean
+    for (const std::int32_t tokens : rows.output_tokens) square += (tokens - rows.mean_output) * (tokens - rows.mean_output) / static_cast<double>(rows.rows());
+    double of_hundreds = 0;
+    int hundreds = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      CAPTURE(seed);
+      double prompt = 0, output = 0, hundred = 0;
+      const auto requests = requests_of(config, seed);
+      for (const RequestSpec& r : requests) {
+        prompt += r.prompt_tokens / 4000.0;
+        output += r.output_tokens / 4000.0;
+        hundred += r.output_tokens / 100.0;
+        if (r.id % 100 != 99) continue;
+        of_hundreds += (hundred - rows.mean_output) * (hundred - rows.mean_output);
+        hundred = 0;
+        ++hundreds;
+      }
+      CHECK(prompt == doctest::Approx(rows.mean_prompt).epsilon(0.015));
+      CHECK(output == doctest::Approx(rows.mean_output).epsilon(epsilon));
+    }
+    // The mean of 100 independent draws varies by a hundredth of what one does.
+    CHECK(of_hundreds / hundreds == doctest::Approx(square / 100).epsilon(0.2));
+  }
 }
 
 TEST_CASE("the traces shipped are whole") {
