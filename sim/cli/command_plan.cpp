@@ -99,7 +99,7 @@ int run_plan(const Arguments& arguments) {
     const ErrorModel errors = load_error_model(data.error_model());
     const PlanReport report = [&] {
       Progress progress("assessing the plan");
-      return report_plan(space, answer, {&errors, process.jobs(), [&](double share) { progress.update(share); }, options.out_of_time, after(budget + kGraceSeconds)});
+      return report_plan(space, answer, {&errors, process.jobs(), [&](double share) { progress.update(share); }, options.out_of_time, after(budget + kGraceSeconds), options.journal});
     }();
     JsonOutput json(parsed.text("json"));
     PageOutput page(parsed);

@@ -32,6 +32,44 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
+/// Edits that make the shorter of two words a part of the longer.
+std::size_t part_distance(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  std::vector<std::size_t> above(b.size() + 1, 0), row(b.size() + 1);
+  for (std::size_t i = 1; i <= a.size(); ++i, std::swap(above, row)) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) row[j] = std::min({above[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U), above[j] + 1, row[j - 1] + 1});
+  }
+  return *std::min_element(above.begin(), above.end());
+}
+
+std::size_t common_beginning(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())), b.begin()).first - a.begin());
+}
+
+/// Names that have most in common with a word that none is near: a part of it, or how it begins.
+std::vector<std::string> least_far(std::string_view word, const std::vector<std::string>& names, std::size_t count) {
+  const std::string wanted = lower(word.substr(0, kMaxWord));
+  std::vector<std::pair<double, std::string>> far;
+  for (const std::string& candidate : names) {
+    const std::string name = lower(candidate);
+    const auto shorter = static_cast<double>(std::max<std::size_t>(1, std::min(wanted.size(), name.size())));
+    far.emplace_back((static_cast<double>(part_distance(wanted, name)) - static_cast<double>(common_beginning(wanted, name))) / shorter, candidate);
+  }
+  std::stable_sort(far.begin(), far.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < far.size() && i < count; ++i) out.push_back(far[i].second);
+  return out;
+}
+
+/// What could have been meant. A short catalogue is listed.
+std::string advice_on(std::string_view id, std::string_view kind, const std::vector<std::string>& ids) {
+  constexpr std::size_t kMostListed = 12;
+  if (const std::vector<std::string> near = nearest_names(id, ids); !near.empty()) return "did you mean " + list_in_quotes(near) + "?";
+  if (ids.size() <= kMostListed || id.empty()) return "accepted: " + list_in_quotes(ids);
+  return "the nearest of " + std::to_string(ids.size()) + " known are " + list_in_quotes(least_far(id, ids, 3)) + "; moeplan catalog " + lower(kind) + "s lists all";
+}
+
 }  // namespace
 
 std::vector<std::string> catalogue_ids(const std::filesystem::path& folder) {
@@ -55,13 +93,13 @@ std::filesystem::path find_catalogue_file(const std::filesystem::path& folder, s
     // A result's scenario names what it took from the catalogues below their common root, wherever it lies itself.
     const std::filesystem::path below_root = folder.parent_path().parent_path() / std::filesystem::path(id_or_path);
     if (has_slash && !folder.empty() && std::filesystem::is_regular_file(below_root, error)) return below_root;
-    if (has_slash) throw InputError(where, "no such " + std::string(kind) + " file " + in_quotes(file.string()));
+    // "deepseek-ai/DeepSeek-R1" is a name elsewhere.
+    const auto near = [&] { return did_you_mean(id_or_path.substr(id_or_path.rfind('/') + 1), catalogue_ids(folder)); };
+    if (has_slash) throw InputError(where, "no such " + std::string(kind) + " file " + in_quotes(file.string()) + (id_or_path.ends_with(".json") ? "" : near()));
   }
   const std::vector<std::string> ids = catalogue_ids(folder);
   if (std::binary_search(ids.begin(), ids.end(), id_or_path)) return folder / (std::string(id_or_path) + ".json");
-  const std::vector<std::string> near = nearest_names(id_or_path, ids);
-  const std::string advice = near.empty() ? "accepted: " + list_in_quotes(ids) : "did you mean " + list_in_quotes(near) + "?";
-  throw InputError(where, "unknown " + std::string(kind) + " " + in_quotes(id_or_path) + "; " + advice);
+  throw InputError(where, "unknown " + std::string(kind) + " " + in_quotes(id_or_path) + "; " + advice_on(id_or_path, kind, ids));
 }
 
 std::vector<std::string> nearest_names(std::string_view word, const std::vector<std::string>& candidates, std::size_t count) {

@@ -220,7 +220,7 @@ void PlanSearch::describe_best() {
 void PlanSearch::find_headroom(const PlanGroup& group, const PlanFigures& plan) {
   check_time(options_.out_of_time);
   const Scenario& scenario = answer_.scenario;
-  const PlanLoads loads{workshop_.base(group), options_.out_of_time};
+  const PlanLoads loads{workshop_.base(group), options_.out_of_time, options_.journal, fmt::format("{} {} headroom", space_.candidates[*answer_.best].id, replicas_text(plan.size))};
   const CandidateReplica replica(workshop_, *answer_.best, scenario.deployment);
   answer_.headroom = plan_headroom(space_, loads, replica.get(), plan, workshop_.factors());
   const auto slower = [&](DeploymentConfig config) {

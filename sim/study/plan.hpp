@@ -14,6 +14,7 @@
 #include "study/plan_evaluate.hpp"
 #include "study/plan_executor.hpp"
 #include "study/plan_ladder.hpp"
+#include "study/plan_outages.hpp"
 #include "study/plan_outcome.hpp"
 #include "study/plan_space.hpp"
 

@@ -1,5 +1,7 @@
 #include "study/plan_confidence.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <functional>
 
@@ -73,13 +75,18 @@ std::optional<int> extra_gpus(const PlanSpace& space, const PlanGroup& group, co
 PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, UncertaintyOptions options) {
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
   options.sensitivity = true;
+  const std::string plan_key = fmt::format("{} {} confidence", space.candidates[*answer.best].id, replicas_text(plan.size));
+  options.store_as = plan_key;
   PlanConfidence confidence;
   confidence.uncertainty = assess(answer.scenario, errors, options);
   options.sensitivity = false;
   const PlanProportion counts(plan.size);
   std::optional<int> replicas = counts.most();
   if (confidence.uncertainty.probability_met < kPlanConfidence) {
-    const auto sure = [&](int n) { return assess(enlarged(answer.scenario, counts(n)), errors, options).probability_met >= kPlanConfidence; };
+    const auto sure = [&](int n) {
+      options.store_as = fmt::format("{} with {}", plan_key, n);
+      return assess(enlarged(answer.scenario, counts(n)), errors, options).probability_met >= kPlanConfidence;
+    };
     try {
       replicas = fewest_sure(counts, sure);
     } catch (const OutOfTime&) {

@@ -9,6 +9,8 @@ namespace moeplan {
 struct PlanLoads {
   const Scenario& base;  ///< of the plan's base
   TimeIsOver out_of_time{};
+  PlanJournal* journal = nullptr;  ///< of verdicts; null: none
+  std::string key{};               ///< begins those of this plan
   [[nodiscard]] PlanQuestion at(double factor) const { return plan_question(base, factor, out_of_time); }
 };
 

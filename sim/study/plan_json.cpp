@@ -144,8 +144,10 @@ json headroom_json(const PlanHeadroom& h, const std::vector<Objective>& objectiv
   }
   if (h.all_up) out["all_replicas_up"] = {{"latency", latency_of(*h.all_up)}, {"objectives", objectives_of(*h.all_up, objectives)}};
   if (h.outages) {
-    out["outages"] = {{"restart_s", h.outages->restart_s}, {"weight_load_s", h.outages->weight_load_s}, {"nodes_down_mean", h.outages->nodes_down_mean},
+    out["outages"] = {{"restart_s", h.outages->restart_s}, {"weight_load_s", h.outages->weight_load_s}, {"node_down_share", h.outages->node_down},
+                      {"nodes_down_mean", h.outages->nodes_down_mean}, {"replicas", h.outages->replicas}, {"needed_replicas", h.outages->needed},
                       {"availability", h.outages->availability}};
+    if (h.outages->in_maintenance) out["outages"]["availability_in_maintenance"] = *h.outages->in_maintenance;
   }
   out["assumptions"] = json::array();
   for (const PlanHeadroom::Assumption& a : h.assumptions) {

@@ -109,24 +109,4 @@ WorkloadConfig scaled_workload(WorkloadConfig workload, double factor) {
   return workload;
 }
 
-Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node) {
-  constexpr double kSecondsPerYear = 8766.0 * 3600.0;
-  Outages out;
-  out.restart_s = reliability.restart_s;
-  out.weight_load_s = weight_bytes_per_node / reliability.weight_load_bytes_per_s;
-  // Of a node's time between failures, in units of the time that it is up.
-  const double repair = reliability.failures_per_node_year * (out.restart_s + out.weight_load_s) / kSecondsPerYear;
-  const double down = repair / (1 + repair);
-  out.nodes_down_mean = nodes * down;
-  // What more nodes than that are down is summed, not what fewer are: a year has seconds that matter in the ninth decimal place.
-  double missing = 0;
-  double term = std::pow(1 - down, nodes);
-  for (int k = 0; k <= nodes; ++k) {
-    if (k > reliability.spare_nodes) missing += term;
-    term *= repair * (nodes - k) / (k + 1);
-  }
-  out.availability = std::max(0.0, 1 - missing);
-  return out;
-}
-
 }  // namespace moeplan

@@ -1,7 +1,7 @@
 // What a plan is sized for: the load at its busiest and calmest, and how many nodes may be missing. Plain arithmetic; nothing is simulated here.
 //
-// When a node fails, the replicas elsewhere absorb the traffic (plan_packing.hpp). Left out: the seconds in which the router has not yet noticed, and
-// requests lost with the node.
+// When a node fails, the replicas elsewhere absorb the traffic (plan_packing.hpp, plan_outages.hpp). Left out: the seconds in which the router has not yet
+// noticed, and requests lost with the node.
 #pragma once
 
 #include <cstdint>
@@ -36,15 +36,5 @@ double peak_in_month(const LoadGrowth& load, const WorkloadConfig& workload, int
 /// The workload at `factor` times its mean load: rate, speed of the trace, or clients of a closed loop (rounded up). Its hourly factors go. REQUIRES: factor
 /// is 1 for a batch.
 WorkloadConfig scaled_workload(WorkloadConfig workload, double factor);
-
-/// Outages of a plan.
-struct Outages {
-  double restart_s = 0;      ///< until weights begin to load
-  double weight_load_s = 0;  ///< all weights of a node
-  double nodes_down_mean = 0;
-  double availability = 1;   ///< share of time with no more nodes down than the plan has spare ones
-};
-/// Independent failures at the given rate while a node is up, each lasting restart plus loading: the nodes down are binomial.
-Outages outages(const ReliabilityConfig& reliability, int nodes, double weight_bytes_per_node);
 
 }  // namespace moeplan

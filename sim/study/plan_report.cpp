@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "study/plan_journal.hpp"
 #include "study/plan_words.hpp"
 #include "study/simulation.hpp"
 
@@ -101,7 +102,7 @@ PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const P
   }
   if (options.errors == nullptr) return report;
   in_time("confidence", [&] {
-    report.confidence = assess_plan(space, answer, *options.errors, {.jobs = options.jobs, .shared = &shared, .progress = options.progress, .out_of_time = options.out_of_time});
+    report.confidence = assess_plan(space, answer, *options.errors, {.jobs = options.jobs, .shared = &shared, .progress = options.progress, .out_of_time = options.out_of_time, .store = options.journal});
     if (!report.confidence->size_known) report.not_assessed.emplace_back("GPUs for 95 %");
     if (!report.result.latency) return;
     report.result.uncertainty = report.confidence->uncertainty;

@@ -27,6 +27,7 @@ struct PlanReportOptions {
   std::function<void(double)> progress{};   ///< share done
   TimeIsOver out_of_time{};                 ///< nothing is begun or gone on with then but the full simulation of the best plan,
   TimeIsOver too_late{};                    ///< which ends here
+  PlanJournal* journal = nullptr;           ///< null: none
 };
 PlanReport report_plan(const PlanSpace& space, const PlanAnswer& answer, const PlanReportOptions& options);
 

@@ -154,10 +154,10 @@ void add_prefill(const DisaggregationSpec& start, const ParallelLayout& layout, 
 }
 
 /// Layouts of the prefill pool beside a decode pool of `decode`; one that stands for "none" where prefill is not apart.
-std::vector<ParallelLayout> prefill_layouts(const Scenario& start, const FeatureChoice& features, const ParallelLayout& decode, int most) {
+std::vector<ParallelLayout> prefill_layouts(const Scenario& start, const FeatureChoice& features, const ParallelLayout& decode) {
   if (!start.disaggregation || (!features.pools->layouts && !features.pools->automatic_layouts)) return {decode};
   const DeploymentConfig& prefill = start.disaggregation->prefill;
-  return features.pools->layouts ? *features.pools->layouts : automatic_layouts(prefill.model, prefill.cluster.node, most);
+  return features.pools->layouts ? *features.pools->layouts : automatic_layouts(prefill.model, prefill.cluster.node);
 }
 
 void add_group(PlanSpace& space, std::size_t base_index, const ParallelLayout& layout, const ParallelLayout& prefill, const DeploymentPrecision& precision, bool scheduler_in_scenario) {
@@ -186,12 +186,10 @@ void add_groups(PlanSpace& space, std::size_t base_index, const FeatureChoice& f
   const Scenario& start = space.bases[base_index].scenario;
   const SearchConfig& search = space.search;
   const DeploymentConfig& d = start.deployment;
-  int most = search.limits.gpus.value_or(kMostPlanGpus);
-  if (!search.counts.empty()) most = std::min(most, search.counts.back());
-  const std::vector<ParallelLayout> layouts = search.layouts ? *search.layouts : automatic_layouts(d.model, d.cluster.node, most);
+  const std::vector<ParallelLayout> layouts = search.layouts ? *search.layouts : automatic_layouts(d.model, d.cluster.node);
   for (const ParallelLayout& layout : layouts) {
     for (const DeploymentPrecision& precision : precisions_of(search, d, kv_in_scenario)) {
-      for (const ParallelLayout& prefill : prefill_layouts(start, features, layout, most)) add_group(space, base_index, layout, prefill, precision, scheduler_in_scenario);
+      for (const ParallelLayout& prefill : prefill_layouts(start, features, layout)) add_group(space, base_index, layout, prefill, precision, scheduler_in_scenario);
     }
   }
 }
@@ -211,8 +209,8 @@ std::string inputs_hash(const PlanSpace& space, const JsonDocument& document, co
 
 }  // namespace
 
-std::vector<ParallelLayout> automatic_layouts(const ModelSpec& model, const NodeSpec& node, int most_gpus) {
-  const int most = static_cast<int>(std::min<std::int64_t>(most_gpus, std::int64_t{kMostNodesOfReplica} * node.gpus));
+std::vector<ParallelLayout> automatic_layouts(const ModelSpec& model, const NodeSpec& node) {
+  const int most = kMostNodesOfReplica * node.gpus;
   const int most_copies = model.is_moe() ? most : 1;
   std::vector<ParallelLayout> out;
   for (int pipeline = 1; pipeline <= 4; pipeline *= 2) {
@@ -277,7 +275,7 @@ PlanSpace lay_out_plan(const JsonDocument& document, const fs::path& folder, con
   check_offer(first, document.file);
   for (std::size_t i = 0; i < space.bases.size(); ++i) add_groups(space, i, features[features_of[i]], kv_stated, scheduler_stated);
   if (space.candidates.empty()) {
-    throw InputError(document.file + ": /search", "is empty: no layout divides a model of it on the nodes and GPU counts allowed");
+    throw InputError(document.file + ": /search", "is empty: no layout divides a model of it on the nodes allowed");
   }
   space.inputs = inputs_hash(space, document, anchors);
   return space;

@@ -62,8 +62,9 @@ PlanSpace lay_out_plan(const JsonDocument& document, const std::filesystem::path
                        const std::filesystem::path& anchors = {});
 
 /// The layouts that "auto" means for a model on nodes of this kind: widths that are powers of two and divide the model. Tensor parallelism stays within
-/// a node; pipeline stages, and attention-data parallelism of MoE models, may span up to four of them. `most_gpus` bounds a replica.
-std::vector<ParallelLayout> automatic_layouts(const ModelSpec& model, const NodeSpec& node, int most_gpus);
+/// a node; pipeline stages, and attention-data parallelism of MoE models, may span up to four of them. Those that search.limits or search.counts leave no room for are
+/// rejected with that reason like any other candidate.
+std::vector<ParallelLayout> automatic_layouts(const ModelSpec& model, const NodeSpec& node);
 
 /// The batch limits that "auto" means: the engine's own, and lower ones that trade throughput for latency and memory.
 std::vector<SchedulerConfig> automatic_schedulers(const SchedulerConfig& engine);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "study/plan_feature_report.hpp"
+#include "study/plan_front.hpp"
 #include "study/plan_report.hpp"
 #include "study/plan_words.hpp"
 
@@ -85,14 +86,24 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer, const Res
   return text + cost_text(plan) + hosted_text(result);
 }
 
-std::string objectives_text(const PlanSpace& space, const PlanFigures& plan) {
+/// "; 80 % between 33 ms and 68 ms"; empty where it is not known.
+std::string interval_text(const Objective& o, const Result& result) {
+  if (!o.workload_class.empty()) return {};
+  std::string key = o.kind == ObjectiveKind::kLatency ? o.key : "objective." + o.key;
+  if (o.kind == ObjectiveKind::kLatency) key.replace(key.find('_'), 1, ".");
+  const auto found = result.intervals.find(key);
+  if (found == result.intervals.end()) return {};
+  return fmt::format("; {:.0f} % between {} and {}", result.intervals_level * 100, objective_value_text(o, found->second[0]), objective_value_text(o, found->second[1]));
+}
+
+std::string objectives_text(const PlanSpace& space, const PlanFigures& plan, const Result& result) {
   std::string text = plan.size.spare + plan.size.prefill.spare > 0 ? "objectives, with all spare replicas down\n" : "objectives\n";
   const std::vector<Objective>& objectives = space.objectives;
   for (std::size_t i = 0; i < objectives.size(); ++i) {
     const Objective& o = objectives[i];
     const bool latency = o.kind == ObjectiveKind::kLatency;
-    text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is {})\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
-                        objective_value_text(o, o.bound), plan.objectives[i] / o.bound * 100, latency ? "allowed" : "asked");
+    text += fmt::format("  {:<22} {:>9}  {} {:<9} ({:.0f} % of what is {}{})\n", o.key, objective_value_text(o, plan.objectives[i]), latency ? "<=" : ">=",
+                        objective_value_text(o, o.bound), plan.objectives[i] / o.bound * 100, latency ? "allowed" : "asked", interval_text(o, result));
   }
   text += fmt::format("  {:.2f} requests/s, {:.0f} output tokens/s served; {} busy {:.0f} % of the time\n", plan.served.requests, plan.served.output_tokens, plan.size.pools() ? fmt::format("prefill GPUs busy {:.0f} %, those that decode", plan.prefill_utilisation * 100) : "GPUs",
                       plan.utilisation * 100);
@@ -135,8 +146,11 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
                         r.maintenance_off_peak ? fmt::format(" in the calmest hour ({:.2f} x the workload's load)", answer.factors.trough) : "");
   }
   if (h.outages) {
-    text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights); enough replicas serve {}\n",
-                        (h.outages->restart_s + h.outages->weight_load_s) / 60, h.outages->weight_load_s, availability_text(h.outages->availability));
+    const Outages& o = *h.outages;
+    text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights): each is down {:.2g} % of the time, one independently of another\n",
+                        (o.restart_s + o.weight_load_s) / 60, o.weight_load_s, o.node_down * 100);
+    text += fmt::format("  {} are up {}{}\n", o.needed < o.replicas ? fmt::format("at least {} of the {} replicas", o.needed, o.replicas) : o.replicas > 1 ? fmt::format("all {} replicas", o.replicas) : "the one replica",
+                        availability_text(o.availability), o.in_maintenance ? fmt::format("; with {} in maintenance {}", counted(r.maintenance_nodes, "node"), availability_text(*o.in_maintenance)) : "");
   }
   return text;
 }
@@ -148,14 +162,6 @@ std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, con
   return advice.empty() ? text : text + "  " + advice + "\n";
 }
 
-/// "2 x (tensor 4) for prefill and "; empty where it is not apart.
-std::string prefill_text(const PlanSpace& space, std::size_t candidate, const PlanFigures& plan) {
-  if (!plan.size.pools()) return {};
-  const DeploymentConfig& d = space.groups[space.candidates[candidate].group].pools->prefill;
-  const PoolSize& size = plan.size.prefill;
-  return fmt::format("{} x ({}) on {} for prefill and ", size.serving + size.spare, layout_text(d.layout), d.cluster.gpu.id);
-}
-
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = "the cheapest of each model and GPU\n";
   for (const PlanChoice& c : plan_choices(space, answer)) {
@@ -163,7 +169,7 @@ std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
     if (c.candidate) {
       const PlanFigures& plan = *answer.outcomes[*c.candidate].plan;
       const DeploymentConfig& d = space.groups[space.candidates[*c.candidate].group].config;
-      what = fmt::format("{:>4} {} {:>9.2f} USD/h  {}{} x ({}), {}", plan.size.gpus, plan.size.gpus == 1 ? "GPU " : "GPUs", plan.price.usd_per_hour, prefill_text(space, *c.candidate, plan),
+      what = fmt::format("{:>4} {} {:>9.2f} USD/h  {}{} x ({}), {}", plan.size.gpus, plan.size.gpus == 1 ? "GPU " : "GPUs", plan.price.usd_per_hour, prefill_pool_text(space, *c.candidate, plan),
                          plan.size.serving + plan.size.spare, layout_text(d.layout), to_string(d.model.is_moe() ? d.precision.experts : d.precision.weights));
       if (answer.best && *c.candidate != *answer.best) {
         const double dearer = plan.price.usd_per_hour / answer.outcomes[*answer.best].plan->price.usd_per_hour - 1;
@@ -205,7 +211,7 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
   const PlanFigures& best = *answer.outcomes[*answer.best].plan;
   const PlanFigures& plan = *answer.outcomes[*second].plan;
   const DeploymentConfig& d = space.groups[space.candidates[*second].group].config;
-  std::string text = fmt::format("nearly won  {} on {}: {}{} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, prefill_text(space, *second, plan), plan.size.serving + plan.size.spare,
+  std::string text = fmt::format("nearly won  {} on {}: {}{} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, prefill_pool_text(space, *second, plan), plan.size.serving + plan.size.spare,
                                  layout_text(d.layout), precision_text(d), plan.price.usd_per_hour);
   if (plan.price.usd_per_hour > best.price.usd_per_hour) {
     text += fmt::format("\n  lost by {}: {} at {:.2f} USD/h each against {} at {:.2f} USD/h\n", share_text(plan.price.usd_per_hour / best.price.usd_per_hour - 1),
@@ -217,9 +223,10 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
 }
 
 std::string rejections_text(const PlanAnswer& answer) {
-  std::string text = fmt::format("{}, {} simulated; not chosen\n", counted(static_cast<int>(answer.outcomes.size()), "candidate"), answer.simulated);
+  const auto counts = rejection_counts(answer);
+  std::string text = fmt::format("{}, {} simulated{}\n", counted(static_cast<int>(answer.outcomes.size()), "candidate"), answer.simulated, counts.empty() ? "" : "; not chosen");
   std::size_t shown = 0;
-  for (const auto& [kind, count] : rejection_counts(answer)) {
+  for (const auto& [kind, count] : counts) {
     if (shown++ == kTopReasons) break;
     text += fmt::format("  {:>6}  {}\n", count, to_string(kind));
   }
@@ -287,13 +294,13 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
     text += "  " + no_plan_text(space, answer) + (answer.exhausted ? "" : "; " + resume + " goes on") + "\n\n" + features_text(space, answer) + choices_text(space, answer) + "\n" + rejections_text(answer);
     return text;
   }
-  text += buy_text(space, answer, result) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan) + "\n";
+  text += buy_text(space, answer, result) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan, result) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.trial) text += trial_text(*report.trial) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   if (const std::string second = runner_up_text(space, answer); !second.empty()) text += second + "\n";
-  text += choices_text(space, answer) + "\n" + rejections_text(answer);
+  text += front_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);
   const std::vector<std::string> assumptions = plan_assumptions(space, answer, report.confidence ? &*report.confidence : nullptr);
   if (!assumptions.empty()) text += "\nassumptions that matter most\n";
   for (const std::string& assumption : assumptions) text += "  " + assumption + "\n";

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "study/plan_load.hpp"
 #include "study/simulation.hpp"
@@ -85,6 +86,13 @@ Sample sample_of(const Result& result) {
   return sample;
 }
 
+std::string text_of(const Sample& sample) { return nlohmann::json({sample.met, sample.beyond_offer, sample.metrics}).dump(); }
+
+Sample sample_from(const std::string& text) {
+  const auto j = nlohmann::json::parse(text);
+  return {j[2].get<Metrics>(), j[0].get<bool>(), j[1].get<bool>()};
+}
+
 /// Linear interpolation between order statistics.
 double quantile(const std::vector<double>& sorted, double q) {
   const double place = q * static_cast<double>(sorted.size() - 1);
@@ -132,12 +140,21 @@ class Assessment {
     return run_scenario(scenario, options);
   }
 
-  Sample simulate_at(const std::vector<double>& values, std::uint64_t seed) {
+  /// `what` of the samples it is.
+  Sample sample_at(const std::string& what, const std::vector<double>& values, std::uint64_t seed) {
+    const std::string key = options_.store_as + " " + what;
+    const auto stored = options_.store != nullptr ? options_.store->find(key) : std::nullopt;
+    const Sample sample = stored ? sample_from(*stored) : simulate_at(values, seed);
+    if (options_.store != nullptr && !stored) options_.store->append(key, text_of(sample));
+    if (options_.progress) options_.progress(static_cast<double>(++done_) / static_cast<double>(total_));
+    return sample;
+  }
+
+  [[nodiscard]] Sample simulate_at(const std::vector<double>& values, std::uint64_t seed) const {
     DrawnScenario drawn = draw_scenario(scenario_, inputs_, values);
     drawn.scenario.seed = seed;
     Result result = run(drawn.scenario);
     stretch_first_token(result, drawn.first_token_factor);
-    if (options_.progress) options_.progress(static_cast<double>(++done_) / static_cast<double>(total_));
     Sample sample = sample_of(result);
     sample.beyond_offer = asks_beyond_offer(drawn.scenario);
     return sample;
@@ -155,7 +172,7 @@ class Assessment {
     const auto count = static_cast<std::size_t>(out_.samples);
     const auto design = latin_hypercube(inputs_, count, scenario_.seed);
     std::vector<Sample> samples(count);
-    tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { samples[i] = simulate_at(design[i], scenario_.seed + i); });
+    tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { samples[i] = sample_at(fmt::format("sample {}", i), design[i], scenario_.seed + i); });
     std::size_t met = 0;
     std::size_t beyond = 0;
     for (const Sample& s : samples) {
@@ -176,7 +193,7 @@ class Assessment {
     tbb::parallel_for(std::size_t{0}, 2 * inputs_.size(), [&](std::size_t k) {
       std::vector<double> values = medians;
       values[k / 2] = inputs_[k / 2].at(0.5 * (1 + (k % 2 == 0 ? -out_.level : out_.level)));
-      ends[k / 2][k % 2] = simulate_at(values, scenario_.seed);
+      ends[k / 2][k % 2] = sample_at(fmt::format("end {}", k), values, scenario_.seed);
     });
     for (const std::string metric : kTornadoMetrics) {
       std::vector<InputEffect> effects;

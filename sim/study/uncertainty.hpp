@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,14 @@ struct Result;
 struct Scenario;
 struct StudyLibraries;
 
+/// Keeps finished simulations of an assessment from one run of the program to the next. Any thread.
+class SampleStore {
+ public:
+  virtual ~SampleStore() = default;
+  [[nodiscard]] virtual std::optional<std::string> find(const std::string& key) const = 0;
+  virtual void append(const std::string& key, const std::string& sample) = 0;
+};
+
 struct UncertaintyOptions {
   int samples = 0;            ///< simulations; 0: what the scenario states, else 32
   double level = 0;           ///< of the intervals; 0: what the scenario states, else 0.8
@@ -27,6 +36,8 @@ struct UncertaintyOptions {
   StudyLibraries* shared = nullptr;            ///< to share kernel times and routing with other runs; null: own
   std::function<void(double)> progress;        ///< share done; may come from any thread
   TimeIsOver out_of_time;                      ///< it then ends with OutOfTime
+  SampleStore* store = nullptr;                ///< null: none
+  std::string store_as{};                      ///< begins the keys of this scenario in the store
 };
 
 /// Something that is not known exactly. `low` and `high` bound the middle `level` of its distribution, in the unit that `name` states.

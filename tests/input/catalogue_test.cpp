@@ -40,6 +40,19 @@ TEST_CASE("an unknown id is refused with the nearest ids, a missing path with th
   CHECK_FALSE(complaint_of([&] { c.find(""); }).empty());
 }
 
+TEST_CASE("of a long catalogue the names with most in common are told where none is near, and where all are listed") {
+  const TemporaryFolder folder;
+  for (const char* name : {"deepseek-r1", "llama-3.1-70b", "llama-4-scout", "gpt-oss-20b", "qwen3-235b-a22b", "qwen3-8b", "dbrx", "glm-5", "grok-1", "phi-4", "kimi-k2", "arctic", "mimo-v2"}) {
+    folder.write(std::string("models/") + name + ".json", "{}");
+  }
+  const auto refused = [&](const char* id) { return complaint_of([&] { find_catalogue_file(folder.path() / "models", id, "model", folder.path(), "s.json: /model"); }); };
+  CHECK(refused("qwen3-235b-a22b-instruct-2507").starts_with("s.json: /model: unknown model 'qwen3-235b-a22b-instruct-2507'; the nearest of 13 known are 'qwen3-235b-a22b', 'qwen3-8b', "));
+  CHECK(refused("llama-4-behemoth").find("the nearest of 13 known are 'llama-4-scout', 'llama-3.1-70b', ") != std::string::npos);
+  CHECK(refused("zzz").ends_with("; moeplan catalog models lists all"));
+  CHECK(refused("deepseek-ai/DeepSeek-R1").ends_with("deepseek-ai/DeepSeek-R1' (did you mean 'deepseek-r1'?)"));
+  CHECK(refused("models/none.json").find("did you mean") == std::string::npos);
+}
+
 TEST_CASE("near names are found through swaps, case and parts, best first; far ones are not offered") {
   const std::vector<std::string> names = {"rate", "requests", "process", "mixtral-8x7b"};
   CHECK(nearest_names("raet", names) == std::vector<std::string>{"rate"});

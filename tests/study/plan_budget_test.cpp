@@ -16,10 +16,9 @@ TEST_CASE("a time budget ends a run at once, and the assessment of the plan that
   const PlanSpace space = space_of(small_question());
   int asked = 0;
   PlanQuestion question = plan_question(space.bases[0].scenario, 1, [&] { return ++asked > 3; });
-  const DeploymentConfig& config = space.groups[0].config;
-  const Deployment deployment(config);
+  const FirstReplica first(space);
   question.workload.requests = 100'000;  // some hundred thousand steps, asked about every thousand
-  CHECK_THROWS_AS(run_plan(question, {config, deployment.memory().plan, deployment.cost()}, 16), OutOfTime);
+  CHECK_THROWS_AS(run_plan(question, first.replica, 16), OutOfTime);
   CHECK(asked == 4);
 
   // over once all groups are done with
@@ -58,10 +57,41 @@ TEST_CASE("a time budget ends a run at once, and the assessment of the plan that
     CHECK(plan_summary(space, cut, report, "--resume here").find("NOT ASSESSED: headroom, assumptions, full simulation, confidence: the time budget ended first; --resume here completes the answer") !=
           std::string::npos);
   }
-  PlanJournal journal(folder.path() / "j", space.inputs, 0);
-  options.journal = &journal;
-  options.out_of_time = {};
-  CHECK(whole_answer(space, options) == expected);
+  check_completed(space, options, folder.path() / "j", expected);
+}
+
+TEST_CASE("what was found out of headroom and confidence is kept, and the answer is the same bytes") {
+  json question = small_question();
+  question["search"]["parallel"] = {{{"tensor", 1}}};
+  question["uncertainty"] = {{"samples", 8}, {"load_factor", {1.5, 2}}};
+  const PlanSpace space = space_of(question);
+  const ErrorModel errors = load_error_model(data().error_model());
+  ThreadExecutor one(1);
+  const TemporaryFolder folder;
+  /// The answer, and how often runs asked for the time.
+  const auto whole = [&] {
+    PlanJournal journal(folder.path() / "j", space.inputs, 0);
+    int asked = 0;
+    PlanOptions options;
+    options.executor = &one;
+    options.journal = &journal;
+    options.out_of_time = [&] {
+      ++asked;
+      return false;
+    };
+    PlanReportOptions reported;
+    reported.errors = &errors;
+    reported.jobs = 1;
+    reported.out_of_time = options.out_of_time;
+    reported.journal = &journal;
+    const PlanAnswer answer = answer_of(space, options);
+    const std::string text = plan_json(space, answer, report_plan(space, answer, reported), data());
+    return std::pair(text, asked);
+  };
+  const auto [first, asked_first] = whole();
+  const auto [again, asked_again] = whole();
+  CHECK(again == first);
+  CHECK(asked_again < asked_first / 4);
 }
 
 TEST_CASE("where the time suffices for the probability alone, nothing is said of the GPUs for 95 %") {

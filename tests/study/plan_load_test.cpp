@@ -1,4 +1,4 @@
-// What a plan is sized for: load factors, outages. All numbers by hand.
+// What a plan is sized for: load factors. All numbers by hand.
 #include "study/plan_load.hpp"
 
 #include <doctest/doctest.h>
@@ -69,23 +69,6 @@ TEST_CASE("the mean of the period is over its months, from the first to the last
   CHECK(load_factors(load, poisson(1)).mean == 4);
   CHECK(load_factors(load, poisson(1)).period_mean == doctest::Approx(7.0 / 3));
   CHECK(load_factors({}, poisson(1)).period_mean == 1);
-}
-
-TEST_CASE("nodes are down for their share of the time, and as many as are spare do no harm") {
-  ReliabilityConfig r;
-  r.failures_per_node_year = 8766.0 / 10;  // one failure in ten hours
-  r.restart_s = 1800;
-  r.weight_load_bytes_per_s = 1e9;
-  // one hour each with 1,800 GB to load at 1 GB/s: 2 nodes x 0.1 /h x 1 h = 0.2 nodes down
-  Outages none = outages(r, 2, 1800e9);
-  CHECK(none.weight_load_s == 1800);
-  // A tenth of the time that a node is up: an eleventh of all time.
-  CHECK(none.nodes_down_mean == doctest::Approx(2.0 / 11));
-  CHECK(none.availability == doctest::Approx(100.0 / 121));
-  r.spare_nodes = 1;
-  CHECK(outages(r, 2, 1800e9).availability == doctest::Approx(120.0 / 121));
-  r.spare_nodes = 2;
-  CHECK(outages(r, 2, 1800e9).availability == 1);
 }
 
 TEST_CASE("what clients offer is their rate; a closed loop offers none") {

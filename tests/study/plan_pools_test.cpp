@@ -170,10 +170,7 @@ TEST_CASE("a plan of pools is the same bytes on one thread and on four, and from
     options.out_of_time = [&] { return ++asked > static_cast<int>(space.groups.size()) + 2; };
     CHECK_FALSE(answer_of(space, options).exhausted);
   }
-  PlanJournal journal(folder.path() / "j", space.inputs, 0);
-  options.journal = &journal;
-  options.out_of_time = {};
-  CHECK(whole_answer(space, options) == expected);
+  check_completed(space, options, folder.path() / "j", expected);
 }
 
 TEST_CASE("maintenance of pools in the calmest hour costs no more than at the peak") {

@@ -231,3 +231,62 @@ TEST_CASE("the probability and the intervals of a plan tell the same") {
   question["search"].erase("counts");
   check("ttft_p90", "ttft.p90", true);
 }
+
+TEST_CASE("layouts that a limit, a count, a budget or the power leaves no room for are rejected with that reason") {
+  json question = small_question();
+  question["search"]["parallel"] = "auto";  // up to tensor 8, pipeline 4
+  const auto kinds_of = [&](const json& limits, const json& counts, const std::string& part) {
+    question["search"]["limits"] = limits;
+    question["search"].erase("counts");
+    if (!counts.is_null()) question["search"]["counts"] = counts;
+    const Answered answered(question);
+    std::size_t told = 0;
+    std::size_t wide = 0;
+    for (const json& r : answered.result["plan"]["rejected"]) {
+      wide += r["candidate"]["gpus_per_replica"] >= 8 ? 1U : 0U;
+      told += r["kind"] == "limits" && contains(r["reason"], part) ? 1U : 0U;
+    }
+    CHECK(wide > 0);
+    CHECK(answered.result["plan"]["rejections"]["limits"].get<std::size_t>() == told);
+    CHECK(contains(answered.summary, std::to_string(told) + "  limits\n"));
+    return told;
+  };
+  const std::size_t by_gpus = kinds_of({{"gpus", 4}}, nullptr, "beyond the 4 GPUs of limits.gpus");
+  CHECK(by_gpus > 0);
+  CHECK(kinds_of(json::object(), {2, 4}, "may be bought") == by_gpus);
+  CHECK(kinds_of({{"budget", "4 USD/h"}}, nullptr, "beyond limits.budget of 4.00 USD/h") > 0);
+  CHECK(kinds_of({{"power", "2 kW"}}, nullptr, "beyond limits.power of 2.0 kW") > 0);
+}
+
+TEST_CASE("the summary has the Pareto front, and the intervals of the objectives") {
+  json question = small_question();
+  question["search"]["gpus"] = {"l40s", "h100-sxm", "a100-sxm-80"};
+  question["search"]["pareto_up_to"] = 3;
+  question["uncertainty"] = {{"samples", 8}};
+  const Answered answered(question, &errors());
+  REQUIRE(answered.answer.pareto.size() >= 2);
+  const std::string& text = answered.summary;
+  const std::size_t front = text.find("Pareto front: what paying more buys, up to 3 x its cost\n");
+  REQUIRE(front != std::string::npos);
+  std::size_t row = text.find('\n', text.find('\n', front) + 1) + 1;
+  double cost = 0;
+  for (const json& plan : answered.result["plan"]["pareto"]) {
+    const std::string line = text.substr(row, text.find('\n', row) - row);
+    CAPTURE(line);
+    const double usd = std::stod(line);
+    CHECK(usd == Approx(plan["cost"]["usd_per_hour"].get<double>()).epsilon(0.01));
+    CHECK(usd >= cost);
+    CHECK(contains(line, plan["gpu"].get<std::string>()));
+    CHECK(contains(line, " % of "));
+    cost = usd;
+    row += line.size() + 1;
+  }
+  CHECK(text.substr(row, 1) == "\n");
+  const json& interval = answered.result["intervals"]["tpot.p90"];
+  const Objective& tpot = answered.space.objectives[answered.space.objectives[0].key == "tpot_p90" ? 0 : 1];
+  CHECK(contains(text, "; 80 % between " + objective_value_text(tpot, interval["low"]) + " and " + objective_value_text(tpot, interval["high"]) + ")"));
+  question["search"]["gpus"] = {"l40s"};
+  question["search"]["parallel"] = {{{"tensor", 1}}};
+  question["search"]["schedulers"] = {{{"max_batch_requests", 64}}};
+  CHECK(contains(Answered(question).summary, "Pareto front: the plan alone; none up to 3 x its cost is better in latency, throughput or power\n"));
+}

@@ -95,9 +95,8 @@ TEST_CASE("analytic bounds lie below what is simulated, for a dense and for a sp
     question["search"]["parallel"] = {{{"tensor", 2}, {"expert", model[0] == 'q' ? 2 : 1}}};
     question["objectives"] = {{"ttft_p90", "100 s"}, {"tpot_mean", "100 s"}, {"tpot_p50", "100 s"}, {"e2e_p90", "100 s"}, {"ttft_mean", "100 s"}};
     const PlanSpace space = space_of(question);
-    DeploymentConfig config = space.groups[0].config;
-    const Deployment deployment(config);
-    const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+    const FirstReplica first(space);
+    const PlanReplica& replica = first.replica;
     const PlanQuestion asked = plan_question(space.bases[0].scenario, 1);
     const PlanBounds bounds = bound_plan(asked, profile_workload(asked), replica);
     CHECK(bounds.problem == "");
@@ -119,13 +118,11 @@ TEST_CASE("a run that meets the objectives while the machine still fills up is m
   question["workload"]["warmup_requests"] = 0;
   question["objectives"] = {{"ttft_p50", "500 ms"}, {"tpot_p50", "40 ms"}};
   const PlanSpace space = space_of(question);
-  const DeploymentConfig& config = space.groups[0].config;
-  const Deployment deployment(config);
-  const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+  const FirstReplica first(space);
   Scenario scenario = space.bases[0].scenario;
-  scenario.deployment = config;
+  scenario.deployment = first.config;
   scenario.replicas = 4;
-  const PlanRun run = run_plan(plan_question(scenario, 1), replica, 4);
+  const PlanRun run = run_plan(plan_question(scenario, 1), first.replica, 4);
   CHECK(run.met);
   CHECK(run.requests > 60);
   CHECK_FALSE(run.short_window);
@@ -135,14 +132,12 @@ TEST_CASE("a run that meets the objectives while the machine still fills up is m
 
 TEST_CASE("a run that is given up early has the verdict of the whole run") {
   const PlanSpace space = space_of(small_question());
-  const DeploymentConfig& config = space.groups[0].config;
-  const Deployment deployment(config);
-  const PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+  const FirstReplica first(space);
   for (const int replicas : {1, 2, 3, 5}) {
     Scenario scenario = space.bases[0].scenario;
-    scenario.deployment = config;
+    scenario.deployment = first.config;
     scenario.replicas = replicas;
-    const PlanRun run = run_plan(plan_question(scenario, 1), replica, replicas);
+    const PlanRun run = run_plan(plan_question(scenario, 1), first.replica, replicas);
     scenario.workload.requests = run.requests;
     const Result whole = run_scenario(scenario, {});
     const bool met = std::all_of(whole.objectives.begin(), whole.objectives.end(), [](const ObjectiveResult& o) { return o.met; }) && !whole.throughput->saturated;
@@ -219,10 +214,7 @@ TEST_CASE("the answer is the same bytes on one thread and on four, and from a jo
     CHECK_FALSE(cut.exhausted);
     CHECK(std::any_of(cut.outcomes.begin(), cut.outcomes.end(), [](const CandidateOutcome& o) { return o.rejection == Rejection::kUnfinished; }));
   }
-  PlanJournal journal(folder.path() / "j", space.inputs, 0);
-  options.journal = &journal;
-  options.out_of_time = {};
-  CHECK(whole_answer(space, options) == expected);
+  check_completed(space, options, folder.path() / "j", expected);
 }
 
 TEST_CASE("limits bound what is bought, and counts say what can be") {
@@ -433,13 +425,25 @@ TEST_CASE("a plan says how sure it is, and what being sure costs") {
 
 TEST_CASE("automatic layouts divide the model, and attention is copied for sparse models only") {
   const PlanSpace dense = space_of(small_question());
-  const auto layouts = automatic_layouts(dense.groups[0].config.model, dense.groups[0].config.cluster.node, 64);
+  const auto layouts = automatic_layouts(dense.groups[0].config.model, dense.groups[0].config.cluster.node);
   CHECK(std::any_of(layouts.begin(), layouts.end(), [](const ParallelLayout& l) { return l.pipeline == 2; }));
   CHECK(std::none_of(layouts.begin(), layouts.end(), [](const ParallelLayout& l) { return l.attention_data > 1 || l.expert > 1; }));
   json q = small_question();
   q["model"] = "mixtral-8x7b";
   const PlanSpace sparse = space_of(q);
-  const auto more = automatic_layouts(sparse.groups[0].config.model, sparse.groups[0].config.cluster.node, 16);
+  const auto more = automatic_layouts(sparse.groups[0].config.model, sparse.groups[0].config.cluster.node);
   CHECK(std::any_of(more.begin(), more.end(), [](const ParallelLayout& l) { return l.attention_data == 4 && l.expert == 8; }));
-  CHECK(std::all_of(more.begin(), more.end(), [](const ParallelLayout& l) { return l.gpus() <= 16; }));
+  CHECK(std::all_of(more.begin(), more.end(), [](const ParallelLayout& l) { return l.gpus() <= 32; }));
+}
+
+TEST_CASE("answers recorded in a trace can be longer, too, their prompts with them") {
+  json question = small_question();
+  const json recorded = {{"distribution", "trace"}, {"file", "traces/sharegpt_300.csv"}};
+  question["workload"]["prompt_tokens"] = recorded;
+  question["workload"]["output_tokens"] = recorded;
+  question["search"]["parallel"] = {{{"tensor", 1}}};
+  const PlanAnswer answer = answer_of(space_of(question));
+  REQUIRE(answer.headroom.has_value());
+  const auto& tested = answer.headroom->assumptions;
+  CHECK(std::any_of(tested.begin(), tested.end(), [](const PlanHeadroom::Assumption& a) { return a.text == "answers 15 % longer"; }));
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "study/plan.hpp"
+#include "study/plan_journal.hpp"
 #include "study/plan_report.hpp"
 #include "support/study_fixture.hpp"
 
@@ -48,5 +49,22 @@ inline std::string whole_answer(const PlanSpace& space, PlanOptions options) {
   const PlanAnswer answer = answer_of(space, options);
   return plan_json(space, answer, report_plan(space, answer, {}), data());
 }
+
+/// What a cut search has left in the journal of `folder` completes it to `expected`.
+inline void check_completed(const PlanSpace& space, PlanOptions options, const std::filesystem::path& folder, const std::string& expected) {
+  PlanJournal journal(folder, space.inputs, 0);
+  options.journal = &journal;
+  options.out_of_time = {};
+  CHECK(whole_answer(space, options) == expected);
+}
+
+/// A replica of the first group of a space.
+struct FirstReplica {
+  explicit FirstReplica(const PlanSpace& space) : config(space.groups[0].config), deployment(config) {}
+  FirstReplica(const FirstReplica&) = delete;
+  const DeploymentConfig& config;
+  Deployment deployment;
+  PlanReplica replica{config, deployment.memory().plan, deployment.cost()};
+};
 
 }  // namespace moeplan::test
