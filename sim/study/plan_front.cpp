@@ -28,8 +28,8 @@ std::string row_text(const PlanSpace& space, const PlanAnswer& answer, std::size
   const PlanFigures& plan = *answer.outcomes[index].plan;
   const DeploymentConfig& d = space.groups[c.group].config;
   const Precision weights = d.model.is_moe() ? d.precision.experts : d.precision.weights;
-  return fmt::format("  {:>9.2f} {:>5}  {:<20} {:>10.0f} {:>9}  {} on {}: {}{} x ({}), {}, batches of {} and {}{}\n", plan.price.usd_per_hour, plan.size.gpus,
-                     latency_text(plan, space.objectives), plan.throughput.output_tokens_per_s, plan.price.mean_w ? watts_text(*plan.price.mean_w) : "unknown", d.model.id,
+  return fmt::format("  {:>9.2f} {:>5}  {:<20} {:>10.0f} {:>9}  {} on {}: {}{} x ({}), {}, at most {} requests and {} tokens a batch{}\n", plan.price.usd_per_hour, plan.size.gpus,
+                     latency_text(plan, space.objectives), plan.served.output_tokens, plan.price.mean_w ? watts_text(*plan.price.mean_w) : "unknown", d.model.id,
                      d.cluster.gpu.id, prefill_pool_text(space, index, plan), plan.size.serving + plan.size.spare, layout_text(d.layout), to_string(weights),
                      c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens, space.bases[space.groups[c.group].base].features_id);
 }

@@ -34,7 +34,7 @@ double tightest_objective(const PlanFigures& plan, const std::vector<Objective>&
 
 std::tuple<double, double, double, double, std::size_t> plan_rank(const PlanSpace& space, const PlanAnswer& answer, std::size_t candidate) {
   const PlanFigures& plan = *answer.outcomes[candidate].plan;
-  return {plan.price.usd_per_hour, tightest_objective(plan, space.objectives), -plan.throughput.output_tokens_per_s,
+  return {plan.price.usd_per_hour, tightest_objective(plan, space.objectives), -plan.served.output_tokens,
           plan.price.mean_w.value_or(std::numeric_limits<double>::infinity()), candidate};
 }
 
@@ -42,7 +42,8 @@ ParetoPoint pareto_point(const PlanFigures& plan, const std::vector<Objective>& 
   ParetoPoint point;
   point.usd_per_hour = plan.price.usd_per_hour;
   point.tightest_objective = in_steps(tightest_objective(plan, objectives));
-  point.minus_throughput = -in_steps(plan.throughput.output_tokens_per_s);
+  // In the long run: the windows of runs differ by what their edges cut off.
+  point.minus_throughput = -in_steps(plan.served.output_tokens);
   if (plan.price.mean_w) point.watts = in_steps(*plan.price.mean_w);
   return point;
 }

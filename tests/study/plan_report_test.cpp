@@ -150,7 +150,7 @@ TEST_CASE("of equally cheap plans the one furthest from its bounds comes first, 
   answer.outcomes.resize(4);
   const auto set = [&](std::size_t i, double ttft_share, double tokens, double watts) {
     plan.objectives = {0.5 * space.objectives[0].bound, ttft_share * space.objectives[1].bound};
-    plan.throughput.output_tokens_per_s = tokens;
+    plan.served.output_tokens = tokens;
     plan.price.mean_w = watts;
     answer.outcomes[i].plan = plan;
   };
