@@ -29,9 +29,6 @@ std::vector<Screened> screened_from(const std::string& text) {
   return out;
 }
 
-/// Further from a plan than any candidate of which some are allowed.
-constexpr double kNoneAllowed = 1e9;
-
 CandidateOutcome unfit(const MemorySummary& memory, const char* pool) {
   return rejected(Rejection::kMemory, fmt::format("does not fit{}: {:.1f} GB missing per GPU ({:.1f} GB of weights on {:.1f} GB)", pool, memory.plan.missing.as_double() / 1e9,
                                                   memory.plan.weights.as_double() / 1e9, memory.plan.capacity.as_double() / 1e9), {}, memory.plan.missing.as_double() / memory.plan.capacity.as_double());

@@ -7,6 +7,9 @@
 
 namespace moeplan {
 
+/// CandidateOutcome::miss of a candidate of which not even one replica is within the limits: further from a plan than any of which some are.
+inline constexpr double kNoneAllowed = 1e9;
+
 /// A candidate after screening.
 struct Screened {
   CandidateOutcome outcome;  ///< kNone: to be simulated; kUnfinished: the time ended first

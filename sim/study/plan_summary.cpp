@@ -81,6 +81,8 @@ std::string buy_text(const PlanSpace& space, const PlanAnswer& answer, const Res
                                  hardware_text(gpus, nodes, d.cluster), d.model.name);
   if (pools) text += fmt::format("  prefill   {}\n", replicas_of_text(prefill, pools->prefill));
   text += fmt::format("  {:<9} {}, {} {}\n", pools ? "decode" : "deploy", replicas_of_text(plan.size, d), d.engine.id, d.engine.version);
+  const int idle = with_spares_up(plan.size, d.layout.gpus(), pools ? pools->prefill.layout.gpus() : 0).spare_gpus;
+  if (idle > 0) text += fmt::format("  idle      {}: paid for with the others, but no replica lies on {}\n", counted(idle, "GPU"), idle == 1 ? "it" : "them");
   if (const std::string features = features_of_text(space.bases[space.groups[c.group].base].features); !features.empty()) text += "  with      " + features + "\n";
   text += fmt::format("  precision {}; batches of {} requests and {} tokens at most\n", precision_text(d), c.scheduler.max_batch_requests, c.scheduler.max_batch_tokens);
   return text + cost_text(plan) + hosted_text(result);
@@ -92,7 +94,7 @@ std::string interval_text(const Objective& o, const Result& result) {
   std::string key = o.kind == ObjectiveKind::kLatency ? o.key : "objective." + o.key;
   if (o.kind == ObjectiveKind::kLatency) key.replace(key.find('_'), 1, ".");
   const auto found = result.intervals.find(key);
-  if (found == result.intervals.end()) return {};
+  if (found == result.intervals.end() || found->second[0] == found->second[1]) return {};
   return fmt::format("; {:.0f} % between {} and {}", result.intervals_level * 100, objective_value_text(o, found->second[0]), objective_value_text(o, found->second[1]));
 }
 
@@ -137,7 +139,7 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
                         h.throughput_share ? fmt::format("; it does {:.0f} % more than the throughput asked for", *h.throughput_share * 100) : "");
   }
   const int serving = PlanProportion(plan.size).most();
-  if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load needs {}, the peak {}\n", counted(h.replicas_at_mean, "serving replica"), serving);
+  if (h.replicas_at_mean > 0 && h.replicas_at_mean < serving) text += fmt::format("  the mean load{} needs {}, the peak {}\n", space.search.load.months > 0 ? " of the last month" : "", counted(h.replicas_at_mean, "serving replica"), serving);
   for (const PlanHeadroom::Month& m : h.months) text += fmt::format("  month {:<3} {:>6.2f} x the load at its peak: {}\n", m.month, m.factor, counted(m.replicas, "serving replica"));
   const ReliabilityConfig& r = space.search.reliability;
   if (r.maintenance_nodes > 0) {
@@ -233,59 +235,7 @@ std::string rejections_text(const PlanAnswer& answer) {
   return text;
 }
 
-/// The candidate whose reason is to be told where nothing is a plan: the one that came furthest through the stages of the search, and of these the one that
-/// came nearest to what was asked.
-std::optional<std::size_t> furthest(const PlanAnswer& answer) {
-  for (const Rejection kind : {Rejection::kObjective, Rejection::kSaturated, Rejection::kLimit, Rejection::kBound, Rejection::kMemory, Rejection::kSupport, Rejection::kPrice, Rejection::kLayout}) {
-    std::optional<std::size_t> found;
-    for (std::size_t i = 0; i < answer.outcomes.size(); ++i) {
-      if (answer.outcomes[i].rejection == kind && (!found || answer.outcomes[i].miss < answer.outcomes[*found].miss)) found = i;
-    }
-    if (found) return found;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
-
-std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
-  if (!c.size_known) return {};
-  if (!c.extra_gpus && c.uncertainty.beyond_offer > 1 - kPlanConfidence) {
-    return fmt::format("no number of replicas makes it 95 %: in {:.0f} % of the draws less arrives than a throughput objective asks for", c.uncertainty.beyond_offer * 100);
-  }
-  if (!c.extra_gpus && !space.search.counts.empty()) return "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %";
-  if (!c.extra_gpus) return "not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do";
-  const auto& most = space.search.limits.gpus;
-  if (*c.extra_gpus > 0) {
-    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"),
-                       most && plan.size.gpus + *c.extra_gpus > *most ? ", beyond limits.gpus" : "");
-  }
-  const int serving = plan.size.serving + plan.size.prefill.serving;
-  return c.replicas > serving ? fmt::format("{} instead of {} on the same GPUs make it 95 %", counted(c.replicas, "serving replica"), serving) : std::string();
-}
-
-std::string no_plan_text(const PlanSpace& space, const PlanAnswer& answer) {
-  if (answer.best) return {};
-  const auto counts = rejection_counts(answer);
-  if (!answer.exhausted) return "no plan was found before the time budget ended";
-  const std::size_t all = answer.outcomes.size();
-  const std::string_view reason = to_string(counts.front().first);
-  std::string text = fmt::format("no plan among {} candidates", all);
-  if (counts.size() == 1) {
-    text = all == 1 ? fmt::format("no plan: the only candidate is rejected, {}", reason) : fmt::format("no plan: all {} candidates are rejected for one reason, {}", all, reason);
-  }
-  const auto told = furthest(answer);
-  return told ? text + fmt::format("; the one that came furthest, {}: {}", space.candidates[*told].id, answer.outcomes[*told].reason) : text;
-}
-
-std::string cut_short_text(const PlanAnswer& answer, const PlanReport& report, const std::string& resume) {
-  std::string text;
-  if (!answer.exhausted) text += "\nNOT EXHAUSTED: the time budget ended the search, a cheaper plan may exist; " + resume + " goes on\n";
-  if (report.not_assessed.empty()) return text;
-  std::string parts;
-  for (const std::string& part : report.not_assessed) parts += (parts.empty() ? "" : ", ") + part;
-  return text + fmt::format("{}NOT ASSESSED: {}: the time budget ended first; {} completes the answer\n", text.empty() ? "\n" : "", parts, resume);
-}
 
 std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const std::string& resume) {
   const Result& result = report.result;

@@ -290,3 +290,25 @@ TEST_CASE("the summary has the Pareto front, and the intervals of the objectives
   question["search"]["schedulers"] = {{{"max_batch_requests", 64}}};
   CHECK(contains(Answered(question).summary, "Pareto front: the plan alone; none up to 3 x its cost is better in latency, throughput or power\n"));
 }
+
+TEST_CASE("an objective out of reach is told before layouts that the limits have no room for, which nobody has looked at") {
+  json question = small_question();
+  question["objectives"] = {{"e2e_p50", "10 ms"}};
+  question["search"]["parallel"] = {{{"tensor", 1}}, {{"tensor", 8}}};
+  question["search"]["limits"] = {{"gpus", 4}};
+  const std::string text = Answered(question).summary;
+  CHECK(contains(text, "2  limits\n"));
+  CHECK(contains(text, "the one that came furthest, llama-3.1-8b/"));
+  CHECK(contains(text, "/t1-p1-e1-d1/"));
+  CHECK(contains(text, ": e2e_p50"));
+}
+
+TEST_CASE("GPUs that are paid for and hold no replica are told") {
+  json question = single_question();
+  question["cost"] = {{"owned", {{"capex", "200000 USD"}, {"years", 4}}}};
+  const Answered bought(question);
+  const PlanSize& size = best_of(bought.answer).size;
+  REQUIRE(size.gpus > size.serving);
+  CHECK(contains(bought.summary, "  idle      " + std::to_string(size.gpus - size.serving) + " GPU"));
+  CHECK_FALSE(contains(Answered(single_question()).summary, "  idle "));
+}
