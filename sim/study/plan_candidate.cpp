@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "study/plan_headroom.hpp"
 #include "study/plan_pools.hpp"
 #include "study/steady_load.hpp"
 
@@ -23,7 +24,7 @@ bool CandidateSearch::maintained_off_peak() const {
 
 /// Replicas that bear the calmest hour; those of both pools in the proportion of the plan.
 PlanCounts CandidateSearch::fewest_when_calm(const PlanGroup& group, const PlanReplica& replica, const PlanSize& size) const {
-  const PlanQuestion calm = plan_question(workshop_.base(group), workshop_.factors().trough, workshop_.question(group).out_of_time);
+  const PlanQuestion calm = PlanLoads{workshop_.base(group), workshop_.question(group).out_of_time}.at_less(workshop_.factors().trough);
   const PlanProportion counts(size);
   const SmallestPlan least = smallest_plan(calm, replica, counts, 1, counts.most());
   return least.rung ? counts(*least.rung) : PlanCounts(size.serving, size.prefill.serving);

@@ -116,12 +116,20 @@ Outages outages_of(const ReliabilityConfig& reliability, const PlanReplica& repl
 
 /// Fewest replicas for a part of the load, in the plan's proportion.
 int fewest(const PlanLoads& loads, const PlanReplica& replica, double factor, const PlanProportion& counts) {
-  const PlanQuestion question = loads.at(factor);
+  const PlanQuestion question = loads.at_less(factor);
   const SmallestPlan found = smallest_plan([&](int n) { return verdict(loads, load_key(factor), question, replica, counts(n)); }, 1, counts.most());
   return found.rung ? counts(*found.rung).all() : counts.most();
 }
 
 }  // namespace
+
+PlanQuestion PlanLoads::at_less(double factor) const {
+  PlanQuestion question = at(factor);
+  for (Objective& o : question.objectives) {
+    if (o.kind != ObjectiveKind::kLatency) o.bound *= std::min(1.0, factor);
+  }
+  return question;
+}
 
 PlanHeadroom plan_headroom(const PlanSpace& space, const PlanLoads& loads, const PlanReplica& replica, const PlanFigures& plan, const LoadFactors& factors) {
   PlanHeadroom out;

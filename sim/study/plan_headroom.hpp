@@ -12,6 +12,9 @@ struct PlanLoads {
   PlanJournal* journal = nullptr;  ///< of verdicts; null: none
   std::string key{};               ///< begins those of this plan
   [[nodiscard]] PlanQuestion at(double factor) const { return plan_question(base, factor, out_of_time); }
+  /// For loads below the one that the plan is sized for: of the minima (goodput, throughput), which are stated for the workload's own load, only their share
+  /// is asked where less than that arrives.
+  [[nodiscard]] PlanQuestion at_less(double factor) const;
 };
 
 /// `replica`: the plan's deployment; `plan`: as chosen, for the load at factors.peak. Without assumptions. Throws OutOfTime.

@@ -117,7 +117,8 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan, con
 std::string availability_text(double availability) {
   constexpr double kSecondsPerYear = 8766.0 * 3600;
   if (availability < 0.99995) return fmt::format("{:.4f} % of the time", availability * 100);
-  return fmt::format("all but {:.2g} s a year on average", (1 - availability) * kSecondsPerYear);
+  const double missing = (1 - availability) * kSecondsPerYear;
+  return missing < 1e-3 ? "all but less than 1 ms a year on average" : fmt::format("all but {:.2g} s a year on average", missing);
 }
 
 std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {

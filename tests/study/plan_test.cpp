@@ -283,6 +283,23 @@ TEST_CASE("maintenance in the calmest hour leaves enough replicas, and costs no 
   CHECK(plan.price.usd_per_hour >= none.outcomes[*none.best].plan->price.usd_per_hour);
 }
 
+TEST_CASE("in calm hours only its share of a stated throughput is asked: no machine serves more than arrives") {
+  json question = small_question();
+  json hours = json::array();
+  for (int hour = 0; hour < 24; ++hour) hours.push_back(hour == 3 ? 0.1 : 0.9);
+  question["search"]["load"] = {{"hourly", hours}, {"peak_factor", 1.5}};
+  question["search"]["limits"]["gpus"] = 64;
+  question["search"]["reliability"] = {{"maintenance_nodes", 1}, {"maintenance_off_peak", true}};
+  const PlanAnswer plain = answer_of(space_of(question));
+  question["objectives"]["requests_per_s"] = 29;  // of 30, at the workload's own load
+  const PlanAnswer asked = answer_of(space_of(question));
+  REQUIRE((plain.best && asked.best));
+  CHECK(asked.outcomes[*asked.best].plan->size.replicas() == plain.outcomes[*plain.best].plan->size.replicas());
+  REQUIRE((plain.headroom && asked.headroom));
+  CHECK(plain.headroom->replicas_at_mean < plain.outcomes[*plain.best].plan->size.serving);
+  CHECK(asked.headroom->replicas_at_mean == plain.headroom->replicas_at_mean);
+}
+
 TEST_CASE("objectives of a single class decide the size, too") {
   json question = small_question();
   question["objectives"] = {{"ttft_p50", "500 ms"}};
