@@ -53,7 +53,10 @@ int run_simulate(const Arguments& arguments) {
     return run_with_uncertainty(scenario, load_error_model(data.error_model()), run_options, samples);
   }();
 
-  if ((parsed.has("load-curve") || page.wanted()) && result.memory.plan.fits) result.load_curve = load_curve(scenario, Deployment(scenario.deployment));
+  if ((parsed.has("load-curve") || page.wanted()) && result.memory.plan.fits) {
+    result.load_curve = load_curve(scenario, Deployment(scenario.deployment));
+    if (result.cost && result.load_curve->capacity_per_s > 0) know_largest_load({result.load_curve->capacity_per_s}, *result.cost);
+  }
   result.anchors = std::move(anchors);
   if (json.wanted() || page.wanted()) {
     const std::string text = result_json(scenario, result, data);

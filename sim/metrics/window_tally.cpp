@@ -36,17 +36,23 @@ void WindowTally::finish() {
   for (; !far_.empty(); far_.pop()) count(far_.top().at, far_.top().tally);
 }
 
-WindowCounts WindowTally::in_window() const {
+WindowCounts WindowTally::to_last_token() const {
   WindowCounts sum = parts_[kFirstHalf];
   sum += parts_[kSecondHalf];
-  if (!ends_at_last_arrival()) sum += parts_[kDrain];
+  sum += parts_[kDrain];
+  return sum;
+}
+
+WindowCounts WindowTally::in_window() const {
+  if (!ends_at_last_arrival()) return to_last_token();
+  WindowCounts sum = parts_[kFirstHalf];
+  sum += parts_[kSecondHalf];
   return sum;
 }
 
 double WindowTally::seconds() const {
   if (start_ == kNever) return 0;
-  const SimTime end = ends_at_last_arrival() ? end_ : std::max(latest_, start_);
-  return to_seconds(end - start_).value();
+  return ends_at_last_arrival() ? to_seconds(end_ - start_).value() : seconds_to_last_token();
 }
 
 }  // namespace moeplan

@@ -55,6 +55,9 @@ class WindowTally {
   [[nodiscard]] const WindowCounts& part(Part p) const { return parts_[p]; }
   /// What happened within the window.
   [[nodiscard]] WindowCounts in_window() const;
+  /// What happened after the window's start, the drain included, and how long that took.
+  [[nodiscard]] WindowCounts to_last_token() const;
+  [[nodiscard]] double seconds_to_last_token() const { return start_ == kNever ? 0.0 : to_seconds(std::max(latest_, start_) - start_).value(); }
   /// Length of the window in seconds.
   [[nodiscard]] double seconds() const;
   /// Whether the window excludes the drain; not so for a batch, or when all requests arrived at once.

@@ -94,6 +94,7 @@ bool is_zero(const std::map<std::string, double>& change) {
 /// Metrics of a scenario, or why there are none.
 struct Outcome {
   Metrics metrics;
+  bool saturated = false;
   std::string why_not;
 };
 
@@ -110,15 +111,15 @@ Outcome run(Scenario scenario, const CompareInput& like, const Bench& bench) {
   options.shared = &bench.shared;
   if (like.stored) options.replications = std::max(1, like.stored->value("replications", 1));
   const Result result = run_scenario(scenario, options);
-  if (!result.latency) return {{}, "does not fit"};
-  return {metrics_of(result), ""};
+  if (!result.latency) return {{}, false, "does not fit"};
+  return {metrics_of(result), result.throughput->saturated, ""};
 }
 
 Outcome run(const json& resolved, const CompareInput& like, const Bench& bench) {
   try {
     return run(resolve_again(resolved, "scenario", bench.data), like, bench);
   } catch (const InputError& error) {
-    return {{}, error.what()};
+    return {{}, false, error.what()};
   }
 }
 
@@ -219,6 +220,9 @@ std::vector<Effect> find_effects(const std::vector<CompareInput>& inputs, const 
     const Outcome alone = base.why_not.empty() ? run(with_input(first.resolved, second.resolved, roots), first, bench) : base;
     if (alone.why_not.empty()) {
       effect.change = relative(base.metrics, alone.metrics);
+      if (base.saturated || alone.saturated) {
+        effect.note = fmt::format("saturated {} the change: latencies tell of the length of the run", !base.saturated ? "by" : alone.saturated ? "before and after" : "before");
+      }
     } else {
       effect.note = "cannot be run alone: " + alone.why_not;
     }

@@ -10,6 +10,7 @@
 #include "study/crossings.hpp"
 #include "study/first_burst.hpp"
 #include "study/simulation.hpp"
+#include "study/steady_load.hpp"
 
 namespace moeplan {
 
@@ -55,6 +56,7 @@ void describe(const Scenario& scenario, const MemorySummary& memory, ComparedRow
   row.weights_bytes = row.weights_bytes_per_gpu * d.layout.gpus();
   row.parameters = memory.parameters.total();
   row.active_parameters = memory.parameters.active();
+  row.owned = scenario.cost.owned && !scenario.cost.rental_usd_per_gpu_hour;
   if (scenario.quality) row.quality = scenario.quality->score;
 }
 
@@ -70,11 +72,12 @@ void judge_objectives(const Result& result, ComparedRow& row) {
   }
 }
 
-void fill_load(const Result& result, ComparedRow& row) {
+void fill_load(const Scenario& scenario, const Result& result, ComparedRow& row) {
   const ThroughputSummary& t = *result.throughput;
-  row.offered_per_s = t.offered_per_s;
-  row.requests_per_s = t.requests_per_s;
-  row.output_tokens_per_s = t.output_tokens_per_s;
+  row.offered_per_s = offered_rate(scenario.workload, t);
+  row.requests_per_s = result.cost ? result.cost->load.requests_per_s : t.requests_per_s;
+  row.output_tokens_per_s = result.cost ? result.cost->load.output_tokens_per_s : t.output_tokens_per_s;
+  if (row.requests_per_s > 0) row.output_tokens_per_request = *row.output_tokens_per_s / *row.requests_per_s;
   row.saturated = t.saturated;
   row.ttft_p50_s = latency(result, LatencyMetric::kTtft).p50;
   row.ttft_p99_s = latency(result, LatencyMetric::kTtft).p99;
@@ -99,9 +102,15 @@ std::optional<double> number_at(const json& document, const std::string& pointer
 /// What a stored result says of its load, in place of a run of today's.
 void fill_stored(const json& stored, ComparedRow& row) {
   row.stored = true;
-  row.offered_per_s = number_at(stored, "/throughput/offered_per_s");
-  row.requests_per_s = number_at(stored, "/throughput/requests_per_s");
-  row.output_tokens_per_s = number_at(stored, "/throughput/output_tokens_per_s");
+  // What its cost divides by, as of inputs that are run; offered is what its own run saw, unless that is known.
+  const auto served = [&](const char* key) {
+    const auto of_cost = number_at(stored, std::string("/cost/served/") + key);
+    return of_cost ? of_cost : number_at(stored, std::string("/throughput/") + key);
+  };
+  if (!row.offered_per_s) row.offered_per_s = number_at(stored, "/throughput/offered_per_s");
+  row.requests_per_s = served("requests_per_s");
+  row.output_tokens_per_s = served("output_tokens_per_s");
+  if (row.requests_per_s.value_or(0) > 0) row.output_tokens_per_request = row.output_tokens_per_s.value_or(0) / *row.requests_per_s;
   row.ttft_p50_s = number_at(stored, "/latency/ttft_s/p50");
   row.ttft_p99_s = number_at(stored, "/latency/ttft_s/p99");
   row.tpot_p50_s = number_at(stored, "/latency/tpot_s/p50");
@@ -152,9 +161,15 @@ void price_capacity(ComparedRun& run) {
   for (auto point = curve.points.rbegin(); point != curve.points.rend() && point->offered_per_s >= curve.capacity_per_s; ++point)
     busy = point->busy;
   const Scenario& s = *run.scenario;
-  const ServedLoad load{curve.capacity_per_s, curve.capacity_per_s * run.lengths.prompt_tokens,
-                        curve.capacity_per_s * run.lengths.output_tokens, 0};
-  const auto cost = summarise_cost(s.cost, s.deployment.cluster, {run.row.gpus, 0, busy}, load, run.result->memory.parameters);
+  const ServedLoad load{curve.capacity_per_s, curve.capacity_per_s * run.lengths.prompt_tokens, curve.capacity_per_s * run.lengths.output_tokens, 0};
+  std::optional<CostBeside> prefill;
+  CostDemand demand{run.row.gpus, 0, busy};
+  if (s.disaggregation && s.disaggregation->cost) {
+    const DisaggregationSpec& pools = *s.disaggregation;
+    prefill.emplace(CostBeside{*pools.cost, pools.prefill.cluster, {pools.prefill_replicas * pools.prefill.layout.gpus(), 0, busy}});
+    demand.gpus -= prefill->demand.gpus;
+  }
+  const auto cost = summarise_cost(s.cost, s.deployment.cluster, demand, load, run.result->memory.parameters, prefill ? &*prefill : nullptr);
   if (!cost) return;
   run.row.usd_per_million_at_capacity = cost->usd_per_million_output_tokens;
   run.row.joules_at_capacity = cost->joules_per_output_token;
@@ -169,7 +184,9 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
     if (!burst.empty()) run.notes.push_back(input.name + ": " + burst);
     add_listed_price(scenario, data, run.notes);
   }
-  run.lengths = mean_lengths(scenario.workload, seed);
+  // Where the load has a rate, the lengths that its cost is taken at.
+  run.lengths = long_run_lengths(scenario.workload, seed);
+  if (!(run.lengths.output_tokens > 0)) run.lengths = mean_lengths(scenario.workload, seed);
   run.row.flops_per_token = flops_per_token(scenario.deployment.model, run.lengths.prompt_tokens + run.lengths.output_tokens / 2).value();
   run.result = memory_only(scenario);
   describe(scenario, run.result->memory, run.row);
@@ -180,7 +197,7 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
   }
   run.deployment = std::make_unique<Deployment>(scenario.deployment, shared);
   run.result = run_on(scenario, *run.deployment, {});
-  fill_load(*run.result, run.row);
+  fill_load(scenario, *run.result, run.row);
   run_alone(scenario, *run.deployment, run.row);
   run.curve = load_curve(scenario, *run.deployment);
   run.row.saturation_requests_per_s = run.curve->saturation_requests_per_s;
@@ -214,7 +231,10 @@ void price_load(std::optional<double> load_per_s, ComparedRun& run) {
   }
   row.deployments_needed = needed;
   row.usd_per_hour_needed = needed * *row.usd_per_hour;
-  const double tokens = load_per_s ? *load_per_s * run.lengths.output_tokens : row.output_tokens_per_s.value_or(0);
+  // The tokens of a request as where it is served, so that one deployment under its own load costs the same in both places; an overloaded one serves the
+  // short requests of the run first.
+  const double per_request = row.output_tokens_per_request > 0 && !row.saturated ? row.output_tokens_per_request : run.lengths.output_tokens;
+  const double tokens = load_per_s ? *load_per_s * per_request : row.output_tokens_per_s.value_or(0);
   if (tokens > 0) row.usd_per_million_needed = *row.usd_per_hour_needed / 3600 / tokens * 1e6;
   if (row.quality && row.usd_per_million_needed) row.usd_per_million_per_quality = *row.usd_per_million_needed / *row.quality;
 }

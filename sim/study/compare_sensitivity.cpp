@@ -29,7 +29,7 @@ bool holds(const ComparedRun& run, int batch, double context) {
   const DeploymentConfig& d = run.deployment->config();
   const int slots = d.scheduler.max_batch_requests * d.layout.attention_data;
   return batch <= slots && context <= d.model.max_context &&
-         batch * context <= static_cast<double>(run.deployment->memory().plan.kv_capacity_tokens);
+         batch <= sequences_in(run.deployment->memory().plan, context);
 }
 
 std::optional<double> tpot(const ComparedRun& run, int batch, double context) {

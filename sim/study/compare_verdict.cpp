@@ -132,14 +132,15 @@ void add_crossing_flips(const Comparison& c, std::size_t best, std::vector<std::
   }
 }
 
-/// The runner-up's price per GPU-hour, and the one below which it wins.
+/// The runner-up's price per GPU-hour, and the one below which it wins. What owned hardware costs is no price but an account.
 std::string price_flip(const ComparedRow& best, const ComparedRow& next, double below, double now) {
-  if (equal(below, now)) return fmt::format("{} costs the same as {}: any price of its GPU-hour below the {:.2f} USD of now makes it the cheapest", next.name, best.name, now);
+  const char* what = next.owned ? "what its owner pays per GPU in use and hour" : "the price of its GPU-hour";
+  if (equal(below, now)) return fmt::format("{} costs the same as {}: it becomes the cheapest when {} falls below the {:.2f} USD of now", next.name, best.name, what, now);
   const std::string limit = fmt::format("{:.2f}", below);
   if (limit == fmt::format("{:.2f}", now)) {
-    return fmt::format("{} becomes the cheapest when its GPU-hour costs {:.2g} % less (now {:.2f} USD), the others' prices staying", next.name, (1 - below / now) * 100, now);
+    return fmt::format("{} becomes the cheapest when {} falls by {:.2g} % (now {:.2f} USD), the others' costs staying", next.name, what, (1 - below / now) * 100, now);
   }
-  return fmt::format("{} becomes the cheapest when its GPU-hour costs less than {} USD (now {:.2f}), the others' prices staying", next.name, limit, now);
+  return fmt::format("{} becomes the cheapest when {} falls below {} USD (now {:.2f}), the others' costs staying", next.name, what, limit, now);
 }
 
 /// What the runner-up's GPU-hour would have to cost, and what a relaxed objective would let in.
@@ -184,7 +185,7 @@ void write_verdict(Comparison& c) {
   if (fastest)
     text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name,
                         *rows[*fastest].tpot_p50_s * 1e3);
-  const auto frugal = clearly_least(rows, [](const ComparedRow& r) { return r.joules_per_output_token; });
+  const auto frugal = clearly_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.joules_per_output_token; });
   if (frugal)
     text +=
         fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);

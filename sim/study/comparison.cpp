@@ -64,6 +64,7 @@ Comparison compare(const std::vector<CompareInput>& inputs, const DataRoot& data
   ComparedRun& first = *std::find_if(runs.begin(), runs.end(), [](const ComparedRun& run) { return run.result.has_value(); });
   c.first = std::move(*first.result);
   c.first.load_curve = first.curve;
+  if (c.first.cost && first.curve && first.curve->capacity_per_s > 0) know_largest_load({first.curve->capacity_per_s}, *c.first.cost);
   c.first_scenario = std::move(*first.scenario);
   return c;
 }

@@ -26,12 +26,14 @@ struct ComparedRow {
   double parameters = 0, active_parameters = 0;
   std::optional<double> flops_per_token;  ///< at the workload's mean context
   std::optional<double> batch1_ttft_s, batch1_tpot_s;
-  // at the scenario's load
+  // at the scenario's load: what its cost divides by where it has one (steady_load.hpp), else as measured
   std::optional<double> offered_per_s, requests_per_s, output_tokens_per_s, ttft_p50_s, ttft_p99_s, tpot_p50_s, tpot_p99_s;
+  double output_tokens_per_request = 0;  ///< 0: nothing is served
   bool saturated = false, objectives_met = false;
   std::vector<std::string> missed;  ///< latency objectives not met at load, in words
   std::optional<double> usd_per_hour, usd_per_million_output_tokens, joules_per_output_token;
   std::string price_source;
+  bool owned = false;  ///< priced by what the hardware costs its owner, not by a list
   // as far as it goes
   std::optional<double> saturation_requests_per_s, saturation_tokens_per_s, capacity_per_s;
   std::optional<double> usd_per_million_at_capacity, joules_at_capacity;

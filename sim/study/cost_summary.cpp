@@ -26,7 +26,7 @@ std::string pricing_text(const ParameterCount& parameters, double usd_per_millio
   const double active = parameters.active() / 1e9;
   if (total < 1.01 * active) {
     return fmt::format(
-        "dense: all {:.3g} billion parameters work on every token, so prices by total and by active parameters are the same ({:.3f} USD "
+        "dense: all {:.3g} billion parameters work on every token, so prices by total and by active parameters are the same ({:.3g} USD "
         "per "
         "million output tokens and billion parameters)",
         total, usd_per_million_output / total);
@@ -34,7 +34,7 @@ std::string pricing_text(const ParameterCount& parameters, double usd_per_millio
   return fmt::format(
       "{:.3g} billion parameters in all decide the VRAM, and so how many GPUs; {:.3g} billion per token decide the arithmetic. The hosted "
       "output price is "
-      "{:.3f} USD per million tokens and billion total parameters, {:.3f} per billion active ones: priced by active parameters, the model "
+      "{:.3g} USD per million tokens and billion total parameters, {:.3g} per billion active ones: priced by active parameters, the model "
       "counts as a "
       "{:.3g}B dense one; by total parameters, as one of {:.3g}B. Small batches read most experts for few tokens, so that own cost follows "
       "the total; "
@@ -49,6 +49,18 @@ std::string cheaper_text(double own_over_api) {
   const char* which = own ? "own GPUs are" : "hosted is";
   const double times = own ? 1 / own_over_api : own_over_api;
   return times < 1.05 ? fmt::format("{} {:.0f} % cheaper", which, (1 - 1 / times) * 100) : fmt::format("{} {:.1f} times cheaper", which, times);
+}
+
+std::string break_even_text(const HostedBill& bill) {
+  const std::string volume = fmt::format("{:.3g} requests/s ({} tokens a day)", bill.break_even_requests_per_s, count_text(bill.break_even_tokens_per_day));
+  const std::optional<bool> served = bill.break_even_served();
+  if (served && !*served) {
+    return fmt::format("they are even at no volume that these GPUs serve: they bear {:.3g} requests/s at most, and it would take {}", *bill.largest_requests_per_s, volume);
+  }
+  if (bill.own_over_api < 1) return "they are even at " + volume;
+  if (served) return fmt::format("they are even at {}, of {:.3g} that these GPUs bear{}", volume, *bill.largest_requests_per_s, bill.largest_is_bound ? " at least" : "");
+  return fmt::format("they are even at {}, if these GPUs carry as much{}", volume,
+                     bill.largest_is_bound ? fmt::format(" (at least {:.3g})", *bill.largest_requests_per_s) : "");
 }
 
 void add_source(const std::string& more, const std::string& gpu, std::string& source) {
@@ -84,7 +96,14 @@ std::string price_source(const CostSpec& spec) { return spec.rental_usd_per_gpu_
 
 }  // namespace
 
-HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load) {
+std::optional<bool> HostedBill::break_even_served() const {
+  if (!largest_requests_per_s) return std::nullopt;
+  // Served at the break-even load or beyond it: rounding apart.
+  if (break_even_requests_per_s <= *largest_requests_per_s * (1 + 1e-9)) return true;
+  return largest_is_bound ? std::nullopt : std::optional(false);
+}
+
+HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const ServedLoad& load, const std::optional<LargestLoad>& largest) {
   HostedBill bill;
   const double per_s =
       (price.input_usd_per_million * load.input_tokens_per_s + price.output_usd_per_million * load.output_tokens_per_s) / 1e6;
@@ -94,9 +113,13 @@ HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const Ser
   bill.break_even_requests_per_s = load.requests_per_s * bill.own_over_api;
   const double tokens_per_request = (load.input_tokens_per_s + load.output_tokens_per_s) / load.requests_per_s;
   bill.break_even_tokens_per_day = bill.break_even_requests_per_s * tokens_per_request * kSecondsPerDay;
-  bill.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {:.2f}: {}; they are even at {:.3g} requests/s ({} tokens a day){}",
-                          load.requests_per_s, own_usd_per_hour, bill.usd_per_hour, cheaper_text(bill.own_over_api), bill.break_even_requests_per_s,
-                          count_text(bill.break_even_tokens_per_day), bill.own_over_api < 1 ? "" : ", if these GPUs carry as much");
+  if (largest) {
+    // What is served is borne.
+    bill.largest_requests_per_s = std::max(largest->requests_per_s, load.requests_per_s);
+    bill.largest_is_bound = largest->is_bound;
+  }
+  bill.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {}: {}; {}", load.requests_per_s, own_usd_per_hour,
+                          usd_text(bill.usd_per_hour), cheaper_text(bill.own_over_api), break_even_text(bill));
   return bill;
 }
 
@@ -111,6 +134,7 @@ std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpe
   if (!account.usd_per_hour) return std::nullopt;
   if (beside != nullptr) add_beside(*beside, account);
   CostSummary cost;
+  cost.load = load;
   cost.usd_per_hour = *account.usd_per_hour;
   cost.usd_per_gpu_hour = cost.usd_per_hour / account.gpus_paid;
   cost.source = price_source(spec);
@@ -131,5 +155,12 @@ std::optional<CostSummary> summarise_cost(const CostSpec& spec, const ClusterSpe
   }
   return cost;
 }
+
+void know_largest_load(const LargestLoad& largest, CostSummary& cost) {
+  if (!cost.api) return;
+  static_cast<HostedBill&>(*cost.api) = hosted_bill(cost.api->price, cost.usd_per_hour, cost.load, largest);
+}
+
+std::string usd_text(double usd) { return usd > 0 && usd < 0.095 ? fmt::format("{:.2g}", usd) : fmt::format("{:.2f}", usd); }
 
 }  // namespace moeplan

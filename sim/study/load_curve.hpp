@@ -14,6 +14,7 @@
 namespace moeplan {
 
 class Deployment;
+struct MemoryPlan;
 struct Scenario;
 
 struct LoadPoint {
@@ -34,7 +35,7 @@ struct LoadCurve {
   /// Load of the point with the most requests per second and second of mean end-to-end time (Kleinrock's power): beyond it, waiting grows
   /// faster than throughput.
   double knee_per_s = 0;
-  /// Highest load found at which all latency objectives hold, to 2 % of saturation; 0 when not even the lowest point meets them. Without
+  /// Highest load found at which all latency objectives hold, to 1.5 % of saturation; 0 when not even the lowest point meets them. Without
   /// latency objectives: the highest load at which the deployment does not saturate.
   double capacity_per_s = 0;
   bool has_objectives = false;
@@ -46,7 +47,10 @@ WorkloadConfig at_rate(const WorkloadConfig& workload, double rate, std::uint64_
 /// Lengths that are read from the arrivals' trace are read from `trace`: for a load that does not replay its arrivals.
 void read_lengths_from(const std::filesystem::path& trace, WorkloadConfig& workload);
 
-/// Means over the first thousand requests of a workload.
+/// Sequences of so many tokens that a replica's KV cache holds; of windowed layers only what they keep counts.
+double sequences_in(const MemoryPlan& memory, double tokens);
+
+/// Means over the requests of a workload.
 struct MeanLengths {
   double prompt_tokens = 0, output_tokens = 0;
 };

@@ -21,9 +21,6 @@ namespace moeplan {
 
 namespace {
 
-/// A run shorter than so many mean end-to-end latencies shows a machine that fills up, whose percentiles are too good: TPOT p99 of Llama 3.1 8B
-/// on two H100 is 30 ms over 5 of them and 34 ms over 10 and over 60.
-constexpr double kSteadyLatencies = 6;
 /// A run is made at most so many times longer than the workload states.
 constexpr std::uint64_t kMostLengthening = 64;
 constexpr std::uint64_t kMostDoubt = 16;  ///< of a run that seems saturated
@@ -71,7 +68,7 @@ struct Watch {
       result.met = *result.value <= o.bound && !t.saturated;
       return result;
     }
-    result.value = throughput_value(o.kind, served, t, goodput.requests_per_s());
+    result.value = throughput_value(o.kind, served, t, goodput.requests_per_s(t.requests_per_s));
     result.met = *result.value >= o.bound;
     return result;
   }
@@ -89,7 +86,7 @@ struct Watch {
 void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun& run) {
   const Throughput& t = seen.throughput.result();
   for (const LatencyMetric metric : kLatencyMetrics) run.latency[static_cast<std::size_t>(metric)] = summarise(seen.latency.of(metric));
-  run.throughput = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s / gpus, t.offered_per_s, t.saturated()};
+  run.throughput = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s / gpus, t.offered_per_s, t.saturated(), t.shorter_than(1)};
   run.utilisation = seen.busy.serving();
   run.prefill_utilisation = seen.busy.prefill();
   run.short_window = t.shorter_than(kSteadyLatencies);

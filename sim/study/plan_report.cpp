@@ -45,12 +45,20 @@ std::vector<std::string> largest_effects(const PlanSpace& space, const PlanFigur
   return out;
 }
 
+/// What the plan's GPUs bear, all of them up; nothing where that was not looked for, or where no rate is offered.
+std::optional<LargestLoad> largest_load(const Scenario& scenario, const PlanFigures& plan, const std::optional<PlanHeadroom>& headroom) {
+  const ArrivalProcess process = scenario.workload.arrivals.process;
+  if (process == ArrivalProcess::kBatch) return LargestLoad{plan.served.requests};
+  if (process == ArrivalProcess::kClosed || !headroom || !headroom->load_share) return std::nullopt;
+  return LargestLoad{plan.served.requests * (1 + *headroom->load_share), headroom->load_share_is_bound};
+}
+
 /// In the long run both are paid for at the mean load.
-void add_hosted_at_mean(const PlanFigures& plan, ApiComparison& api) {
+void add_hosted_at_mean(const PlanFigures& plan, const std::optional<LargestLoad>& largest, ApiComparison& api) {
   if (!plan.mean_differs() || !(plan.at_mean->served.requests > 0)) return;
   const PlanAtLoad& mean = *plan.at_mean;
   const ServedRates& served = mean.served;
-  api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}), mean.factor,
+  api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}, largest), mean.factor,
                                    served.requests, mean.price.usd_per_hour});
   api.at_mean->text = fmt::format("at the mean load ({:.2f} x the workload's), all replicas up: {}", mean.factor, api.at_mean->text);
   api.text = fmt::format("{}; at the load that the plan is sized for: {}", api.at_mean->text, api.text);
@@ -65,7 +73,11 @@ Result simulated_best(const PlanSpace& space, const PlanAnswer& answer, const Ti
   Result result;
   try {
     result = run_scenario(answer.scenario, run);
-    if (result.cost && result.cost->api) add_hosted_at_mean(plan, *result.cost->api);
+    if (result.cost && result.cost->api) {
+      const auto largest = largest_load(answer.scenario, plan, answer.headroom);
+      if (largest) know_largest_load(*largest, *result.cost);
+      add_hosted_at_mean(plan, largest, *result.cost->api);
+    }
   } catch (const OutOfTime&) {
     not_assessed.emplace_back("full simulation");
     result = memory_only(answer.scenario);

@@ -217,7 +217,8 @@ std::string runner_up_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = fmt::format("nearly won  {} on {}: {}{} x ({}), {}; {:.2f} USD/h", d.model.name, d.cluster.gpu.name, prefill_pool_text(space, *second, plan), plan.size.serving + plan.size.spare,
                                  layout_text(d.layout), precision_text(d), plan.price.usd_per_hour);
   if (plan.price.usd_per_hour > best.price.usd_per_hour) {
-    text += fmt::format("\n  lost by {}: {} at {:.2f} USD/h each against {} at {:.2f} USD/h\n", share_text(plan.price.usd_per_hour / best.price.usd_per_hour - 1),
+    const double times = plan.price.usd_per_hour / best.price.usd_per_hour;
+    text += fmt::format("\n  {}: {} at {:.2f} USD/h each against {} at {:.2f} USD/h\n", times < 1.995 ? share_text(times - 1) + " dearer" : fmt::format("{:.1f} times as dear", times),
                         counted(plan.size.gpus, "GPU"), plan.price.usd_per_hour / plan.size.gpus, best.size.gpus, best.price.usd_per_hour / best.size.gpus);
   } else {
     text += "\n  as cheap" + beside_text(space, best, plan) + "\n";

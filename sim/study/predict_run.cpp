@@ -149,7 +149,7 @@ RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, st
     outcome[static_cast<std::size_t>(RunMetric::kTpot)] = latency.of(LatencyMetric::kTpot).mean() * 1e3;
     outcome[static_cast<std::size_t>(RunMetric::kItl)] = latency.of(LatencyMetric::kItl).mean() * 1e3;
   }
-  if (const double rate = throughput.result().output_tokens_per_s; rate > 0) outcome[static_cast<std::size_t>(RunMetric::kOutputTokensPerSecond)] = rate;
+  if (const double rate = throughput.result().output_tokens_seen_per_s; rate > 0) outcome[static_cast<std::size_t>(RunMetric::kOutputTokensPerSecond)] = rate;
   return outcome;
 }
 

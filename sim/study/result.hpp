@@ -35,6 +35,7 @@ struct ThroughputSummary {
   double requests_per_s = 0, output_tokens_per_s = 0, total_tokens_per_s = 0, output_tokens_per_s_per_gpu = 0;
   std::optional<double> offered_per_s;  ///< requests; empty for closed and batch loads
   bool saturated = false;
+  bool too_short = false;  ///< the run, shorter than one mean latency, does not show whether the load is served
 };
 
 /// Mean step of one kind and how its time divides.

@@ -211,6 +211,9 @@ json hosted_json(const HostedBill& bill) {
           {"own_over_api", bill.own_over_api},
           {"break_even_requests_per_s", bill.break_even_requests_per_s},
           {"break_even_tokens_per_day", bill.break_even_tokens_per_day},
+          {"largest_requests_per_s", or_null(bill.largest_requests_per_s)},
+          {"largest_is_lower_bound", bill.largest_is_bound},
+          {"break_even_served", or_null(bill.break_even_served())},
           {"text", bill.text}};
 }
 
@@ -242,6 +245,7 @@ json cost_json(const Result& result) {
                {{"input_share_of_time", c.prompt_time_share},
                 {"usd_per_million_input_tokens", or_null(c.split_usd_per_million_input_tokens)},
                 {"usd_per_million_output_tokens", or_null(c.split_usd_per_million_output_tokens)}}},
+              {"served", {{"requests_per_s", c.load.requests_per_s}, {"input_tokens_per_s", c.load.input_tokens_per_s}, {"output_tokens_per_s", c.load.output_tokens_per_s}}},
               {"source", c.source}};
   out["breakdown"] = json::array();
   for (const CostItem& item : c.breakdown) out["breakdown"].push_back({{"item", item.item}, {"usd_per_hour", item.usd_per_hour}, {"source", item.source}});

@@ -111,7 +111,7 @@ std::string throughput_text(const Result& result) {
   text += fmt::format("  {:.2f} requests/s{}, {:.0f} output tokens/s ({:.0f} per GPU), {:.0f} tokens/s in all\n", t.requests_per_s,
                       t.offered_per_s ? fmt::format(" of {:.2f} offered", *t.offered_per_s) : "", t.output_tokens_per_s,
                       t.output_tokens_per_s_per_gpu, t.total_tokens_per_s);
-  if (t.saturated) text += "  SATURATED: more load is offered than served; latencies grow with the length of the run\n";
+  if (t.saturated) text += "  SATURATED: more load is offered than served, and the GPUs serve what they can; latencies grow with the length of the run\n";
   text += fmt::format("  GPUs busy {:.0f} % of the time, KV cache {:.0f} % full on average, mean batch {:.1f}\n", result.utilisation * 100,
                       result.kv_utilisation * 100, result.mean_batch);
   return text;
@@ -166,12 +166,12 @@ std::string cost_text(const CostSummary& cost) {
     }
   }
   if (cost.usd_per_million_output_tokens) {
-    text += fmt::format("\n  {:.2f} USD per million output tokens, {:.2f} per million tokens in all", *cost.usd_per_million_output_tokens,
-                        *cost.usd_per_million_total_tokens);
+    text += fmt::format("\n  {} USD per million output tokens, {} per million tokens in all, at {:.3g} requests/s and {:.0f} output tokens/s",
+                        usd_text(*cost.usd_per_million_output_tokens), usd_text(*cost.usd_per_million_total_tokens), cost.load.requests_per_s, cost.load.output_tokens_per_s);
   }
   if (cost.split_usd_per_million_input_tokens && cost.split_usd_per_million_output_tokens) {
-    text += fmt::format("\n  divided by GPU time: {:.2f} USD per million input and {:.2f} per million output tokens", *cost.split_usd_per_million_input_tokens,
-                        *cost.split_usd_per_million_output_tokens);
+    text += fmt::format("\n  divided by GPU time: {} USD per million input and {} per million output tokens", usd_text(*cost.split_usd_per_million_input_tokens),
+                        usd_text(*cost.split_usd_per_million_output_tokens));
   }
   if (cost.power) {
     text += fmt::format("\n  power at the plugs {:.2f} kW on average, {:.2f} idle, {:.2f} at full load", cost.power->mean_w / 1e3, cost.power->idle_w / 1e3,

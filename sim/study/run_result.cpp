@@ -39,6 +39,7 @@ ThroughputSummary summarise(const Throughput& t, double gpus) {
   s.output_tokens_per_s_per_gpu = t.output_tokens_per_s / gpus;
   s.offered_per_s = t.offered_per_s;
   s.saturated = t.saturated();
+  s.too_short = t.shorter_than(1);
   return s;
 }
 
@@ -61,7 +62,7 @@ ObjectiveResult judge(const Objective& objective, const Observers& seen, const T
     result.met = *result.value <= objective.bound && !t.saturated;
     return result;
   }
-  result.value = throughput_value(objective.kind, served, t, seen.goodput.requests_per_s());
+  result.value = throughput_value(objective.kind, served, t, seen.goodput.requests_per_s(t.requests_per_s));
   result.met = *result.value >= objective.bound;
   return result;
 }
@@ -125,7 +126,13 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     result.warnings.push_back(fmt::format("nothing was drafted: more than {} sequences decoded in every step (speculation.most_sequences)",
                                           scenario.deployment.features.speculation->config.most_sequences));
   }
-  if (t.shorter_than(3) && !t.saturated()) result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
+  if (t.shorter_than(1) && !t.saturated()) {
+    result.warnings.push_back("the measured window is shorter than one mean end-to-end latency: throughput is counted to the last token, as a batch's is; raise `requests`");
+  } else if (t.shorter_than(3) && !t.saturated()) {
+    result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
+  } else if (t.saturation == Saturation::kBacklogGrows && t.window_services.value_or(0) < 3) {
+    result.warnings.push_back("the run is too short to tell an overloaded deployment from one that is filling up; raise `requests`");
+  }
   const double transferred = result.origin_share[static_cast<std::size_t>(Origin::kTransferred)];
   const double extrapolated = result.origin_share[static_cast<std::size_t>(Origin::kExtrapolated)];
   if (scenario.deployment.cost_profile.empty()) {
@@ -221,6 +228,9 @@ Result collect(const Scenario& scenario, const Deployment& deployment, const Sha
   const ServedRates served = served_in(scenario, *result.throughput, result.requests.rejected == 0, changes);
   for (const Objective& o : scenario.objectives) result.objectives.push_back(judge(o, seen, *result.throughput, served));
   result.cost = price(scenario, deployment, seen.steps, served, result.fleet);
+  // Flat out: what is served is what the GPUs bear.
+  const bool flat_out = result.throughput->saturated || scenario.workload.arrivals.process == ArrivalProcess::kBatch;
+  if (result.cost && flat_out && served.requests > 0) know_largest_load({served.requests}, *result.cost);
   if (result.requests.rejected > 0 && result.cost && result.cost->usd_per_million_total_tokens) {
     const auto tokens = static_cast<double>(result.requests.rejected_prompt_tokens + result.requests.rejected_output_tokens);
     result.requests.rejected_usd = tokens * *result.cost->usd_per_million_total_tokens / 1e6;

@@ -46,11 +46,16 @@ MeanLengths long_run_lengths(const WorkloadConfig& workload, std::uint64_t seed)
   return mean_of_all(drawn, seed);
 }
 
+std::optional<double> offered_rate(const WorkloadConfig& workload, const ThroughputSummary& measured) {
+  if (!measured.offered_per_s) return std::nullopt;
+  const double constant = constant_rate(workload);
+  return constant > 0 ? constant : *measured.offered_per_s;
+}
+
 ServedRates served_rates(const WorkloadConfig& workload, const MeanLengths& lengths, const ThroughputSummary& measured, bool all_served) {
   const ServedRates seen{measured.requests_per_s, measured.total_tokens_per_s - measured.output_tokens_per_s, measured.output_tokens_per_s};
-  if (!measured.offered_per_s || measured.saturated || !all_served || !(seen.requests > 0)) return seen;
-  const double constant = constant_rate(workload);
-  const double rate = constant > 0 ? constant : *measured.offered_per_s;
+  if (!measured.offered_per_s || measured.saturated || measured.too_short || !all_served || !(seen.requests > 0)) return seen;
+  const double rate = *offered_rate(workload, measured);
   if (mixes(workload)) return {rate, seen.input_tokens / seen.requests * rate, seen.output_tokens / seen.requests * rate};
   return {rate, rate * lengths.prompt_tokens, rate * lengths.output_tokens};
 }

@@ -54,7 +54,7 @@ std::vector<double> bursts(double load, std::size_t count, std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("throughput counts what falls between the first measured and the last arrival") {
+TEST_CASE("a deployment that keeps up serves what arrives between the first measured and the last arrival") {
   // Arrivals at 0, 10, 20, 30; the first is warm-up: the window is (10, 30], 20 s.
   ThroughputMetrics m({.total = 4, .warmup = 1});
   m.on_arrival(arriving(0, 0, 3));
@@ -73,13 +73,68 @@ TEST_CASE("throughput counts what falls between the first measured and the last 
   m.on_end(at(35));
   const Throughput& t = m.result();
   CHECK(t.window_s == doctest::Approx(20));
-  // Requests 0, 1, 2 end in it. Output tokens: gaps at 12, 15, 30, first tokens at 14, 29: 5. Prompts of 1 and 2: 200.
-  CHECK(t.requests_per_s == doctest::Approx(3.0 / 20));
-  CHECK(t.output_tokens_per_s == doctest::Approx(5.0 / 20));
-  CHECK(t.total_tokens_per_s == doctest::Approx(205.0 / 20));
-  // The arrival at 10 opens the window; two more come in 20 s.
+  // The arrival at 10 opens the window; 2 and 3 arrive in it, of two output tokens each, and end, one of them in the drain.
+  CHECK(t.requests_per_s == doctest::Approx(2.0 / 20));
+  CHECK(t.output_tokens_per_s == doctest::Approx(4.0 / 20));
+  CHECK(t.total_tokens_per_s == doctest::Approx(204.0 / 20));
+  // A client sees the gaps at 12, 15, 30 and the first tokens at 14, 29.
+  CHECK(t.output_tokens_seen_per_s == doctest::Approx(5.0 / 20));
   REQUIRE(t.offered_per_s);
   CHECK(*t.offered_per_s == doctest::Approx(0.1));
+}
+
+TEST_CASE("a machine that is still filling up serves what arrives") {
+  // 61 requests, one a second, each 20 s in service however many there are: the window (0, 60] sees 40 end, 40 / 60 of the load.
+  ThroughputMetrics m({.total = 61});
+  for (std::uint64_t id = 0; id < 61; ++id) {
+    const auto t = static_cast<double>(id);
+    m.on_arrival(arriving(id, t, 3));
+    m.on_finished(finished(arriving(id, t, 3), t, t + 1, t + 20));
+  }
+  m.on_end(at(80));
+  CHECK_FALSE(m.result().saturated());
+  CHECK(m.result().requests_per_s == doctest::Approx(1));
+  CHECK(m.result().output_tokens_per_s == doctest::Approx(3));
+  CHECK(m.result().total_tokens_per_s == doctest::Approx(103));
+}
+
+TEST_CASE("an overloaded machine serves at its capacity though all has arrived before the first request ends") {
+  // 400 requests within 0.4 s, 1 s each, one after the other: nothing ends before the last arrival, and one a second until the last.
+  std::vector<double> arrivals;
+  for (int i = 0; i < 400; ++i) arrivals.push_back(0.001 * i);
+  const Throughput t = single_server(arrivals);
+  CHECK(t.saturated());
+  CHECK(t.requests_per_s == doctest::Approx(1));
+  CHECK(t.output_tokens_per_s == doctest::Approx(1));
+}
+
+TEST_CASE("an overloaded machine is seen neither filling nor draining") {
+  // Four at a time, 10 s each, 2 arrive a second, 0.4 a second are served; at both ends of the time in which somebody waits four are in service.
+  ThroughputMetrics m({.total = 200});
+  for (std::uint64_t id = 0; id < 200; ++id) {
+    const double arrival = 0.5 * static_cast<double>(id);
+    const double in = 10.0 * static_cast<double>(id / 4) + 1.5;  // the fourth arrives at 1.5 s
+    m.on_arrival(arriving(id, arrival, 5));
+    m.on_finished(finished(arriving(id, arrival, 5), in, in + 1, in + 10));
+  }
+  m.on_end(at(501.5));
+  CHECK(m.result().saturated());
+  // 196 of 200 end by 491.5 s, when the last four enter; counted by ends in (0, 99.5] it would be 36 / 99.5.
+  CHECK(m.result().requests_per_s == doctest::Approx(196 / 491.5));
+  CHECK(m.result().output_tokens_per_s == doctest::Approx(5 * 196 / 491.5));
+}
+
+TEST_CASE("a run shorter than one mean latency is measured like a batch") {
+  // Ten requests in a second, 20 s each: that shows neither ten requests a second nor none.
+  ThroughputMetrics m({.total = 10});
+  for (std::uint64_t id = 0; id < 10; ++id) {
+    const double t = static_cast<double>(id) / 9.0;
+    m.on_arrival(arriving(id, t));
+    m.on_finished(finished(arriving(id, t), t, t + 1, t + 20));
+  }
+  m.on_end(at(21));
+  CHECK(m.result().requests_per_s == doctest::Approx(10.0 / 21));
+  CHECK(m.result().shorter_than(1));
 }
 
 TEST_CASE("a batch is measured from zero to its last token") {
@@ -238,6 +293,7 @@ TEST_CASE("a machine that shares itself between ever more requests is saturated 
   m.on_end(at(100));
   CHECK(m.result().saturation == Saturation::kBacklogGrows);
   CHECK(m.result().shorter_than(3));
+  CHECK(m.result().requests_per_s == doctest::Approx(2));  // 200 in the 100 s to the last token
 }
 
 TEST_CASE("a queue that turns requests away is saturated") {

@@ -32,6 +32,8 @@ json scenario() {
   return s;
 }
 
+double scenario_rate() { return mean_rate(resolved(scenario()).workload.arrivals); }
+
 CompareInput input(const json& s) { return make_compare_input(resolved(s), data()); }
 
 CompareInput stored(const TemporaryFolder& folder, const json& result) {
@@ -96,20 +98,37 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   CHECK_FALSE(contains(c.verdict, "takes the least energy"));  // 0.1 % is noise
   CHECK(contains(c.verdict, "More is the cheapest that carries 3 requests/s within its objectives: 2 g, 4.00 USD/h, 1.00 USD per million output tokens; Less costs the same (2 g)."));
   REQUIRE(c.flips.size() == 1);
-  CHECK(c.flips[0] == "Less costs the same as More: any price of its GPU-hour below the 2.00 USD of now makes it the cheapest");
+  CHECK(c.flips[0] == "Less costs the same as More: it becomes the cheapest when the price of its GPU-hour falls below the 2.00 USD of now");
   // 4.004 USD/h: 2.002 USD per GPU-hour, 0.1 % more than 2
   c.rows[0] = row("Less", 4.004, 5);
   c.flips.clear();
   write_verdict(c);
   CHECK(contains(c.verdict, "Less costs less than 1 % more"));
-  CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs 0.1 % less (now 2.00 USD), the others' prices staying");
+  CHECK(c.flips[0] == "Less becomes the cheapest when the price of its GPU-hour falls by 0.1 % (now 2.00 USD), the others' costs staying");
   c.rows[0] = row("Less", 5, 5);
   c.rows[0].joules_per_output_token = 2;
   c.rows[1].joules_per_output_token = 1.72;
   c.flips.clear();
   write_verdict(c);
-  CHECK(c.flips[0] == "Less becomes the cheapest when its GPU-hour costs less than 2.00 USD (now 2.50), the others' prices staying");
+  CHECK(c.flips[0] == "Less becomes the cheapest when the price of its GPU-hour falls below 2.00 USD (now 2.50), the others' costs staying");
   CHECK(contains(c.verdict, "More takes the least energy per output token (1.7 J)."));
+  // What hardware costs its owner is no price of anybody; who does not carry the load is no example of thrift.
+  c.rows[0].owned = true;
+  c.rows[1].saturated = true;
+  c.flips.clear();
+  write_verdict(c);
+  CHECK(c.flips[0] == "Less becomes the cheapest when what its owner pays per GPU in use and hour falls below 2.00 USD (now 2.50), the others' costs staying");
+  CHECK_FALSE(contains(c.verdict, "More takes the least energy"));
+}
+
+TEST_CASE("one deployment under its own load costs the same per token wherever that is said, at the stated rate") {
+  const Comparison c = compared({input(scenario()), input(scenario())});
+  const ComparedRow& row = c.rows[0];
+  REQUIRE(row.deployments_needed == 1);
+  CHECK(*row.offered_per_s == scenario_rate());
+  CHECK(*c.load_per_s == scenario_rate());
+  CHECK(*row.usd_per_million_needed == Approx(*row.usd_per_million_output_tokens).epsilon(1e-12));
+  CHECK(*row.usd_per_million_output_tokens == Approx(*row.usd_per_hour / 3600 / *row.output_tokens_per_s * 1e6));
 }
 
 TEST_CASE("equal workloads give equal requests whatever the scenarios' seeds") {
@@ -120,6 +139,7 @@ TEST_CASE("equal workloads give equal requests whatever the scenarios' seeds") {
   other.erase("routing");
   const Comparison c = compared({input(scenario()), input(other)});
   CHECK(*c.rows[0].offered_per_s == *c.rows[1].offered_per_s);
+  CHECK(*c.rows[0].output_tokens_per_s == *c.rows[1].output_tokens_per_s);  // mean lengths are drawn, too
   REQUIRE(difference(c, "/seed") != nullptr);
   CHECK(difference(c, "/seed")->values == std::vector<std::string>{"1", "7"});
   CHECK(difference(c, "/model")->values == std::vector<std::string>{"mixtral-8x7b", "llama-3.1-70b"});

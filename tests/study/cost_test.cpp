@@ -207,8 +207,37 @@ TEST_CASE("a hosted price gives its bill for the same load and the volume where 
   CHECK(api.break_even_tokens_per_day == Approx(540e6));
   CHECK(api.text.find("hosted is 5.0 times cheaper") != std::string::npos);
   // 4 USD over 100 billion in all, over 10 billion active
-  CHECK(api.pricing_text.find("0.040 USD per million tokens and billion total") != std::string::npos);
-  CHECK(api.pricing_text.find("0.400 per billion active") != std::string::npos);
+  CHECK(api.pricing_text.find("0.04 USD per million tokens and billion total") != std::string::npos);
+  CHECK(api.pricing_text.find("0.4 per billion active") != std::string::npos);
+}
+
+TEST_CASE("a break-even volume beyond what the GPUs bear is said to be none") {
+  // 2 requests/s for 36 USD/h of own GPUs or 7.20 hosted: even at 10 requests/s.
+  const ApiPrice price{1, 4, "a list"};
+  const ServedLoad load{2, 1000, 250, 0};
+  const HostedBill unknown = hosted_bill(price, 36, load);
+  CHECK_FALSE(unknown.break_even_served());
+  CHECK(unknown.text.find("they are even at 10 requests/s (540.0 million tokens a day), if these GPUs carry as much") != std::string::npos);
+  const HostedBill beyond = hosted_bill(price, 36, load, LargestLoad{9, false});
+  CHECK(beyond.break_even_served() == false);
+  CHECK(beyond.text.find("they are even at no volume that these GPUs serve: they bear 9 requests/s at most, and it would take 10 requests/s (540.0 million tokens a day)") != std::string::npos);
+  const HostedBill within = hosted_bill(price, 36, load, LargestLoad{11, false});
+  CHECK(within.break_even_served() == true);
+  CHECK(within.text.find("they are even at 10 requests/s (540.0 million tokens a day), of 11 that these GPUs bear") != std::string::npos);
+  // At least 9: it may be more.
+  const HostedBill perhaps = hosted_bill(price, 36, load, LargestLoad{9, true});
+  CHECK_FALSE(perhaps.break_even_served());
+  CHECK(perhaps.text.find("if these GPUs carry as much (at least 9)") != std::string::npos);
+  // What is served is borne.
+  CHECK(*hosted_bill(price, 36, load, LargestLoad{1.5, false}).largest_requests_per_s == 2);
+}
+
+TEST_CASE("an amount of less than a few cents keeps two digits") {
+  CHECK(usd_text(0) == "0.00");
+  CHECK(usd_text(0.000412) == "0.00041");
+  CHECK(usd_text(0.0949) == "0.095");
+  CHECK(usd_text(0.77) == "0.77");
+  CHECK(usd_text(1234.5) == "1234.50");
 }
 
 TEST_CASE("a rental price is the median of its kind, or the provider's") {

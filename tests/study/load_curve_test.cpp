@@ -9,6 +9,7 @@
 #include "input/json_document.hpp"
 #include "study/deployment.hpp"
 #include "study/scenario.hpp"
+#include "study/simulation.hpp"
 #include "support/shipped_scenarios.hpp"
 
 using namespace moeplan;
@@ -76,6 +77,44 @@ TEST_CASE("the capacity is where the objectives stop to hold, and shrinks with t
   CHECK(impossible.capacity_per_s == 0);
   for (const LoadPoint& p : tight.points) CHECK(p.within_objectives == (!p.saturated && *p.tpot_p99_s <= 0.030));
   CHECK(tight.knee_per_s == none.knee_per_s);
+}
+
+TEST_CASE("the capacity holds in a run ten times as long, and not much more does") {
+  const json tight = with(small_scenario(), "/objectives", R"({"tpot_p99": "30 ms"})");
+  const LoadCurve drawn = curve_of(tight);
+  Scenario scenario = resolved(tight);
+  const WorkloadConfig workload = scenario.workload;
+  const auto met = [&](double rate) {
+    scenario.workload = at_rate(workload, rate, 420'000, 20'000);
+    return run_on(scenario, deployment(), {}).objectives[0].met;
+  };
+  CHECK(met(0.96 * drawn.capacity_per_s));
+  CHECK_FALSE(met(1.05 * drawn.capacity_per_s));
+}
+
+TEST_CASE("saturation is what an overloaded deployment serves") {
+  Scenario scenario = resolved(small_scenario());
+  scenario.workload = at_rate(scenario.workload, 3 * curve().saturation_requests_per_s, 40'000, 1'000);
+  const Result flooded = run_on(scenario, deployment(), {});
+  CHECK(flooded.throughput->saturated);
+  CHECK(curve().saturation_requests_per_s == Approx(flooded.throughput->requests_per_s).epsilon(0.03));
+  CHECK(curve().saturation_output_tokens_per_s == Approx(flooded.throughput->output_tokens_per_s).epsilon(0.03));
+  // 40 requests in a fraction of a second: at work all the same
+  scenario.workload.requests = 40;
+  scenario.workload.warmup_requests = 0;
+  CHECK(run_on(scenario, deployment(), {}).throughput->requests_per_s > 0.1 * curve().saturation_requests_per_s);
+}
+
+TEST_CASE("of windowed layers a sequence costs what they keep") {
+  // 160 tokens are 10 blocks: 2 of 100 bytes within the window, 8 of 50 beyond it
+  MemoryPlan memory;
+  memory.kv_layout.block_tokens = 16;
+  memory.kv_layout.block = Bytes(100);
+  memory.kv_layout.block_past_window = Bytes(50);
+  memory.kv_layout.window_blocks = 2;
+  memory.kv_pool = Bytes(6000);
+  memory.kv_capacity_tokens = 960;  // in blocks within the window: 6 sequences
+  CHECK(sequences_in(memory, 160) == Approx(10));
 }
 
 TEST_CASE("a curve is the same on any number of threads") {

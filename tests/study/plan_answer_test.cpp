@@ -113,6 +113,10 @@ TEST_CASE("what is served in the long run is what is offered, unless the deploym
   CHECK(served_rates(w, lengths, measured, true).output_tokens == 500);
   CHECK(served_rates(w, lengths, measured, true).input_tokens == 1000);
   CHECK(served_rates(w, lengths, measured, false).requests == 8);  // some were turned away
+  measured.too_short = true;
+  CHECK(served_rates(w, lengths, measured, true).requests == 8);  // not known to keep up
+  CHECK(*offered_rate(w, measured) == 10);
+  measured.too_short = false;
   measured.saturated = true;
   CHECK(served_rates(w, lengths, measured, true).output_tokens == 800);
   measured.saturated = false;
@@ -120,6 +124,7 @@ TEST_CASE("what is served in the long run is what is offered, unless the deploym
   CHECK(served_rates(w, lengths, measured, true).requests == 9.5);  // of the hours simulated
   measured.offered_per_s.reset();
   CHECK(served_rates(w, lengths, measured, true).requests == 8);  // a closed loop
+  CHECK_FALSE(offered_rate(w, measured));
 }
 
 TEST_CASE("money and energy are given at the load that is sized for and at the mean of the period") {
@@ -129,7 +134,15 @@ TEST_CASE("money and energy are given at the load that is sized for and at the m
   question["cost"] = {{"rental", "1 USD/h"}, {"api", {{"input", "1 USD/Mtok"}, {"output", "2 USD/Mtok"}}}};
   const PlanSpace space = space_of(question);
   const PlanAnswer answer = answer_of(space);
-  const json cost = result_of(space, answer)["plan"]["best"]["cost"];
+  const json result = result_of(space, answer);
+  const json cost = result["plan"]["best"]["cost"];
+  // What the GPUs bear: the load they are sized for and the headroom.
+  const json& api = result["cost"]["api"];
+  const double bear = cost["requests_per_s"].get<double>() * (1 + result["plan"]["headroom"]["load_share"].get<double>());
+  CHECK(api["largest_requests_per_s"].get<double>() == Approx(bear));
+  CHECK(api["at_mean_load"]["largest_requests_per_s"] == api["largest_requests_per_s"]);
+  CHECK(api["break_even_served"] == (api["break_even_requests_per_s"].get<double>() <= bear));
+  CHECK(result["cost"]["served"]["requests_per_s"] == cost["requests_per_s"]);
   const json& mean = cost["at_mean_load"];
   CHECK(cost["load_factor"] == 2.0);
   CHECK(mean["load_factor"].get<double>() == Approx((23 * 0.5 + 2) / 24));
