@@ -113,6 +113,17 @@ std::string objectives_text(const PlanSpace& space, const PlanFigures& plan, con
   return text;
 }
 
+/// "at least 7 of the 9 replicas are".
+std::string up_text(const PlanSize& size) {
+  const auto of = [](const PoolSize& pool, const char* kind) {
+    const int all = pool.serving + pool.spare;
+    if (pool.spare > 0) return fmt::format("at least {} of the {} {}replicas", pool.serving, all, kind);
+    return all > 1 ? fmt::format("all {} {}replicas", all, kind) : fmt::format("the one {}replica", kind);
+  };
+  if (size.pools()) return of(size.prefill, "prefill ") + " and " + of(size, "decode ") + " are";
+  return of(size, "") + (size.serving + size.spare > 1 ? " are" : " is");
+}
+
 /// Never a false 100 %.
 std::string availability_text(double availability) {
   constexpr double kSecondsPerYear = 8766.0 * 3600;
@@ -152,8 +163,7 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
     const Outages& o = *h.outages;
     text += fmt::format("  a failed node is back after {:.0f} min ({:.0f} s of it loading weights): each is down {:.2g} % of the time, one independently of another\n",
                         (o.restart_s + o.weight_load_s) / 60, o.weight_load_s, o.node_down * 100);
-    text += fmt::format("  {} are up {}{}\n", o.needed < o.replicas ? fmt::format("at least {} of the {} replicas", o.needed, o.replicas) : o.replicas > 1 ? fmt::format("all {} replicas", o.replicas) : "the one replica",
-                        availability_text(o.availability), o.in_maintenance ? fmt::format("; with {} in maintenance {}", counted(r.maintenance_nodes, "node"), availability_text(*o.in_maintenance)) : "");
+    text += fmt::format("  {} up {}{}\n", up_text(plan.size), availability_text(o.availability), o.in_maintenance ? fmt::format("; with {} in maintenance {}", counted(r.maintenance_nodes, "node"), availability_text(*o.in_maintenance)) : "");
   }
   return text;
 }
