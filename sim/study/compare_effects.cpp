@@ -40,6 +40,10 @@ std::map<std::string, std::set<std::string>> changed_inputs(const json& from, co
   };
   if (from.at("cluster").at("gpu") != to.at("cluster").at("gpu")) join("hardware", "driver and kernel profile");
   if (from.contains("routing") != to.contains("routing")) join("checkpoint", "routing");
+  // A model brings its context: with that of the other it could not be run alone.
+  static const json::json_pointer kContext("/deployment/scheduler/max_context");
+  const auto context = [](const json& scenario) { return scenario.contains(kContext) ? scenario.at(kContext) : json(); };
+  if (context(from) != context(to)) join("checkpoint", "scheduler");
   return inputs;
 }
 

@@ -198,6 +198,9 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
   run.deployment = std::make_unique<Deployment>(scenario.deployment, shared);
   run.result = run_on(scenario, *run.deployment, {});
   fill_load(scenario, *run.result, run.row);
+  for (const std::string& warning : run.result->warnings) {
+    if (warning.find("raise `requests`") != std::string::npos) run.notes.push_back(input.name + ": " + warning);
+  }
   run_alone(scenario, *run.deployment, run.row);
   run.curve = load_curve(scenario, *run.deployment);
   run.row.saturation_requests_per_s = run.curve->saturation_requests_per_s;
@@ -224,6 +227,8 @@ ComparedRun run_compared(const CompareInput& input, std::uint64_t seed, const Da
 void price_load(std::optional<double> load_per_s, ComparedRun& run) {
   ComparedRow& row = run.row;
   if (!row.usd_per_hour) return;
+  // Clients that wait for answers, or a batch: what misses the objectives under them does not carry them.
+  if (!load_per_s && !row.objectives_met && !row.stored) return;
   int needed = 1;
   if (load_per_s && !(row.objectives_met && row.offered_per_s && *row.offered_per_s >= 0.999 * *load_per_s)) {
     if (!row.capacity_per_s || !(*row.capacity_per_s > 0)) return;

@@ -84,7 +84,7 @@ std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order
 std::string why_out(const ComparedRow& row) {
   if (!row.fits) return "does not fit";
   if (!row.usd_per_hour) return "no price is known";
-  std::string text = "misses the objectives at any load";
+  std::string text = row.capacity_per_s.value_or(0) > 0 ? "misses the objectives under its load" : "misses the objectives at any load";
   for (const std::string& missed : row.missed) text += ", " + missed;
   return text;
 }

@@ -55,7 +55,7 @@ std::string break_even_text(const HostedBill& bill) {
   const std::string volume = fmt::format("{:.3g} requests/s ({} tokens a day)", bill.break_even_requests_per_s, count_text(bill.break_even_tokens_per_day));
   const std::optional<bool> served = bill.break_even_served();
   if (served && !*served) {
-    return fmt::format("they are even at no volume that these GPUs serve: they bear {:.3g} requests/s at most, and it would take {}", *bill.largest_requests_per_s, volume);
+    return fmt::format("at no volume that these GPUs serve are they even: that takes {1}, and these GPUs bear {0:.3g} at most", *bill.largest_requests_per_s, volume);
   }
   if (bill.own_over_api < 1) return "they are even at " + volume;
   if (served) return fmt::format("they are even at {}, of {:.3g} that these GPUs bear{}", volume, *bill.largest_requests_per_s, bill.largest_is_bound ? " at least" : "");

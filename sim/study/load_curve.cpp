@@ -21,7 +21,8 @@ namespace {
 constexpr std::array kShares = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1};
 constexpr std::uint64_t kMeanOver = 100'000;
 /// Percentiles near saturation are made by a few long queues: of Llama-3.1-70B on four H100, the 99th of TPOT is 70 to 94 ms in runs of 4,000 requests, 67 to
-/// 69 ms in those of 20,000, and 75 to 77 ms in those of 80,000. What decides is run for 40,000 (3 % off, and the capacity 2 %); low loads, whose steps are many, for less.
+/// 69 ms in those of 20,000, and 75 to 77 ms in those of 80,000. What decides is run for 40,000 (3 % off, and the capacity 2 %); low loads, whose steps are
+/// many, for less.
 constexpr double kRequests = 5'000;
 constexpr double kSaturatedRequests = 20'000;
 constexpr double kFewestRequests = 800;
@@ -33,7 +34,7 @@ constexpr double kNearBound = 0.3;          ///< a percentile that is off its bo
 constexpr double kCapacityStep = 0.015;     ///< of saturation, to which the capacity is found
 constexpr double kWavesBefore = 4;          ///< of a closed loop, before it is measured
 constexpr double kCycles = 8;               ///< of bursts and conversations, that a point of the curve lasts
-constexpr double kUnservedAfterBurst = 0.7;  ///< served of offered: bursts and conversations at the end of a run leave up to 0.16 unserved (assistant-mixture)
+constexpr double kUnservedAfterBurst = 0.7;  ///< served of offered: what seems not to keep up with bursts and conversations serves more than this where their end is to blame
 
 double trace_rate(const ArrivalConfig& arrivals) {
   const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
@@ -135,10 +136,10 @@ void for_latency_objectives(const Result& result, const Judgement& visit) {
   for (const ClassSummary& c : result.classes) all(c.objectives);
 }
 
-/// Whether a longer run could judge otherwise: an objective is nearly met or just met, or the run is short beside its latencies.
+/// Whether a longer run could judge otherwise: an objective is nearly met or just met, or the run is short beside its latencies or seems not to keep up.
 bool is_close(const Result& result, double rate, double requests) {
   const LatencySummary& e2e = (*result.latency)[static_cast<std::size_t>(LatencyMetric::kE2e)];
-  bool close = requests < kSteadyLatencies * e2e.mean * rate;
+  bool close = result.throughput->saturated || requests < kSteadyLatencies * e2e.mean * rate;
   for_latency_objectives(result, [&](const ObjectiveResult& o) { close = close || (o.value && std::abs(*o.value / o.objective.bound - 1) < kNearBound); });
   return close;
 }

@@ -156,7 +156,8 @@ std::string objective_text(const Result& result) {
   return text;
 }
 
-std::string cost_text(const CostSummary& cost) {
+/// `as_stated`: at the load of the workload, not at what happened to arrive in the run.
+std::string cost_text(const CostSummary& cost, bool as_stated) {
   // The provider; date and source of the price are in the JSON.
   std::string text = fmt::format("cost\n  {:.2f} USD/h ({:.2f} USD per GPU-hour; {})", cost.usd_per_hour, cost.usd_per_gpu_hour,
                                  cost.source.substr(0, cost.source.find(',')));
@@ -166,8 +167,9 @@ std::string cost_text(const CostSummary& cost) {
     }
   }
   if (cost.usd_per_million_output_tokens) {
-    text += fmt::format("\n  {} USD per million output tokens, {} per million tokens in all, at {:.3g} requests/s and {:.0f} output tokens/s",
-                        usd_text(*cost.usd_per_million_output_tokens), usd_text(*cost.usd_per_million_total_tokens), cost.load.requests_per_s, cost.load.output_tokens_per_s);
+    text += fmt::format("\n  {} USD per million output tokens, {} per million tokens in all, at {}{:.3g} requests/s and {:.0f} output tokens/s",
+                        usd_text(*cost.usd_per_million_output_tokens), usd_text(*cost.usd_per_million_total_tokens), as_stated ? "the stated " : "", cost.load.requests_per_s,
+                        cost.load.output_tokens_per_s);
   }
   if (cost.split_usd_per_million_input_tokens && cost.split_usd_per_million_output_tokens) {
     text += fmt::format("\n  divided by GPU time: {} USD per million input and {} per million output tokens", usd_text(*cost.split_usd_per_million_input_tokens),
@@ -232,7 +234,7 @@ std::string result_summary(const Scenario& scenario, const Result& result) {
   if (!result.objectives.empty()) text += "\n" + objective_text(result);
   if (result.uncertainty) text += "\n" + uncertainty_text(*result.uncertainty);
   if (result.load_curve) text += "\n" + load_curve_text(*result.load_curve);
-  if (result.cost) text += "\n" + cost_text(*result.cost);
+  if (result.cost) text += "\n" + cost_text(*result.cost, result.throughput && result.cost->load.requests_per_s != result.throughput->requests_per_s);
   text += warnings_text(result);
   return text;
 }

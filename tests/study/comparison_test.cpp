@@ -132,6 +132,30 @@ TEST_CASE("one deployment under its own load costs the same per token wherever t
   CHECK(*row.usd_per_million_output_tokens == Approx(*row.usd_per_hour / 3600 / *row.output_tokens_per_s * 1e6));
 }
 
+TEST_CASE("clients whose objectives are missed are not carried, and the verdict says why") {
+  json closed = with(scenario(), "/workload/arrivals", R"({"process": "closed", "concurrency": 8})");
+  const json missed = with(with(closed, "/objectives", R"({"tpot_p99": "1 ms"})"), "/name", R"("Late")");
+  const Comparison c = compared({input(closed), input(missed)});
+  CHECK_FALSE(c.load_per_s);
+  CHECK(c.rows[0].deployments_needed == 1);
+  CHECK_FALSE(c.rows[1].deployments_needed);
+  CHECK(contains(c.verdict, "Late is out: misses the objectives at any load, tpot_p99"));
+}
+
+TEST_CASE("another model brings its context") {
+  json longer = scenario();
+  json shorter = with(scenario(), "/model", R"("mixtral-8x22b")");
+  shorter["cluster"] = longer["cluster"] = {{"node", "hgx-h200"}, {"gpus", 8}};
+  shorter["deployment"]["parallel"] = longer["deployment"]["parallel"] = {{"tensor", 8}};
+  const Comparison c = compared({input(shorter), input(longer)});
+  REQUIRE(difference(c, "/deployment/scheduler/max_context") != nullptr);
+  const Effect* checkpoint = effect(c, "checkpoint");
+  REQUIRE(checkpoint != nullptr);
+  CHECK(checkpoint->note == "");
+  CHECK(checkpoint->change.count("tpot_p99") == 1);
+  CHECK(effect(c, "scheduler") == nullptr);
+}
+
 TEST_CASE("equal workloads give equal requests whatever the scenarios' seeds") {
   json other = with(scenario(), "/seed", "7");
   other["model"] = "llama-3.1-70b";

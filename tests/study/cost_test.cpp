@@ -220,7 +220,7 @@ TEST_CASE("a break-even volume beyond what the GPUs bear is said to be none") {
   CHECK(unknown.text.find("they are even at 10 requests/s (540.0 million tokens a day), if these GPUs carry as much") != std::string::npos);
   const HostedBill beyond = hosted_bill(price, 36, load, LargestLoad{9, false});
   CHECK(beyond.break_even_served() == false);
-  CHECK(beyond.text.find("they are even at no volume that these GPUs serve: they bear 9 requests/s at most, and it would take 10 requests/s (540.0 million tokens a day)") != std::string::npos);
+  CHECK(beyond.text.find("at no volume that these GPUs serve are they even: that takes 10 requests/s (540.0 million tokens a day), and these GPUs bear 9 at most") != std::string::npos);
   const HostedBill within = hosted_bill(price, 36, load, LargestLoad{11, false});
   CHECK(within.break_even_served() == true);
   CHECK(within.text.find("they are even at 10 requests/s (540.0 million tokens a day), of 11 that these GPUs bear") != std::string::npos);
