@@ -149,8 +149,9 @@ void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, 
   const ComparedRow& best = c.rows[order[0]];
   if (order.size() > 1) {
     const ComparedRow& next = c.rows[order[1]];
-    const double gpus = *next.deployments_needed * next.gpus;
-    flips.push_back(price_flip(best, next, *best.usd_per_hour_needed / gpus, *next.usd_per_hour_needed / gpus));
+    const double now = *next.usd_per_hour_needed / (*next.deployments_needed * next.gpus);
+    // Per token, not per hour: clients that wait get more tokens from the faster one.
+    flips.push_back(price_flip(best, next, now * *best.usd_per_million_needed / *next.usd_per_million_needed, now));
   }
   for (const ComparedRow& row : c.rows) {
     if (row.usd_per_million_needed || !row.usd_per_million_output_tokens || row.missed.empty() || row.saturated) continue;

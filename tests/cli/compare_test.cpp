@@ -14,11 +14,14 @@ namespace {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-std::string base(const Program& program) { return program.write("a.json", small_scenario().dump()); }
+/// With an objective so far off that no run is lengthened to judge it.
+json easy_scenario() { return with(small_scenario(), "/objectives", R"({"tpot_p99": "9 s"})"); }
+
+std::string base(const Program& program) { return program.write("a.json", easy_scenario().dump()); }
 
 std::string quantised(const Program& program) {
   return program.write("b.json",
-                       with(with(small_scenario(), "/name", R"("Mixtral in fp8")"), "/deployment/precision/experts", R"("fp8")").dump());
+                       with(with(easy_scenario(), "/name", R"("Mixtral in fp8")"), "/deployment/precision/experts", R"("fp8")").dump());
 }
 
 void check_refusal(const Outcome& outcome, const std::vector<std::string>& parts) {

@@ -113,6 +113,13 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   write_verdict(c);
   CHECK(c.flips[0] == "Less becomes the cheapest when the price of its GPU-hour falls below 2.00 USD (now 2.50), the others' costs staying");
   CHECK(contains(c.verdict, "More takes the least energy per output token (1.7 J)."));
+  // Under clients that wait, the one of equal cost per hour that serves fewer tokens: 4 USD/h again, but 25 % more per token.
+  c.rows[0] = row("Less", 4, 5);
+  c.rows[0].usd_per_million_needed = 1.25;
+  c.flips.clear();
+  write_verdict(c);
+  CHECK(c.flips[0] == "Less becomes the cheapest when the price of its GPU-hour falls below 1.60 USD (now 2.00), the others' costs staying");
+  c.rows[0] = row("Less", 5, 5);
   // What hardware costs its owner is no price of anybody; who does not carry the load is no example of thrift.
   c.rows[0].owned = true;
   c.rows[1].saturated = true;
