@@ -76,13 +76,16 @@ Origin trust_in_others<GemmOperation>(Precision format) {
   return bytes_per_weight(format) > 1.9 ? Origin::kMeasured : Origin::kTransferred;
 }
 
-/// Whether another engine's kernels of this format compete with the 16 bit kernel at this format's peak and bytes.
+/// Whether another engine's kernels of this format compete with the 16 bit kernel at this format's peak and bytes. Block-scaled products rescale
+/// their sums every 128 terms and quantise their inputs in a kernel of its own under every engine, except where tensor cores apply the scales.
 template <class Operation>
-bool competes_with_wide(Precision) { return false; }
+bool competes_with_wide(const KernelDevice&, Precision) { return false; }
 template <>
-bool competes_with_wide<GemmOperation>(Precision format) { return eight_bit(format); }
+bool competes_with_wide<GemmOperation>(const KernelDevice& device, Precision format) {
+  return format == Precision::kFp8 || (format == Precision::kFp8Block && device.transforms_block_scales);
+}
 template <>
-bool competes_with_wide<DecodeOperation>(Precision format) { return eight_bit(format); }
+bool competes_with_wide<DecodeOperation>(const KernelDevice&, Precision format) { return eight_bit(format); }
 
 /// Experts with one scale per tensor, measured with block scales only: those kernels rescale their sums every 128 terms, which costs most where
 /// arithmetic bounds. The 16 bit kernel at this format's peak and bytes does not; neither table fits, the faster form counts.
@@ -117,7 +120,7 @@ std::vector<Choice<Operation>> choose_kernels(const std::vector<FittedKernel<Ope
       }
       return choices;
     }
-    if (!borrowed || !competes_with_wide<Operation>(format)) return choices;
+    if (!borrowed || !competes_with_wide<Operation>(device, format)) return choices;
     for (auto wide : by_engine(kernels, Precision::kBf16, preference, Origin::kTransferred, borrowed)) {
       wide.best = std::max(wide.best, Origin::kTransferred);
       choices.push_back(wide);

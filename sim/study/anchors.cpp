@@ -14,15 +14,15 @@ namespace moeplan {
 
 namespace {
 
-/// Corrections in units of their prior widths: host per step, host per sequence, logarithm of the multiplier.
-using Coordinates = std::array<double, 3>;
+/// Corrections in units of their prior widths: host per step, host per sequence, logarithm of the multiplier, host per prompt.
+using Coordinates = std::array<double, 4>;
 
-constexpr Coordinates kWidths = {1e-3, 20e-6, 0.15};
+constexpr Coordinates kWidths = {1e-3, 20e-6, 0.15, 5e-3};
 constexpr double kErrorWidth = 0.05;
 constexpr double kLeastMultiplier = 0.5;
 constexpr double kMostMultiplier = 2.0;
 /// Steps of the simulated derivatives: large enough to stand out of the noise of a changed order of events.
-constexpr Coordinates kDerivativeSteps = {0.4, 0.5, 0.5};
+constexpr Coordinates kDerivativeSteps = {0.4, 0.5, 0.5, 0.5};
 constexpr int kIterations = 5;
 
 struct Box {
@@ -31,12 +31,13 @@ struct Box {
 
 Box limits(const EngineProfile& engine) {
   constexpr double kFar = 1e3;
-  return {{-engine.host_per_step.value() / kWidths[0], -engine.host_per_sequence.value() / kWidths[1], std::log(kLeastMultiplier) / kWidths[2]},
-          {kFar, kFar, std::log(kMostMultiplier) / kWidths[2]}};
+  return {{-engine.host_per_step.value() / kWidths[0], -engine.host_per_sequence.value() / kWidths[1], std::log(kLeastMultiplier) / kWidths[2],
+           -engine.host_per_prompt.value() / kWidths[3]},
+          {kFar, kFar, std::log(kMostMultiplier) / kWidths[2], kFar}};
 }
 
 EngineCorrection correction_at(const Coordinates& x) {
-  return {x[0] * kWidths[0], x[1] * kWidths[1], std::exp(x[2] * kWidths[2])};
+  return {x[0] * kWidths[0], x[1] * kWidths[1], std::exp(x[2] * kWidths[2]), x[3] * kWidths[3]};
 }
 
 /// The fit in progress: where it stands, what that predicts, and how predictions move with the coordinates.
@@ -164,6 +165,7 @@ void correct_engine(EngineProfile& engine, const EngineCorrection& correction) {
   MOEPLAN_CHECK(correction.kernel_multiplier > 0);
   engine.host_per_step = shifted(engine.host_per_step, correction.host_per_step_s);
   engine.host_per_sequence = shifted(engine.host_per_sequence, correction.host_per_sequence_s);
+  engine.host_per_prompt = shifted(engine.host_per_prompt, correction.host_per_prompt_s);
   engine.kernel_multiplier *= correction.kernel_multiplier;
 }
 
@@ -231,8 +233,8 @@ std::vector<std::size_t> choose_anchors(const std::vector<MeasuredRun>& runs, co
 }
 
 std::string correction_text(const EngineCorrection& c) {
-  return fmt::format("host {:+.2f} ms per step, {:+.1f} us per sequence, kernels x {:.3f}", c.host_per_step_s * 1e3, c.host_per_sequence_s * 1e6,
-                     c.kernel_multiplier);
+  return fmt::format("host {:+.2f} ms per step, {:+.1f} us per sequence, {:+.1f} ms per prompt, kernels x {:.3f}", c.host_per_step_s * 1e3,
+                     c.host_per_sequence_s * 1e6, c.host_per_prompt_s * 1e3, c.kernel_multiplier);
 }
 
 std::string anchor_fit_json(const AnchorFit& fit) {
@@ -240,6 +242,7 @@ std::string anchor_fit_json(const AnchorFit& fit) {
   out["layout"] = fit.layout;
   out["host_per_step_s"] = fit.correction.host_per_step_s;
   out["host_per_sequence_s"] = fit.correction.host_per_sequence_s;
+  out["host_per_prompt_s"] = fit.correction.host_per_prompt_s;
   out["kernel_multiplier"] = fit.correction.kernel_multiplier;
   out["contradictions"] = fit.contradictions;
   out["rows"] = nlohmann::json::array();

@@ -16,8 +16,8 @@ namespace moeplan {
 
 namespace {
 
-/// Expected, for the progress report: one at the start, three derivatives, a few steps.
-constexpr std::size_t kSimulationsPerAnchor = 7;
+/// Expected, for the progress report: one at the start, four derivatives, a few steps.
+constexpr std::size_t kSimulationsPerAnchor = 8;
 
 /// Runs that share one deployment.
 struct Layout {

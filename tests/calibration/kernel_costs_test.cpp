@@ -59,6 +59,17 @@ TEST_CASE("another engine's slow fp8 kernel loses against the 16 bit kernel at f
   CHECK(borrowed.origin == Origin::kTransferred);
 }
 
+TEST_CASE("another engine's block-scaled product competes with the 16 bit kernel only where tensor cores apply the scales") {
+  const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 10), gemm_kernel("sglang-1", Precision::kBf16, 4)});
+  GemmShape block = kTiny;
+  block.weights = Precision::kFp8Block;
+  GpuSpec gpu = round_gpu();
+  gpu.architecture = "Hopper";
+  CHECK(us(KernelCosts::from_profile(gpu, profile, {"trtllm"}).gemm(block)) == doctest::Approx(10).epsilon(0.01));
+  gpu.architecture = "Blackwell";
+  CHECK(us(KernelCosts::from_profile(gpu, profile, {"trtllm"}).gemm(block)) == doctest::Approx(4).epsilon(0.01));
+}
+
 TEST_CASE("on Blackwell a block-scaled product costs no more than the same engine's row-scaled one, elsewhere it costs what was measured") {
   const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 20), gemm_kernel("sglang-1", Precision::kFp8, 8)});
   GemmShape block = kTiny;

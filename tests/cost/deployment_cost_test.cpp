@@ -29,6 +29,22 @@ TEST_CASE("host time adds a part per step, per running sequence and per layer") 
   CHECK(with.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] == doctest::Approx(1.132e-3));
 }
 
+TEST_CASE("host time per prompt is added by the step that ends the prompt") {
+  CostBench bench(dense_model(), layout(2, 1, 1, 1));
+  const DeploymentCost bare(bench.inputs);
+  bench.inputs.engine.host_per_prompt = Seconds(5e-3);
+  const DeploymentCost hosted(bench.inputs);
+  const auto added = [&](std::vector<PrefillChunk> chunks) {
+    PreparedStep without, with;
+    bare.prepare(8, chunks, without);
+    hosted.prepare(8, chunks, with);
+    return with.fixed_seconds - without.fixed_seconds;
+  };
+  CHECK(added({{100, 0, true}, {50, 20, true}, {30, 0, false}}) == doctest::Approx(0.010));
+  CHECK(added({{30, 0, false}}) == 0);
+  CHECK(added({}) == 0);
+}
+
 TEST_CASE("a step with prefill takes no less than the host needs to launch its latent attention layers") {
   CostBench bench(latent_model(), layout(8, 1, 8, 1));
   const DeploymentCost free(bench.inputs);

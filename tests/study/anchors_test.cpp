@@ -138,6 +138,24 @@ TEST_CASE("anchors made by the simulator give its constants back") {
   CHECK(fitted(anchors).correction.kernel_multiplier == fit.correction.kernel_multiplier);
 }
 
+TEST_CASE("anchors tell the host's time for prompts from kernel time by their output lengths") {
+  // A deployment that spends 6 ms more on each new prompt: of 16 clients with 32 output tokens each, every second step meets one; with 512 few do.
+  const EngineCorrection truth{0, 0, 1, 6e-3};
+  const auto lasting = [&](int concurrency, int osl, const char* id) {
+    MeasuredRun run = run_at(concurrency, id);
+    run.osl = osl;
+    return run;
+  };
+  const std::vector<MeasuredRun> anchors = {measured_by(lasting(2, 512, "a"), truth), measured_by(lasting(16, 32, "b"), truth),
+                                            measured_by(lasting(16, 512, "c"), truth)};
+  const AnchorFit fit = fitted(anchors);
+  CHECK(fit.correction.host_per_prompt_s > 3e-3);
+  CHECK(fit.correction.host_per_prompt_s < 9e-3);
+  CHECK(std::abs(std::log(fit.correction.kernel_multiplier)) < 0.05);
+  CHECK(json::parse(anchor_fit_json(fit)).at("host_per_prompt_s") == fit.correction.host_per_prompt_s);
+  CHECK(correction_text(fit.correction).find("ms per prompt") != std::string::npos);
+}
+
 TEST_CASE("two values at one operating point contradict each other by name") {
   std::vector<MeasuredRun> anchors = {run_at(4, "quick"), run_at(4, "slow"), run_at(32, "other")};
   for (const auto& [i, ms] : {std::pair{0, 10.0}, std::pair{1, 13.0}, std::pair{2, 12.0}}) set_tpot(anchors[static_cast<std::size_t>(i)], ms);
