@@ -60,6 +60,12 @@ Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels
   }
   borrowed = true;
   auto others = filtered<Operation>(kernels, format, other_engine, [](const Kernel& k) { return k.from.empty(); });
+  if (std::is_same_v<Operation, MoeOperation> && !others.empty() &&
+      std::all_of(others.begin(), others.end(), [](const auto& choice) { return choice.kernel->key.products_alone(); })) {
+    // Whole experts of a relative: constants without residuals, of which the fastest is as good a guess as the engine's own.
+    auto whole = filtered<Operation>(kernels, format, Origin::kTransferred, [](const Kernel& k) { return !k.from.empty(); });
+    if (!whole.empty()) return whole;
+  }
   if (!others.empty()) return others;
   for (const std::string& engine : preference) {
     auto relative = filtered<Operation>(kernels, format, Origin::kTransferred, [&](const Kernel& k) { return k.key.engine() == engine; });

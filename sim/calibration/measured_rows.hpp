@@ -20,6 +20,8 @@ struct KernelKey {
   auto operator<=>(const KernelKey&) const = default;
   /// The engine or library without its version: "sglang".
   [[nodiscard]] std::string engine() const;
+  /// Of experts: a library's products, timed without the routing, activation and reduction that an engine's experts are made of.
+  [[nodiscard]] bool products_alone() const { return engine() == "deepgemm"; }
 };
 
 template <class Operation>

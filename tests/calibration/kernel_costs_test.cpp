@@ -70,6 +70,23 @@ TEST_CASE("another engine's block-scaled product competes with the 16 bit kernel
   CHECK(us(KernelCosts::from_profile(gpu, profile, {"trtllm"}).gemm(block)) == doctest::Approx(4).epsilon(0.01));
 }
 
+TEST_CASE("a library's expert products alone do not stand for an engine's experts where whole ones can be transferred") {
+  const auto kernel = [](const char* framework, const char* from, double us) {
+    FittedKernel<MoeOperation> k;
+    k.key = {framework, "", "", Precision::kFp8Block, Precision::kBf16};
+    k.from = from;
+    k.constants = {.t0 = us, .p = 2};
+    return k;
+  };
+  MoeShape shape{.tokens = 8, .pairs = 8, .experts = 4, .hidden = 64, .inter = 64, .local_experts = 4, .top_k = 1, .total_experts = 4};
+  shape.weights = Precision::kFp8Block;
+  CostProfile profile = profile_of({});
+  profile.of<MoeOperation>() = {kernel("deepgemm", "", 10), kernel("sglang-1", "h100-sxm", 30), kernel("vllm-1", "h100-sxm", 20)};
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).moe(shape)) == doctest::Approx(20).epsilon(0.05));
+  profile.of<MoeOperation>().resize(1);
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).moe(shape)) == doctest::Approx(10).epsilon(0.05));
+}
+
 TEST_CASE("on Blackwell a block-scaled product costs no more than the same engine's row-scaled one, elsewhere it costs what was measured") {
   const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 20), gemm_kernel("sglang-1", Precision::kFp8, 8)});
   GemmShape block = kTiny;
