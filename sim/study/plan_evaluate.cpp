@@ -217,7 +217,7 @@ SmallestPlan smallest_plan(const std::function<PlanRun(int)>& run_rung, int firs
 }
 
 std::string objective_value_text(const Objective& objective, double value) {
-  if (objective.kind != ObjectiveKind::kLatency) return fmt::format("{:.4g} /s", value);
+  if (objective.kind != ObjectiveKind::kLatency) return value < 1e4 ? fmt::format("{:.4g} /s", value) : fmt::format("{:.0f} /s", value);
   return value >= 1 ? fmt::format("{:.3g} s", value) : fmt::format("{:.3g} ms", value * 1e3);
 }
 

@@ -160,7 +160,7 @@ std::string fleet_text(const FleetSummary& f) {
                         f.replicas_fixed);
   }
   if (f.fails) {
-    text += fmt::format("  {} node failures: {} requests lost their replica, {} retries, {} failed; {} KV tokens and {} output tokens lost\n", f.node_failures,
+    text += fmt::format("  {} node {}: {} requests lost their replica, {} retries, {} failed; {} KV tokens and {} output tokens lost\n", f.node_failures, f.node_failures == 1 ? "failure" : "failures",
                         f.lost_requests, f.retries, f.failed, f.lost_kv_tokens, f.lost_output_tokens);
   }
   return text;

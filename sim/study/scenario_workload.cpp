@@ -13,6 +13,7 @@
 #include "study/scenario.hpp"
 #include "workload/lengths.hpp"
 #include "workload/parse_workload.hpp"
+#include "workload/recorded_lengths.hpp"
 
 namespace moeplan {
 namespace fs = std::filesystem;
@@ -23,6 +24,24 @@ namespace {
 bool read_from_trace(const WorkloadConfig& workload) {
   const auto read = [](const LengthConfig& lengths) { return lengths.kind == LengthKind::kTrace && lengths.file.empty(); };
   return std::any_of(workload.classes.begin(), workload.classes.end(), [&](const WorkloadClass& c) { return read(c.prompt_tokens) && read(c.output_tokens); });
+}
+
+/// Probabilities that a prompt alone, and that a prompt with its output, is longer than `room` tokens allow.
+struct TooLong {
+  double prompt = 0, request = 0;
+};
+
+TooLong too_long(const WorkloadClass& c, std::int64_t room) {
+  const auto& rows = c.prompt_tokens.recorded;
+  if (!rows) return {share_of_at_least(c.prompt_tokens, room), share_of_sum_at_least(c.prompt_tokens, c.output_tokens, room + 1)};
+  const bool one_row = c.output_tokens.recorded == rows;
+  TooLong share;
+  for (std::size_t i = 0; i < rows->rows(); ++i) {
+    const std::int64_t left = room + 1 - rows->prompt_tokens[i];
+    share.prompt += left <= 1 ? 1 : 0;
+    share.request += one_row ? (rows->output_tokens[i] >= left ? 1 : 0) : share_of_at_least(c.output_tokens, left);
+  }
+  return {share.prompt / static_cast<double>(rows->rows()), share.request / static_cast<double>(rows->rows())};
 }
 
 /// Requests (a prompt with its output) most of which can never fit the model's context are wrong input; fewer are rejected at run time, with a warning.
@@ -36,8 +55,8 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
         .fail(fmt::format("{} tokens exceed the model's context of {}", d.scheduler.max_context, d.model.max_context));
   }
   for (const WorkloadClass& c : scenario.workload.classes) {
-    const double by_prompt = share_of_at_least(c.prompt_tokens, context - c.prefix.tokens);
-    const double lost = std::max(by_prompt, share_of_sum_at_least(c.prompt_tokens, c.output_tokens, context - c.prefix.tokens + 1));
+    const auto [by_prompt, by_request] = too_long(c, context - c.prefix.tokens);
+    const double lost = std::max(by_prompt, by_request);
     const bool alone = lost - by_prompt <= 1e-4;
     const std::string prompts = (scenario.workload.classes.size() > 1 ? fmt::format("prompts of the class '{}'", c.name) : "the prompts") + (alone ? "" : " with their outputs");
     if (lost > 0.5) {

@@ -303,6 +303,17 @@ TEST_CASE("an objective out of reach is told before layouts that the limits have
   CHECK(contains(text, ": e2e_p50"));
 }
 
+TEST_CASE("values of objectives are written without powers of ten") {
+  Objective o;
+  o.kind = ObjectiveKind::kOutputTokensPerSecond;
+  CHECK(objective_value_text(o, 11832.4) == "11832 /s");
+  CHECK(objective_value_text(o, 102.04) == "102 /s");
+  CHECK(objective_value_text(o, 2500) == "2500 /s");
+  o.kind = ObjectiveKind::kLatency;
+  CHECK(objective_value_text(o, 0.0357) == "35.7 ms");
+  CHECK(objective_value_text(o, 2) == "2 s");
+}
+
 TEST_CASE("GPUs that are paid for and hold no replica are told") {
   json question = single_question();
   question["cost"] = {{"owned", {{"capex", "200000 USD"}, {"years", 4}}}};

@@ -66,7 +66,7 @@ TEST_CASE("a trial scales up to the plan's replicas, and only nodes that the pla
   const json section = trial_section(*trial, data());
   CHECK(section["fleet"]["failures"]["node_failures"] == 1);
   CHECK(section["objectives"].size() == best.objectives.size());
-  CHECK(trial_text(*trial).find("1 node failures") != std::string::npos);
+  CHECK(trial_text(*trial).find("1 node failure: ") != std::string::npos);
 }
 
 TEST_CASE("a trial says what an objective asked for and that the plan was saturated") {

@@ -187,6 +187,16 @@ TEST_CASE("requests that do not fit the context with their outputs are told befo
   check_refused(outputs(R"({"distribution": "fixed", "value": 101, "low": null, "high": null})"), "/workload/output_tokens: 100 % of the prompts with their outputs do not fit the context of 1100 tokens");
 }
 
+TEST_CASE("recorded requests that do not fit the context are told, too") {
+  json text = patched(R"({"deployment": {"scheduler": {"max_context": 3000}}})");
+  const json recorded = {{"distribution", "trace"}, {"file", std::string(MOEPLAN_SOURCE_DIR) + "/scenarios/traces/sharegpt_300.csv"}};
+  text["workload"]["prompt_tokens"] = recorded;
+  text["workload"]["output_tokens"] = recorded;
+  const std::vector<std::string> warnings = resolved(text).warnings;
+  // 6 of 300 rows
+  CHECK(std::any_of(warnings.begin(), warnings.end(), [](const std::string& w) { return w.find("2 % of the prompts with their outputs do not fit the context of 3000 tokens; they are rejected") != std::string::npos; }));
+}
+
 TEST_CASE("workloads") {
   check_told(R"({"workload": {"arrivals": {"process": "closed", "rate": null, "concurrency": 2, "retry_after": "2 s"}}})", "/workload/arrivals/retry_after", "no queue has a limit");
   check_told(R"({"workload": {"arrivals": {"process": "batch", "rate": null}, "warmup_requests": 4}})", "/workload/warmup_requests", "of a batch all requests count");
