@@ -34,7 +34,7 @@ constexpr double kNearBound = 0.3;          ///< a percentile that is off its bo
 constexpr double kCapacityStep = 0.015;     ///< of saturation, to which the capacity is found
 constexpr double kWavesBefore = 4;          ///< of a closed loop, before it is measured
 constexpr double kCycles = 8;               ///< of bursts and conversations, that a point of the curve lasts
-constexpr double kUnservedAfterBurst = 0.7;  ///< served of offered: what seems not to keep up with bursts and conversations serves more than this where their end is to blame
+constexpr double kUnservedAfterBurst = 0.95;  ///< served of offered: what only seems not to keep up with bursts and conversations serves more
 
 double trace_rate(const ArrivalConfig& arrivals) {
   const double span = to_seconds(arrivals.trace->last - arrivals.trace->first).value();
@@ -68,17 +68,26 @@ double requests_for(double share, double held) {
   return std::min(kMostRequests, std::max(requests, kTimesHeld * held));
 }
 
-/// Conversations and classes with arrivals of their own have no closed loop: the load is doubled until it is not served.
+/// Conversations and classes with arrivals of their own have no closed loop: the load is doubled until it is not served. A flood then serves the first turns
+/// of many conversations, and later ones, with their longer contexts, hardly come: what it serves is offered again until that is served.
 Result run_flooded(const Scenario& scenario, const Deployment& deployment, double in_flight) {
   static constexpr int kMostDoublings = 30;
+  static constexpr int kMostAgain = 6;
+  static constexpr double kBeyondServed = 1.05;
+  static constexpr double kAsMuch = 0.97;
   static constexpr double kFlooded = 0.8;  // served of offered: well beyond what the edges of a run leave unserved
   const auto requests = static_cast<std::uint64_t>(std::max(kSaturatedRequests, requests_for(1, in_flight)));
   const std::uint64_t warmup = requests / 4;
   double rate = std::max(1e-3, request_rate(scenario.workload));
-  for (int doubling = 0;; ++doubling, rate *= 2) {
-    Result result = run_at(scenario, deployment, at_rate(scenario.workload, rate, requests, warmup));
-    if (result.throughput->requests_per_s < kFlooded * rate || doubling == kMostDoublings) return result;
+  const auto run = [&](double at) { return run_at(scenario, deployment, at_rate(scenario.workload, at, requests, warmup)); };
+  Result result = run(rate);
+  for (int doubling = 0; doubling < kMostDoublings && !(result.throughput->requests_per_s < kFlooded * rate); ++doubling) result = run(rate *= 2);
+  for (int again = 0; again < kMostAgain && result.throughput->requests_per_s > 0; ++again) {
+    Result gentle = run(kBeyondServed * result.throughput->requests_per_s);
+    if (!(gentle.throughput->requests_per_s < kAsMuch * result.throughput->requests_per_s)) break;
+    result = std::move(gentle);
   }
+  return result;
 }
 
 /// Time in which arrivals show all that they do: once through the states of bursts, once through a conversation.
@@ -178,7 +187,7 @@ LoadPoint run_point(const Scenario& scenario, const Deployment& deployment, doub
   // A short run far beyond saturation may end before its queue gives it away.
   // A backlog that a burst or the end of long conversations leaves is none.
   const bool uneven = cycle_seconds(scenario.workload) > 0;
-  point.saturated = rate >= saturation || (result.throughput->saturated && (!uneven || point.requests_per_s < kUnservedAfterBurst * rate));
+  point.saturated = rate >= saturation || (result.throughput->saturated && (!uneven || point.requests_per_s < kUnservedAfterBurst * *result.throughput->offered_per_s));
   point.within_objectives = !point.saturated;
   for_latency_objectives(result, [&](const ObjectiveResult& o) { point.within_objectives = point.within_objectives && o.value && *o.value <= o.objective.bound; });
   return point;

@@ -153,6 +153,12 @@ TEST_CASE("conversations, bursts and objectives of classes have a curve") {
   CHECK_FALSE(drawn.points[5].saturated);
   CHECK(drawn.points[5].requests_per_s == Approx(drawn.points[5].offered_per_s).epsilon(0.3));  // eight times through the bursts
   CHECK(drawn.points.back().saturated);
+  // Whatever is not called saturated serves what is offered, and no point serves much more than saturation.
+  for (const LoadPoint& p : drawn.points) {
+    CAPTURE(p.offered_per_s);
+    if (!p.saturated) CHECK(p.requests_per_s > 0.85 * p.offered_per_s);
+    CHECK(p.requests_per_s < 1.15 * drawn.saturation_requests_per_s);
+  }
   CHECK(drawn.capacity_per_s > 0);
   const WorkloadConfig flat = without_conversations(resolved(scenario).workload);
   CHECK(flat.classes[0].weight == Approx(0.6));
