@@ -32,7 +32,7 @@ std::string leave_out_first_burst(Scenario& scenario, std::string_view why) {
   WorkloadConfig& w = scenario.workload;
   if (w.warmup_requests >= clients_of(w)) return {};
   std::erase(scenario.warnings, first_burst_warning(w));
-  std::string text = fmt::format("warmup_requests {} is less than the {} clients, who all begin at once; {}: the first {} requests are left out, and {} are measured as stated",
+  std::string text = fmt::format("warmup_requests {} is less than the {} clients, who all begin at once; {}: the first {} requests are left out, and at least {} are measured",
                                  w.warmup_requests, clients_of(w), why, clients_of(w), w.requests - w.warmup_requests);
   w = past_first_burst(w);
   return text;

@@ -44,6 +44,12 @@ std::size_t class_index(const WorkloadConfig& workload, const std::string& name)
   return static_cast<std::size_t>(found - all.begin());
 }
 
+/// Of a closed loop: so few requests for each client that its end, where clients fall silent one by one, weighs in the means.
+bool few_waves(const WorkloadConfig& w) {
+  if (w.arrivals.process != ArrivalProcess::kClosed) return false;
+  return static_cast<double>(w.requests - std::min(w.requests, w.warmup_requests)) < kSteadyLatencies * w.arrivals.concurrency;
+}
+
 /// What watches one run to its end.
 struct Watch {
   Watch(const PlanQuestion& question, const MeasuredRequests& measured, PlanCounts counts)
@@ -89,7 +95,7 @@ void conclude(const Watch& seen, const PlanQuestion& question, int gpus, PlanRun
   run.throughput = {t.requests_per_s, t.output_tokens_per_s, t.total_tokens_per_s, t.output_tokens_per_s / gpus, t.offered_per_s, t.saturated(), t.shorter_than(1)};
   run.utilisation = seen.busy.serving();
   run.prefill_utilisation = seen.busy.prefill();
-  run.short_window = t.shorter_than(kSteadyLatencies);
+  run.short_window = t.shorter_than(kSteadyLatencies) || few_waves(question.workload);
   run.all_served = seen.bounds.rejected() == 0;
   run.met = true;
   const ServedRates served = question.lengths ? served_rates(question.workload, *question.lengths, run.throughput, run.all_served) : ServedRates{};
@@ -159,7 +165,7 @@ PlanRun run_once(const PlanQuestion& question, const PlanReplica& replica, PlanC
 bool can_lengthen(const WorkloadConfig& workload, std::uint64_t requests) {
   const ArrivalConfig& a = workload.arrivals;
   if (a.process == ArrivalProcess::kTrace) return a.repeat || (a.trace && requests < a.trace->rows);
-  return a.process == ArrivalProcess::kPoisson || a.process == ArrivalProcess::kGamma || a.process == ArrivalProcess::kMarkovModulated;
+  return a.process == ArrivalProcess::kPoisson || a.process == ArrivalProcess::kGamma || a.process == ArrivalProcess::kClosed || a.process == ArrivalProcess::kMarkovModulated;
 }
 
 }  // namespace
