@@ -29,15 +29,16 @@ int run_compare(const Arguments& arguments) {
   std::vector<CompareInput> inputs;
   for (const std::string& file : files) inputs.push_back(load_compare_input(file, data));
   tell_names_apart(inputs);
-  if (parsed.has("seed")) {
-    for (CompareInput& input : inputs) {
-      if (input.scenario) input.scenario->seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
-    }
-  }
   std::optional<DataRoot> old_data;
   if (parsed.has("old-data")) {
     if (!inputs.front().stored || inputs.size() != 2) throw InputError("--old-data", "goes with two inputs, the first a stored result");
     old_data = find_data_root(parsed.text("old-data"), {});
+    inputs.front().resolve_with(*old_data);
+  }
+  if (parsed.has("seed")) {
+    for (CompareInput& input : inputs) {
+      if (input.scenario) input.scenario->seed = static_cast<std::uint64_t>(whole_number(parsed, "seed", 0, kMaxSeed));
+    }
   }
   JsonOutput json(parsed.text("json"));
   PageOutput page(parsed);

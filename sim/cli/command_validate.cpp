@@ -80,6 +80,11 @@ int run_validate(const Arguments& arguments) {
     return validate_runs(std::move(runs), data, validation_options);
   }();
 
+  if (!validation_options.anchor_runs.empty()) {
+    for (const AnchorFit& fit : validation.anchor_fits) {
+      if (!fit.contradictions.empty()) throw InputError(parsed.text("anchors"), fit.contradictions.front());
+    }
+  }
   if (json.wanted() || page.wanted()) {
     const std::string text = validation_json(validation);
     if (json.wanted()) json.write(text);

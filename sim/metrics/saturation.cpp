@@ -13,6 +13,7 @@ std::string_view to_string(Saturation saturation) {
     case Saturation::kQueueFull: return "queue_full";
     case Saturation::kLatencyGrows: return "latency_grows";
     case Saturation::kBacklogGrows: return "backlog_grows";
+    case Saturation::kQueueGrows: return "queue_grows";
   }
   MOEPLAN_CHECK(false);
   return {};
@@ -39,6 +40,7 @@ void LoadTrend::add(const FinishedRequest& request) {
   Group& group = groups_[group_of(request.spec)];
   group.arrival += to_seconds(request.spec.arrival).value();
   group.latency += e2e_of(request);
+  group.queue += queue_of(request);
   group.finished += 1;
 }
 
@@ -68,6 +70,17 @@ bool LoadTrend::latency_grows() const { return grows({}, 1.0); }
 
 bool LoadTrend::latency_grows_beyond_bursts(double offered_per_s, double end_s) const {
   return grows(surplus(offered_per_s, end_s), offered_per_s);
+}
+
+bool LoadTrend::queue_grows_beyond_bursts(double offered_per_s, double window_s, double end_s) const {
+  constexpr double kShareOfWindow = 0.02;
+  constexpr double kDeviations = 3.0;
+  constexpr double kVariance = 2.0;  // of the arrivals in a group and, as much again, of their work
+  const Group& last = groups_.back();
+  if (last.finished < 2 || !(offered_per_s > 0)) return false;
+  const Surplus at = surplus(offered_per_s, end_s);
+  const double explained = std::max(at[kGroups - 1], at[kGroups]) + kDeviations * std::sqrt(kVariance * last.arrived);
+  return last.queue / last.finished > explained / offered_per_s + kShareOfWindow * window_s;
 }
 
 bool LoadTrend::grows(const Surplus& expected, double offered_per_s) const {
@@ -132,7 +145,8 @@ Saturation growth_in(const WindowTally& tally, const LoadTrend& trend, const Mea
   if (trend.latency_grows() && !(capable && !trend.latency_grows_beyond_bursts(offered_per_s, end))) return Saturation::kLatencyGrows;
   const BacklogGrowth growth = backlog_growth(tally, measured);
   const double by_bursts = capable ? trend.held_at_end(offered_per_s, end) : 0.0;
-  return growth.requests > growth.slack + by_bursts ? Saturation::kBacklogGrows : Saturation::kNone;
+  if (growth.requests > growth.slack + by_bursts) return Saturation::kBacklogGrows;
+  return trend.queue_grows_beyond_bursts(offered_per_s, tally.seconds(), end) ? Saturation::kQueueGrows : Saturation::kNone;
 }
 
 }  // namespace moeplan

@@ -17,6 +17,7 @@ enum class Saturation : std::uint8_t {
   kQueueFull,     ///< over 1 % of the measured requests turned away by a full queue
   kLatencyGrows,  ///< end-to-end latency grows by more than 2 % of elapsed time, beyond three standard errors
   kBacklogGrows,  ///< requests in flight grow by more than 5 % of the arrivals, beyond three standard deviations of their number
+  kQueueGrows,    ///< the last requests wait for a place in a step by more than 2 % of the window longer than bursts of arrivals explain
 };
 std::string_view to_string(Saturation saturation);
 
@@ -34,6 +35,10 @@ class LoadTrend {
   /// Whether it grows beyond what bursts of arrivals explain: a machine that could just serve the mean load `offered_per_s` would make a
   /// request wait for as long as it takes to serve the surplus of arrivals before it (Lindley's recursion), a faster one for less.
   [[nodiscard]] bool latency_grows_beyond_bursts(double offered_per_s, double end_s) const;
+  /// Whether the last twentieth of the requests waits for a place in a step by more than 2 % of the window, which lasts `window_s`, longer than behind
+  /// a machine that could just serve the mean load (see above), beyond three standard deviations of the arrivals within a group and of their work.
+  /// Told from the queue alone: the drain of a machine that is up to a tenth too small looks capable, since no prompts hold it up any more.
+  [[nodiscard]] bool queue_grows_beyond_bursts(double offered_per_s, double window_s, double end_s) const;
   /// Requests that a machine which could just serve the mean load would hold at the window's end `end_s`: those by which the arrivals exceed the
   /// mean load, over the stretch in which they do so the most, and those that the mean load keeps in flight at the least latency of any group.
   [[nodiscard]] double held_at_end(double offered_per_s, double end_s) const;
@@ -44,6 +49,7 @@ class LoadTrend {
     double arrived = 0;
     double arrival = 0;  ///< sum over the finished
     double latency = 0;
+    double queue = 0;  ///< seconds before the first step, sum over the finished
     double finished = 0;
   };
   using Surplus = std::array<double, kGroups + 1>;
@@ -57,8 +63,8 @@ class LoadTrend {
 };
 
 /// The verdict on a run's trends. Latency or backlog that grows is no saturation where two things show that it was a burst near the end:
-/// arrivals exceeded the mean load by as much, and the machine then finished what it held faster than the mean load comes in. `tally` is
-/// finished.
+/// arrivals exceeded the mean load by as much, and the machine then finished what it held faster than the mean load comes in. A queue that is
+/// longer at the end than arrivals explain is saturation however fast the machine drains. `tally` is finished.
 Saturation growth_in(const WindowTally& tally, const LoadTrend& trend, const MeasuredRequests& measured, double offered_per_s);
 
 }  // namespace moeplan

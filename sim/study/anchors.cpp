@@ -157,6 +157,12 @@ std::vector<std::string> contradictions_of(std::span<const MeasuredRun> anchors,
 
 }  // namespace
 
+double AnchorFit::largest_error(double AnchorPoint::* predicted) const {
+  double largest = 0;
+  for (const AnchorPoint& p : points) largest = std::max(largest, std::abs(p.*predicted / p.measured - 1));
+  return largest;
+}
+
 void correct_engine(EngineProfile& engine, const EngineCorrection& correction) {
   const auto shifted = [](Seconds host, double by) {
     MOEPLAN_CHECK(host.value() + by >= -1e-9);

@@ -43,6 +43,13 @@ struct AnchorFit {
   EngineCorrection correction;
   std::vector<AnchorPoint> points;
   std::vector<std::string> contradictions;  ///< one line each, naming the rows; empty: none
+
+  /// Of all points, as a share of what was measured.
+  [[nodiscard]] double largest_error_before() const { return largest_error(&AnchorPoint::before); }
+  [[nodiscard]] double largest_error_after() const { return largest_error(&AnchorPoint::after); }
+
+ private:
+  [[nodiscard]] double largest_error(double AnchorPoint::* predicted) const;
 };
 
 /// What a run anchors: its TPOT, else ITL, else output throughput; nothing when it states none of them.

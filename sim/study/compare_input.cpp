@@ -38,15 +38,26 @@ CompareInput from_result(const JsonDocument& document, const std::string& file, 
       if (in_catalogue(entry.string("file"))) input.files[entry.string("file")] = entry.string("sha256");
     }
   }
-  try {
-    input.scenario = resolve_again(input.resolved, file + " (scenario)", data);
-  } catch (const InputError& error) {
-    input.why_not = error.what();
-  }
+  input.resolve_with(data);
   return input;
 }
 
 }  // namespace
+
+void CompareInput::resolve_with(const DataRoot& data) {
+  changed_since.clear();
+  try {
+    scenario = resolve_again(resolved, file + " (scenario)", data);
+  } catch (const InputError& error) {
+    why_not = error.what();
+    return;
+  }
+  const auto now = hashed_files(*scenario, data);
+  for (const auto& [path, hash] : files) {
+    const auto found = now.find(path);
+    if (found != now.end() && found->second != hash) changed_since.push_back(path);
+  }
+}
 
 std::map<std::string, std::string> hashed_files(const Scenario& scenario, const DataRoot& data) {
   std::map<std::string, std::string> files;

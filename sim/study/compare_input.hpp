@@ -21,6 +21,10 @@ struct CompareInput {
   std::optional<nlohmann::json> stored;  ///< the stored result; nothing for a scenario
   std::map<std::string, std::string>
       files;  ///< catalogue file -> SHA-256, as of the stored result or of today; the scenario's own left out
+  std::vector<std::string> changed_since;  ///< of a stored result: its catalogue files that are no longer what it was made with
+
+  /// Resolves the scenario of a stored result with the catalogues of `data`; says in why_not what is in the way.
+  void resolve_with(const DataRoot& data);
 };
 
 /// Reads a scenario or a stored result (told by its key `schema`). Throws InputError for anything else.

@@ -1,6 +1,7 @@
 #include "study/compare_rows.hpp"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -183,6 +184,9 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
     const std::string burst = leave_out_first_burst(scenario, "a comparison is about steady operation");
     if (!burst.empty()) run.notes.push_back(input.name + ": " + burst);
     add_listed_price(scenario, data, run.notes);
+  } else if (!input.changed_since.empty()) {
+    run.notes.push_back(fmt::format("{}: stored is what it did at its load; all else is simulated now, though {} changed since: {} (--old-data DIR takes a first input's "
+                                    "catalogues of then)", input.name, input.changed_since.size() == 1 ? "a file has" : "files have", fmt::join(input.changed_since, ", ")));
   }
   // Where the load has a rate, the lengths that its cost is taken at.
   run.lengths = long_run_lengths(scenario.workload, seed);

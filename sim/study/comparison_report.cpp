@@ -122,7 +122,8 @@ std::string table_text(const Comparison& c) {
   add("alone: TPOT, ms", &ComparedRow::batch1_tpot_s, 1e3, "{:.1f}");
   add("at load: requests/s offered", &ComparedRow::offered_per_s, 1, "{:.3g}");
   table.line("at load: state", [](const ComparedRow& r) {
-    return r.stored ? "stored" : !r.fits ? "no fit" : r.saturated ? "SATURATED" : r.objectives_met ? "ok" : "MISSES";
+    if (r.stored) return r.saturated ? "stored, SATURATED" : r.missed.empty() ? "stored" : "stored, MISSES";
+    return !r.fits ? "no fit" : r.saturated ? "SATURATED" : r.objectives_met ? "ok" : "MISSES";
   });
   add("at load: TTFT p50, ms", &ComparedRow::ttft_p50_s, 1e3, "{:.0f}");
   add("at load: TTFT p99, ms", &ComparedRow::ttft_p99_s, 1e3, "{:.0f}");

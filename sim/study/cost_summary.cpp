@@ -51,16 +51,18 @@ std::string cheaper_text(double own_over_api) {
   return times < 1.05 ? fmt::format("{} {:.0f} % cheaper", which, (1 - 1 / times) * 100) : fmt::format("{} {:.1f} times cheaper", which, times);
 }
 
+std::string rate_text(double per_s) { return per_s < 1000 ? fmt::format("{:.3g}", per_s) : fmt::format("{:.0f}", per_s); }
+
 std::string break_even_text(const HostedBill& bill) {
-  const std::string volume = fmt::format("{:.3g} requests/s ({} tokens a day)", bill.break_even_requests_per_s, count_text(bill.break_even_tokens_per_day));
+  const std::string volume = fmt::format("{} requests/s ({} tokens a day)", rate_text(bill.break_even_requests_per_s), count_text(bill.break_even_tokens_per_day));
   const std::optional<bool> served = bill.break_even_served();
   if (served && !*served) {
-    return fmt::format("at no volume that these GPUs serve are they even: that takes {1}, and these GPUs bear {0:.3g} at most", *bill.largest_requests_per_s, volume);
+    return fmt::format("at no volume that these GPUs serve are they even: that takes {1}, and these GPUs bear {0} at most", rate_text(*bill.largest_requests_per_s), volume);
   }
   if (bill.own_over_api < 1) return "they are even at " + volume;
-  if (served) return fmt::format("they are even at {}, of {:.3g} that these GPUs bear{}", volume, *bill.largest_requests_per_s, bill.largest_is_bound ? " at least" : "");
+  if (served) return fmt::format("they are even at {}, of {} that these GPUs bear{}", volume, rate_text(*bill.largest_requests_per_s), bill.largest_is_bound ? " at least" : "");
   return fmt::format("they are even at {}, if these GPUs carry as much{}", volume,
-                     bill.largest_is_bound ? fmt::format(" (at least {:.3g})", *bill.largest_requests_per_s) : "");
+                     bill.largest_is_bound ? fmt::format(" (at least {})", rate_text(*bill.largest_requests_per_s)) : "");
 }
 
 void add_source(const std::string& more, const std::string& gpu, std::string& source) {
@@ -118,7 +120,7 @@ HostedBill hosted_bill(const ApiPrice& price, double own_usd_per_hour, const Ser
     bill.largest_requests_per_s = std::max(largest->requests_per_s, load.requests_per_s);
     bill.largest_is_bound = largest->is_bound;
   }
-  bill.text = fmt::format("at {:.3g} requests/s own GPUs cost {:.2f} USD/h, the hosted model {}: {}; {}", load.requests_per_s, own_usd_per_hour,
+  bill.text = fmt::format("at {} requests/s own GPUs cost {:.2f} USD/h, the hosted model {}: {}; {}", rate_text(load.requests_per_s), own_usd_per_hour,
                           usd_text(bill.usd_per_hour), cheaper_text(bill.own_over_api), break_even_text(bill));
   return bill;
 }

@@ -1,8 +1,11 @@
 #include "study/plan_bases.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -118,7 +121,12 @@ void check_names(const JsonReader& reader, std::initializer_list<const char*> ke
   for (const std::string key : keys) {
     if (!reader.has(key)) continue;
     const auto& [catalogue, kind] = catalogues.at(key);
-    for (const JsonReader& name : reader.at(key).elements()) find_catalogue_file(catalogue, name.value().get<std::string>(), kind, folder, name.where());
+    std::set<std::string> seen;
+    for (const JsonReader& name : reader.at(key).elements()) {
+      const std::string id = name.value().get<std::string>();
+      find_catalogue_file(catalogue, id, kind, folder, name.where());
+      if (!seen.insert(id).second) throw InputError(name.where(), fmt::format("'{}' stands there twice", id));
+    }
   }
 }
 

@@ -84,7 +84,7 @@ LoadFactors load_factors(const LoadGrowth& load, const WorkloadConfig& workload)
   LoadFactors factors;
   factors.mean = mean_hour(load, workload) * last;
   factors.peak = hours.highest * load.peak_factor * std::max(1.0, last);
-  factors.trough = hours.lowest * last;
+  factors.trough = hours.lowest * std::max(1.0, last);
   double months = 0;
   for (int month = 0; month <= load.months; ++month) months += growth(load, month);
   factors.period_mean = mean_hour(load, workload) * months / (load.months + 1);

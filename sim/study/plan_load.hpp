@@ -23,7 +23,7 @@ std::optional<OfferedLoad> offered_load(const WorkloadConfig& workload, std::uin
 struct LoadFactors {
   double mean = 1;    ///< over the day, last month
   double peak = 1;    ///< busiest hour of the last month: what plans are sized for
-  double trough = 1;  ///< calmest hour of the last month
+  double trough = 1;  ///< calmest hour of the month with the most load
   double period_mean = 1;  ///< over the day and all months, from now to the last: what the hardware does on average while it is paid for
 };
 /// Of `search.load`, or the workload's own hourly factors.

@@ -53,12 +53,14 @@ std::optional<LargestLoad> largest_load(const Scenario& scenario, const PlanFigu
   return LargestLoad{plan.served.requests * (1 + *headroom->load_share), headroom->load_share_is_bound};
 }
 
-/// In the long run both are paid for at the mean load.
+/// In the long run both are paid for at the mean load. A mean load grows until its peak is all that the GPUs bear.
 void add_hosted_at_mean(const PlanFigures& plan, const std::optional<LargestLoad>& largest, ApiComparison& api) {
   if (!plan.mean_differs() || !(plan.at_mean->served.requests > 0)) return;
   const PlanAtLoad& mean = *plan.at_mean;
   const ServedRates& served = mean.served;
-  api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}, largest), mean.factor,
+  std::optional<LargestLoad> largest_mean = largest;
+  if (largest_mean && plan.served.requests > 0) largest_mean->requests_per_s *= served.requests / plan.served.requests;
+  api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}, largest_mean), mean.factor,
                                    served.requests, mean.price.usd_per_hour});
   api.at_mean->text = fmt::format("at the mean load ({:.2f} x the workload's), all replicas up: {}", mean.factor, api.at_mean->text);
   api.text = fmt::format("{}; at the load that the plan is sized for: {}", api.at_mean->text, api.text);

@@ -129,7 +129,8 @@ std::string availability_text(double availability) {
   constexpr double kSecondsPerYear = 8766.0 * 3600;
   if (availability < 0.99995) return fmt::format("{:.4f} % of the time", availability * 100);
   const double missing = (1 - availability) * kSecondsPerYear;
-  return missing < 1e-3 ? "all but less than 1 ms a year on average" : fmt::format("all but {:.2g} s a year on average", missing);
+  if (missing < 1e-3) return "all but less than 1 ms a year on average";
+  return missing < 100 ? fmt::format("all but {:.2g} s a year on average", missing) : fmt::format("all but {:.0f} min a year on average", missing / 60);
 }
 
 std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
@@ -173,6 +174,14 @@ std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, con
                                        c.uncertainty.probability_met * 100, c.uncertainty.samples);
   const std::string advice = advice_on_95(c, space, plan);
   return advice.empty() ? text : text + "  " + advice + "\n";
+}
+
+/// Of the plan: other candidates are ranked as the engine's profile has them unless they were measured, too.
+std::string anchors_text(const PlanSpace& space, const PlanAnswer& answer) {
+  const AnchorFit& fit = *answer.anchors;
+  return fmt::format("anchors\n  {} of {}: {}; largest error {:.1f} % before, {:.1f} % after\n  candidates without measured rows of their own are not corrected\n",
+                     counted(static_cast<int>(fit.points.size()), "measured row"), space.candidates[*answer.best].id, correction_text(fit.correction), fit.largest_error_before() * 100,
+                     fit.largest_error_after() * 100);
 }
 
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
@@ -259,6 +268,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   text += buy_text(space, answer, result) + "\n" + objectives_text(space, *answer.outcomes[*answer.best].plan, result) + "\n";
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.trial) text += trial_text(*report.trial) + "\n";
+  if (answer.anchors) text += anchors_text(space, answer) + "\n";
   if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   if (const std::string second = runner_up_text(space, answer); !second.empty()) text += second + "\n";

@@ -31,6 +31,23 @@ std::optional<std::size_t> furthest(const PlanAnswer& answer) {
   return std::nullopt;
 }
 
+/// Which limits that many GPUs more exceed, at the plan's cost and power per GPU.
+std::string beyond_limits(const PlanSpace& space, const PlanFigures& plan, int extra) {
+  const PlanLimits& limits = space.search.limits;
+  const int gpus = plan.size.gpus + extra;
+  const double factor = static_cast<double>(gpus) / plan.size.gpus;
+  constexpr double kRounding = 1 + 1e-9;
+  std::string names;
+  const auto name = [&](bool exceeded, std::string_view limit) {
+    if (exceeded) names += fmt::format("{}limits.{}", names.empty() ? "" : ", ", limit);
+  };
+  name(limits.gpus && gpus > *limits.gpus, "gpus");
+  name(limits.usd_per_hour && plan.price.usd_per_hour * factor > *limits.usd_per_hour * kRounding, "budget");
+  name(limits.watts && plan.price.load_w && *plan.price.load_w * factor > *limits.watts * kRounding, "power");
+  if (!names.empty()) return ", beyond " + names;
+  return limits.racks ? ", where limits.racks lets them be" : "";
+}
+
 }  // namespace
 
 std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
@@ -40,10 +57,8 @@ std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const 
   }
   if (!c.extra_gpus && !space.search.counts.empty()) return "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %";
   if (!c.extra_gpus) return "not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do";
-  const auto& most = space.search.limits.gpus;
   if (*c.extra_gpus > 0) {
-    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"),
-                       most && plan.size.gpus + *c.extra_gpus > *most ? ", beyond limits.gpus" : "");
+    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"), beyond_limits(space, plan, *c.extra_gpus));
   }
   const int serving = plan.size.serving + plan.size.prefill.serving;
   return c.replicas > serving ? fmt::format("{} instead of {} on the same GPUs make it 95 %", counted(c.replicas, "serving replica"), serving) : std::string();

@@ -59,6 +59,9 @@ Result combine(std::vector<Result> results) {
   }
   intervals["throughput.requests_per_s"] = average(results, [](Result& r) -> double& { return r.throughput->requests_per_s; });
   intervals["throughput.output_tokens_per_s"] = average(results, [](Result& r) -> double& { return r.throughput->output_tokens_per_s; });
+  average(results, [](Result& r) -> double& { return r.throughput->total_tokens_per_s; });
+  average(results, [](Result& r) -> double& { return r.throughput->output_tokens_per_s_per_gpu; });
+  if (results.front().throughput->offered_per_s) average(results, [](Result& r) -> double& { return *r.throughput->offered_per_s; });
   Result result = std::move(results.front());
   result.intervals = std::move(intervals);
   result.replications = static_cast<int>(results.size());

@@ -185,14 +185,8 @@ std::string cost_text(const CostSummary& cost, bool as_stated) {
 }
 
 std::string anchors_text(const AnchorFit& fit) {
-  double before = 0;
-  double after = 0;
-  for (const AnchorPoint& p : fit.points) {
-    before = std::max(before, std::abs(p.before / p.measured - 1));
-    after = std::max(after, std::abs(p.after / p.measured - 1));
-  }
   return fmt::format("\nanchors     {} measured {}: {}; largest error {:.1f} % before, {:.1f} % after\n", fit.points.size(),
-                     fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), before * 100, after * 100);
+                     fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), fit.largest_error_before() * 100, fit.largest_error_after() * 100);
 }
 
 std::string warnings_text(const Result& result) {

@@ -1,5 +1,6 @@
 // The commands beside `simulate`, help and versions, from the outside.
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,10 @@ using nlohmann::json;
 namespace {
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 const std::vector<std::string> kCommands = {"simulate", "memory", "compare", "validate", "calibrate", "catalog"};
+const std::string kRunsHeader =
+    "id,suite,model,gpu,gpus,engine,engine_version,tp,ep,pp,dp,weights,kv_cache,mode,concurrency,request_rate_per_s,isl,osl,"
+    "length_low,ttft_ms,tpot_ms,itl_ms,output_tok_s,quality,source,notes\n";
+
 }  // namespace
 
 TEST_CASE("help lists every command, and every command explains itself") {
@@ -124,10 +129,22 @@ TEST_CASE("samples of what is uncertain give intervals, and are refused in numbe
   CHECK(program.run({"simulate", scenario, "--uncertainty", "2"}).exit_code == 2);
 }
 
+TEST_CASE("anchors of a file that contradict each other are refused by name") {
+  const Program program;
+  const auto row = [](const std::string& id, int clients, const std::string& tpot) {
+    return fmt::format("{},t,llama-3.1-8b,h100-sxm,1,vllm,,1,1,1,1,bf16,,closed,{},,64,16,0.8,,{},,,A,,\n", id, clients, tpot);
+  };
+  const std::string runs = program.write("runs.csv", kRunsHeader + row("a", 2, "9") + row("b", 4, "9.5"));
+  const std::string anchors = program.write("anchors.csv", kRunsHeader + row("mine", 2, "8") + row("other", 2, "16"));
+  const Outcome outcome = program.run({"validate", runs, "--anchors", anchors, "--json", "v.json"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(contains(outcome.err, "anchors.csv: anchors 'mine' and 'other' contradict each other"));
+  CHECK(program.files() == std::vector<std::string>{"anchors.csv", "runs.csv"});
+}
+
 TEST_CASE("groups left out and anchors exclude each other") {
   const Program program;
-  const std::string runs = program.write("runs.csv", "id,suite,model,gpu,gpus,engine,engine_version,tp,ep,pp,dp,weights,kv_cache,mode,concurrency,request_rate_per_s,isl,osl,"
-                                                     "length_low,ttft_ms,tpot_ms,itl_ms,output_tok_s,quality,source,notes\n"
+  const std::string runs = program.write("runs.csv", kRunsHeader +
                                                      "a,t,llama-3.1-8b,h100-sxm,1,vllm,,1,1,1,1,bf16,,closed,2,,64,16,0.8,,9,,,A,,\n");
   const Outcome outcome = program.run({"validate", runs, "--leave-out", "--anchors", "2"});
   CHECK(outcome.exit_code == 2);

@@ -213,7 +213,7 @@ TEST_CASE("a run in which nothing arrives has no throughput") {
 }
 
 TEST_CASE("a server that keeps up is not called saturated") {
-  for (const double load : {0.2, 0.5, 0.8}) {
+  for (const double load : {0.2, 0.5, 0.8, 0.95}) {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
       CAPTURE(load);
       CAPTURE(seed);
@@ -294,6 +294,22 @@ TEST_CASE("a machine that shares itself between ever more requests is saturated 
   CHECK(m.result().saturation == Saturation::kBacklogGrows);
   CHECK(m.result().shorter_than(3));
   CHECK(m.result().requests_per_s == doctest::Approx(2));  // 200 in the 100 s to the last token
+}
+
+TEST_CASE("a queue that grows is saturation though latency flattens out as the machine drains") {
+  // 2000 requests at 10 /s, a tenth too many: who comes at t waits t / 10. Service takes 20 s, and as the end comes near less, down to 12 s with fewer
+  // prompts beside it, so that latency grows by 0.1 - 8 / 100 = 2 % of the time and 300 requests are in flight at the end, 273 in the middle.
+  ThroughputMetrics m({.total = 2000});
+  const auto arrival = [](std::uint64_t id) { return 0.1 * static_cast<double>(id); };
+  for (std::uint64_t id = 0; id < 2000; ++id) {
+    const double t = arrival(id);
+    const double last = 1.1 * t + 20 - std::max(0.0, 0.08 * (t - 100));
+    m.on_arrival(arriving(id, t));
+    m.on_finished(finished(arriving(id, t), 1.1 * t, last, last));
+  }
+  m.on_end(at(232));
+  CHECK(m.result().saturation == Saturation::kQueueGrows);
+  CHECK(m.result().requests_per_s == doctest::Approx(10 / 1.1).epsilon(0.03));
 }
 
 TEST_CASE("a queue that turns requests away is saturated") {

@@ -274,6 +274,11 @@ TEST_CASE("a file that changed since the result was stored is named, with what i
   CHECK(kernels->paths == std::vector<std::string>{"file hardware_profiles/fitted/h100-sxm.json"});
   CHECK(kernels->change.at("tpot_p99") == Approx(0.25));
   CHECK(kernels->change.at("output_tokens_per_s") == 0);
+  // Capacity and sweeps are not stored.
+  CHECK(c.rows[0].capacity_per_s == c.rows[1].capacity_per_s);
+  CHECK(std::any_of(c.notes.begin(), c.notes.end(), [](const std::string& note) {
+    return note.find("all else is simulated now, though a file has changed since: hardware_profiles/fitted/h100-sxm.json") != std::string::npos;
+  }));
 }
 
 TEST_CASE("several changed files and another program are one joint effect") {

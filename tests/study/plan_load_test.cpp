@@ -47,6 +47,7 @@ TEST_CASE("without a profile of its own a search takes the workload's hours, and
   shrinking.months = 1;
   CHECK(load_factors(shrinking, poisson(1)).peak == 1.0);
   CHECK(load_factors(shrinking, poisson(1)).mean == 0.5);
+  CHECK(load_factors(shrinking, poisson(1)).trough == 1.0);  // nodes are in maintenance today, too
 }
 
 TEST_CASE("more load is a higher rate, a faster trace or more clients, without the hours of the day") {

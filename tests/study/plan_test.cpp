@@ -387,6 +387,8 @@ TEST_CASE("wrong and contradictory questions get one clear line") {
   q = small_question();
   q["search"]["gpus"] = {"h100-sxn"};
   says(q, "did you mean 'h100-sxm'");
+  q["search"]["gpus"] = {"h100-sxm", "h100-sxm"};
+  says(q, "/search/gpus/1: 'h100-sxm' stands there twice");
   q = small_question();
   q["search"]["precision"] = {"fp9"};
   says(q, "unknown precision 'fp9'");
