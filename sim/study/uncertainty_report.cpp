@@ -42,7 +42,9 @@ std::string uncertainty_text(const Uncertainty& u) {
     if (found == u.intervals.end()) continue;
     text += fmt::format("  {:<32} {:>10} to {:>10}", metric, value_text(metric, found->second.low), value_text(metric, found->second.high));
     const auto effects = u.sensitivity.find(metric);
-    if (effects != u.sensitivity.end() && !effects->second.empty()) text += fmt::format("   most by: {}", effects->second.front().input);
+    // Sorted by effect: where the first moves nothing, none does, and the interval is that of the arrivals drawn.
+    const bool moved = effects != u.sensitivity.end() && !effects->second.empty() && effects->second.front().low_value != effects->second.front().high_value;
+    if (moved) text += fmt::format("   most by: {}", effects->second.front().input);
     text += "\n";
   }
   text += fmt::format("  {:.0f} % of the samples meet all objectives\n", u.probability_met * 100);

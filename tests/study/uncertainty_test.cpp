@@ -211,3 +211,16 @@ TEST_CASE("the shipped error model is read, a broken one is refused by name") {
   CHECK(shipped.step_moe > 0);
   CHECK(shipped.source.find("--leave-out") != std::string::npos);
 }
+
+TEST_CASE("the text names the largest effect on a metric, and none where nothing moves it") {
+  Uncertainty u;
+  u.samples = 8;
+  u.level = 0.8;
+  u.intervals["tpot.p99"] = {0.02, 0.04};
+  u.intervals["throughput.output_tokens_per_s"] = {900, 1000};
+  u.sensitivity["tpot.p99"] = {{"experts", 0.02, 0.04}, {"attention", 0.03, 0.03}};
+  u.sensitivity["throughput.output_tokens_per_s"] = {{"experts", 950, 950}, {"attention", 950, 950}};
+  const std::string text = uncertainty_text(u);
+  CHECK(text.find("most by: experts") != std::string::npos);
+  CHECK(text.find("most by") == text.rfind("most by"));
+}
