@@ -74,18 +74,17 @@ std::optional<int> extra_gpus(const PlanSpace& space, const PlanGroup& group, co
 
 PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, const ErrorModel& errors, UncertaintyOptions options) {
   const PlanFigures& plan = *answer.outcomes[*answer.best].plan;
-  options.sensitivity = true;
+  options.sensitivity = options.sharpen = true;
   const std::string plan_key = fmt::format("{} {} confidence", space.candidates[*answer.best].id, replicas_text(plan.size));
   options.store_as = plan_key;
   PlanConfidence confidence;
   confidence.uncertainty = assess(answer.scenario, errors, options);
-  options.sensitivity = false;
   const PlanProportion counts(plan.size);
   std::optional<int> replicas = counts.most();
   if (confidence.uncertainty.probability_met < kPlanConfidence) {
     const auto sure = [&](int n) {
       options.store_as = fmt::format("{} with {}", plan_key, n);
-      return assess(enlarged(answer.scenario, counts(n)), errors, options).probability_met >= kPlanConfidence;
+      return probability_of_meeting(enlarged(answer.scenario, counts(n)), errors, options, confidence.uncertainty.scores, kPlanConfidence) >= kPlanConfidence;
     };
     try {
       replicas = fewest_sure(counts, sure);

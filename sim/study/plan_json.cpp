@@ -222,6 +222,7 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
   if (report.trial) out["plan"]["trial"] = trial_section(*report.trial, data);
   const auto& sure = report.confidence;
   out["plan"]["probability_met"] = sure ? json(sure->uncertainty.probability_met) : json();
+  if (sure && sure->uncertainty.probability_error) out["plan"]["probability_error"] = *sure->uncertainty.probability_error;
   if (!sure || sure->size_known) out["plan"]["extra_gpus_95"] = sure && sure->extra_gpus ? json(*sure->extra_gpus) : json();
   const std::string advice = sure && answer.best ? advice_on_95(*sure, space, *answer.outcomes[*answer.best].plan) : std::string();
   if (!advice.empty()) out["plan"]["advice_95"] = advice;

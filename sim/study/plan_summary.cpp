@@ -170,11 +170,10 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
 }
 
 std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
-  // One standard deviation of a share of so many draws, with one of each kind added (Laplace), so that 32 of 32 are not certain either.
-  const double draws = c.uncertainty.samples;
-  const double share = (c.uncertainty.probability_met * draws + 1) / (draws + 2);
-  const std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} draws of what is not known exactly: give or take {:.0f} points)\n",
-                                       c.uncertainty.probability_met * 100, c.uncertainty.samples, 100 * std::sqrt(share * (1 - share) / draws));
+  const Uncertainty& u = c.uncertainty;
+  std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} of what is not known exactly", u.probability_met * 100, counted(static_cast<int>(u.tried), "draw"));
+  if (u.probability_error) text += fmt::format(": give or take {}", counted(static_cast<int>(std::max(1.0, std::round(*u.probability_error * 100))), "point"));
+  text += ")\n";
   const std::string advice = advice_on_95(c, space, plan);
   return advice.empty() ? text : text + "  " + advice + "\n";
 }

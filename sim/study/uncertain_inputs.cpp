@@ -138,18 +138,32 @@ std::vector<InputDistribution> uncertain_inputs(const Scenario& scenario, const 
   return inputs;
 }
 
-std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed) {
+double InputDistribution::offset(double u, double level) const { return uniform ? (2 * u - 1) / level : normal_quantile(u) / normal_quantile(0.5 * (1 + level)); }
+
+std::vector<std::vector<double>> latin_hypercube_shares(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed, const std::string& purpose) {
   std::vector<std::vector<double>> design(samples, std::vector<double>(inputs.size()));
   std::vector<std::size_t> strata(samples);
   for (std::size_t j = 0; j < inputs.size(); ++j) {
-    RandomStream random(seed, "uncertainty/" + inputs[j].name);
+    RandomStream random(seed, purpose + "/" + inputs[j].name);
     std::iota(strata.begin(), strata.end(), std::size_t{0});
     for (std::size_t i = samples; i > 1; --i) std::swap(strata[i - 1], strata[random.below(static_cast<std::uint32_t>(i))]);
     for (std::size_t i = 0; i < samples; ++i) {
       const double u = (static_cast<double>(strata[i]) + random.uniform()) / static_cast<double>(samples);
-      design[i][j] = inputs[j].at(std::clamp(u, 1e-9, 1 - 1e-9));
+      design[i][j] = std::clamp(u, 1e-9, 1 - 1e-9);
     }
   }
+  return design;
+}
+
+std::vector<double> values_at(const std::vector<InputDistribution>& inputs, const std::vector<double>& shares) {
+  std::vector<double> values;
+  for (std::size_t j = 0; j < inputs.size(); ++j) values.push_back(inputs[j].at(shares[j]));
+  return values;
+}
+
+std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed) {
+  auto design = latin_hypercube_shares(inputs, samples, seed, "uncertainty");
+  for (auto& sample : design) sample = values_at(inputs, sample);
   return design;
 }
 

@@ -39,6 +39,8 @@ struct InputDistribution {
 
   /// The value below which the input lies with probability `u`, 0 < u < 1.
   [[nodiscard]] double at(double u) const;
+  /// How far from the middle `u` lies, on the scale on which inputs are drawn: -1 and 1 bound the middle `level`.
+  [[nodiscard]] double offset(double u, double level) const;
 };
 
 /// What makes the widths of one deployment: its kernels' errors, and the share of its kernel time that rests on weak kernels.
@@ -54,6 +56,10 @@ std::vector<InputDistribution> uncertain_inputs(const Scenario& scenario, const 
 /// [sample][input]: every input's distribution cut into as many strata of equal probability as there are samples, each met once (McKay, Beckman
 /// and Conover 1979). An input's draws depend on its name, the number of samples and the seed alone.
 std::vector<std::vector<double>> latin_hypercube(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed);
+/// The same before the distributions: shares of probability in (0, 1). Another `purpose` gives other draws.
+std::vector<std::vector<double>> latin_hypercube_shares(const std::vector<InputDistribution>& inputs, std::size_t samples, std::uint64_t seed, const std::string& purpose);
+/// What lies at such shares, by input.
+std::vector<double> values_at(const std::vector<InputDistribution>& inputs, const std::vector<double>& shares);
 
 /// `scenario` with the values of `inputs` (in their order), and the factor on its times to first token.
 struct DrawnScenario {

@@ -8,90 +8,24 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <limits>
 
-#include "study/plan_load.hpp"
 #include "study/simulation.hpp"
 #include "study/uncertain_inputs.hpp"
+#include "study/uncertainty_sample.hpp"
+#include "study/verdict_ranks.hpp"
 
 namespace moeplan {
 
 namespace {
 
+/// Possible draws of which some are tried, where the probability is to be sharper than a share of the samples.
+constexpr std::size_t kPossibleDraws = 2048;
+constexpr double kSharpEnough = 0.015;   ///< standard deviation of a probability at which no more are tried
+constexpr double kDecidedAt = 2;         ///< standard deviations from a threshold at which the question is decided
+
 /// Metrics whose sensitivities are worth a chart.
 constexpr std::array kTornadoMetrics = {"ttft.p50", "ttft.p99", "tpot.p50", "tpot.p99", "e2e.p99", "throughput.output_tokens_per_s"};
-
-using Metrics = std::map<std::string, double>;
-
-struct Sample {
-  Metrics metrics;
-  bool met = false;
-  bool beyond_offer = false;
-};
-
-/// Whether a throughput objective asks for more than arrives.
-bool asks_beyond_offer(const Scenario& scenario) {
-  const auto minimum = [](const Objective& o) { return o.kind != ObjectiveKind::kLatency; };
-  if (std::none_of(scenario.objectives.begin(), scenario.objectives.end(), minimum)) return false;
-  const auto offered = offered_load(scenario.workload, scenario.seed);
-  return offered && std::any_of(scenario.objectives.begin(), scenario.objectives.end(), [&](const Objective& o) {
-    return minimum(o) && o.bound > (o.kind == ObjectiveKind::kOutputTokensPerSecond ? offered->output_tokens_per_s : offered->requests_per_s);
-  });
-}
-
-/// Times to first token, and what contains them, under the factor that the simulation does not know.
-void stretch_first_token(Result& result, double factor) {
-  if (!result.latency) return;
-  auto& latency = *result.latency;
-  LatencySummary& ttft = latency[static_cast<std::size_t>(LatencyMetric::kTtft)];
-  LatencySummary& e2e = latency[static_cast<std::size_t>(LatencyMetric::kE2e)];
-  const double longer = (factor - 1) * ttft.mean;
-  for (double LatencySummary::*value : {&LatencySummary::mean, &LatencySummary::p50, &LatencySummary::p90, &LatencySummary::p95, &LatencySummary::p99,
-                                        &LatencySummary::max}) {
-    ttft.*value *= factor;
-    e2e.*value = std::max(0.0, e2e.*value + longer);
-  }
-  const bool saturated = result.throughput && result.throughput->saturated;
-  const auto stretch = [&](ObjectiveResult& o) {
-    if (o.objective.kind != ObjectiveKind::kLatency || !o.value) return;
-    if (o.objective.statistic.metric == LatencyMetric::kTtft) *o.value *= factor;
-    else if (o.objective.statistic.metric == LatencyMetric::kE2e) *o.value = std::max(0.0, *o.value + longer);
-    else return;
-    o.met = *o.value <= o.objective.bound && !saturated;
-  };
-  std::for_each(result.objectives.begin(), result.objectives.end(), stretch);
-  for (ClassSummary& c : result.classes) std::for_each(c.objectives.begin(), c.objectives.end(), stretch);
-}
-
-Sample sample_of(const Result& result) {
-  Sample sample;
-  if (!result.latency) return sample;
-  for (const LatencyMetric metric : kLatencyMetrics) {
-    const LatencySummary& l = (*result.latency)[static_cast<std::size_t>(metric)];
-    if (l.count == 0) continue;
-    const std::string name(to_string(metric));
-    for (const auto& [statistic, value] : {std::pair("mean", l.mean), std::pair("p50", l.p50), std::pair("p90", l.p90), std::pair("p95", l.p95),
-                                           std::pair("p99", l.p99), std::pair("max", l.max)}) {
-      sample.metrics[name + "." + statistic] = value;
-    }
-  }
-  sample.metrics["throughput.requests_per_s"] = result.throughput->requests_per_s;
-  sample.metrics["throughput.output_tokens_per_s"] = result.throughput->output_tokens_per_s;
-  // What is judged is not what the run's window measured (steady_load.hpp).
-  for (const ObjectiveResult& o : result.objectives) {
-    if (o.objective.kind != ObjectiveKind::kLatency && o.value) sample.metrics["objective." + o.objective.key] = *o.value;
-  }
-  const auto all_met = [](const std::vector<ObjectiveResult>& objectives) { return std::all_of(objectives.begin(), objectives.end(), [](const ObjectiveResult& o) { return o.met; }); };
-  sample.met = all_met(result.objectives) && std::all_of(result.classes.begin(), result.classes.end(), [&](const ClassSummary& c) { return all_met(c.objectives); });
-  return sample;
-}
-
-std::string text_of(const Sample& sample) { return nlohmann::json({sample.met, sample.beyond_offer, sample.metrics}).dump(); }
-
-Sample sample_from(const std::string& text) {
-  const auto j = nlohmann::json::parse(text);
-  return {j[2].get<Metrics>(), j[0].get<bool>(), j[1].get<bool>()};
-}
 
 /// Linear interpolation between order statistics.
 double quantile(const std::vector<double>& sorted, double q) {
@@ -116,6 +50,7 @@ class Assessment {
     out_.level = options.level > 0 ? options.level : spec.level;
     const Result nominal = run(scenario);
     fits_ = nominal.latency.has_value();
+    has_objectives_ = !nominal.objectives.empty() || std::any_of(nominal.classes.begin(), nominal.classes.end(), [](const ClassSummary& c) { return !c.objectives.empty(); });
     inputs_ = uncertain_inputs(scenario, errors, deployment_errors(scenario.deployment, shared_->kernels, nominal.origin_share));
   }
 
@@ -126,13 +61,33 @@ class Assessment {
       out_.met.assign(static_cast<std::size_t>(out_.samples), false);
       return std::move(out_);
     }
-    total_ = static_cast<std::size_t>(out_.samples) + (options_.sensitivity ? 2 * inputs_.size() : 0);
+    const auto samples = static_cast<std::size_t>(out_.samples);
+    const bool sharpen = options_.sharpen && has_objectives_;
+    total_ = samples + (options_.sensitivity || sharpen ? 2 * inputs_.size() : 0) + (sharpen ? most_tried(samples) - samples + 1 : 0);
     sample();
-    if (options_.sensitivity) vary_each();
+    if (options_.sensitivity || sharpen) vary_each();
+    if (sharpen) sharpen_probability();
+    if (options_.progress) options_.progress(1);
     return std::move(out_);
   }
 
+  /// From the draws that `scores` find doubtful alone.
+  double probability(const std::vector<double>& scores, double threshold) {
+    if (!fits_) return 0;
+    VerdictRanks ranks(scores);
+    const auto samples = static_cast<std::size_t>(out_.samples);
+    total_ = 2 * samples;
+    try_draws(ranks, possible_draws(), {std::max<std::size_t>(1, samples / 2), 2 * samples, threshold});
+    return ranks.estimate().probability;
+  }
+
  private:
+  struct Trials {
+    std::size_t first = 1, most = 1;
+    std::optional<double> threshold{};  ///< that decides something: no more are tried once the probability is known to lie to one side of it
+  };
+  [[nodiscard]] static std::size_t most_tried(std::size_t samples) { return samples * 5 / 2; }
+
   [[nodiscard]] Result run(const Scenario& scenario) const {
     RunOptions options;
     options.shared = shared_;
@@ -141,21 +96,21 @@ class Assessment {
   }
 
   /// `what` of the samples it is.
-  Sample sample_at(const std::string& what, const std::vector<double>& values, std::uint64_t seed) {
+  DrawnRun sample_at(const std::string& what, const std::vector<double>& values, std::uint64_t seed) {
     const std::string key = options_.store_as + " " + what;
     const auto stored = options_.store != nullptr ? options_.store->find(key) : std::nullopt;
-    const Sample sample = stored ? sample_from(*stored) : simulate_at(values, seed);
+    const DrawnRun sample = stored ? sample_from(*stored) : simulate_at(values, seed);
     if (options_.store != nullptr && !stored) options_.store->append(key, text_of(sample));
     if (options_.progress) options_.progress(static_cast<double>(++done_) / static_cast<double>(total_));
     return sample;
   }
 
-  [[nodiscard]] Sample simulate_at(const std::vector<double>& values, std::uint64_t seed) const {
+  [[nodiscard]] DrawnRun simulate_at(const std::vector<double>& values, std::uint64_t seed) const {
     DrawnScenario drawn = draw_scenario(scenario_, inputs_, values);
     drawn.scenario.seed = seed;
     Result result = run(drawn.scenario);
     stretch_first_token(result, drawn.first_token_factor);
-    Sample sample = sample_of(result);
+    DrawnRun sample = sample_of(result);
     sample.beyond_offer = asks_beyond_offer(drawn.scenario);
     return sample;
   }
@@ -171,16 +126,17 @@ class Assessment {
   void sample() {
     const auto count = static_cast<std::size_t>(out_.samples);
     const auto design = latin_hypercube(inputs_, count, scenario_.seed);
-    std::vector<Sample> samples(count);
+    std::vector<DrawnRun> samples(count);
     tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { samples[i] = sample_at(fmt::format("sample {}", i), design[i], scenario_.seed + i); });
     std::size_t met = 0;
     std::size_t beyond = 0;
-    for (const Sample& s : samples) {
+    for (const DrawnRun& s : samples) {
       out_.met.push_back(s.met);
       met += s.met ? 1U : 0U;
       beyond += s.beyond_offer ? 1U : 0U;
       for (const auto& [key, value] : s.metrics) out_.metrics[key].push_back(value);
     }
+    out_.tried = count;
     out_.probability_met = static_cast<double>(met) / static_cast<double>(count);
     out_.beyond_offer = static_cast<double>(beyond) / static_cast<double>(count);
     for (const auto& [key, values] : out_.metrics) out_.intervals[key] = interval_of(values, out_.level);
@@ -189,12 +145,14 @@ class Assessment {
   void vary_each() {
     std::vector<double> medians;
     for (const InputDistribution& input : inputs_) medians.push_back(input.at(0.5));
-    std::vector<std::array<Sample, 2>> ends(inputs_.size());
+    ends_.resize(inputs_.size());
+    auto& ends = ends_;
     tbb::parallel_for(std::size_t{0}, 2 * inputs_.size(), [&](std::size_t k) {
       std::vector<double> values = medians;
       values[k / 2] = inputs_[k / 2].at(0.5 * (1 + (k % 2 == 0 ? -out_.level : out_.level)));
       ends[k / 2][k % 2] = sample_at(fmt::format("end {}", k), values, scenario_.seed);
     });
+    if (!options_.sensitivity) return;
     for (const std::string metric : kTornadoMetrics) {
       std::vector<InputEffect> effects;
       for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -209,12 +167,74 @@ class Assessment {
     }
   }
 
+  /// Shares of probability, by draw: those of the samples first.
+  [[nodiscard]] std::vector<std::vector<double>> possible_draws() const {
+    const auto samples = static_cast<std::size_t>(out_.samples);
+    auto draws = latin_hypercube_shares(inputs_, samples, scenario_.seed, "uncertainty");
+    const auto more = latin_hypercube_shares(inputs_, std::max(kPossibleDraws, 2 * samples) - samples, scenario_.seed, "uncertainty beside the samples");
+    draws.insert(draws.end(), more.begin(), more.end());
+    return draws;
+  }
+
+  /// How strained the objectives are under a draw, were the inputs' effects to add up: of the objective that is strained most.
+  [[nodiscard]] double foretold(const DrawnRun& middle, const std::vector<double>& shares) const {
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::size_t o = 0; o < middle.strain.size(); ++o) {
+      double strain = middle.strain[o];
+      for (std::size_t i = 0; i < inputs_.size(); ++i) {
+        const double offset = inputs_[i].offset(shares[i], out_.level);
+        const std::vector<double>& end = ends_[i][offset < 0 ? 0 : 1].strain;
+        if (o < end.size()) strain += std::abs(offset) * (end[o] - middle.strain[o]);
+      }
+      most = std::max(most, strain);
+    }
+    return most;
+  }
+
+  /// Beside the samples, which are a few draws at random, those draws are tried whose verdict is in doubt.
+  void sharpen_probability() {
+    std::vector<double> medians;
+    for (const InputDistribution& input : inputs_) medians.push_back(input.at(0.5));
+    const DrawnRun middle = sample_at("middle", medians, scenario_.seed);
+    const auto draws = possible_draws();
+    for (const auto& shares : draws) out_.scores.push_back(foretold(middle, shares));
+    VerdictRanks ranks(out_.scores);
+    for (std::size_t i = 0; i < out_.met.size(); ++i) ranks.add(i, out_.met[i]);
+    try_draws(ranks, draws, {0, most_tried(out_.met.size()), std::nullopt});
+    const VerdictRanks::Estimate estimate = ranks.estimate();
+    out_.probability_met = estimate.probability;
+    out_.probability_error = estimate.error;
+    out_.tried = ranks.tried();
+  }
+
+  /// In rounds of a fixed length: what is tried next depends on what was found, not on who was first.
+  void try_draws(VerdictRanks& ranks, const std::vector<std::vector<double>>& draws, const Trials& trials) {
+    const std::size_t round = std::max<std::size_t>(4, static_cast<std::size_t>(out_.samples) / 4);
+    const auto decided = [&] {
+      if (ranks.tried() < std::max<std::size_t>(1, trials.first)) return false;
+      const auto [probability, error] = ranks.estimate();
+      return error <= kSharpEnough || (trials.threshold && std::abs(probability - *trials.threshold) > kDecidedAt * error);
+    };
+    while (ranks.tried() < trials.most && !decided()) {
+      const std::size_t left = trials.most - ranks.tried();
+      const std::vector<std::size_t> which = ranks.next(std::min(left, ranks.tried() == 0 ? trials.first : round));
+      if (which.empty()) return;
+      std::vector<char> met(which.size());
+      tbb::parallel_for(std::size_t{0}, which.size(), [&](std::size_t k) {
+        met[k] = sample_at(fmt::format("draw {}", which[k]), values_at(inputs_, draws[which[k]]), scenario_.seed + which[k]).met ? 1 : 0;
+      });
+      for (std::size_t k = 0; k < which.size(); ++k) ranks.add(which[k], met[k] != 0);
+    }
+  }
+
   const Scenario& scenario_;
   const UncertaintyOptions& options_;
   StudyLibraries own_;
   StudyLibraries* shared_;
   std::vector<InputDistribution> inputs_;
   bool fits_ = false;
+  bool has_objectives_ = false;
+  std::vector<std::array<DrawnRun, 2>> ends_;  ///< by input, at the bounds of its middle `level`
   std::size_t total_ = 1;
   std::atomic<std::size_t> done_{0};
   Uncertainty out_;
@@ -254,10 +274,24 @@ void take_intervals(Result& result) {
   result.intervals_level = uncertainty.level;
 }
 
-Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options) {
+namespace {
+
+std::optional<tbb::global_control> limited_to(int jobs) {
   std::optional<tbb::global_control> limit;
-  if (options.jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.jobs));
+  if (jobs > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
+  return limit;
+}
+
+}  // namespace
+
+Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options) {
+  const auto limit = limited_to(options.jobs);
   return Assessment(scenario, errors, options).finish();
+}
+
+double probability_of_meeting(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options, const std::vector<double>& scores, double threshold) {
+  const auto limit = limited_to(options.jobs);
+  return Assessment(scenario, errors, options).probability(scores, threshold);
 }
 
 }  // namespace moeplan

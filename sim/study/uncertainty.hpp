@@ -32,6 +32,7 @@ struct UncertaintyOptions {
   int samples = 0;            ///< simulations; 0: what the scenario states, else 32
   double level = 0;           ///< of the intervals; 0: what the scenario states, else 0.8
   bool sensitivity = false;   ///< also what each input alone does: two simulations per input
+  bool sharpen = false;       ///< the probability is wanted sharper than a share of the samples: up to 1.5 x as many more simulations, of draws whose verdict is in doubt
   int jobs = 0;               ///< threads; 0 = all
   StudyLibraries* shared = nullptr;            ///< to share kernel times and routing with other runs; null: own
   std::function<void(double)> progress;        ///< share done; may come from any thread
@@ -61,8 +62,11 @@ struct Interval {
 struct Uncertainty {
   int samples = 0;
   double level = 0.8;
-  /// Share of the samples in which the deployment fits and all objectives are met at once; 1 without objectives.
+  /// Share of the samples in which the deployment fits and all objectives are met at once; 1 without objectives. Sharpened: of all possible draws (verdict_ranks.hpp).
   double probability_met = 1;
+  std::optional<double> probability_error;                 ///< its standard deviation, where it was sharpened
+  std::size_t tried = 0;                                   ///< simulations that the probability rests on
+  std::vector<double> scores;                              ///< where it was sharpened: by possible draw, how strained the objectives are foretold to be
   std::vector<bool> met;                                   ///< by sample
   double beyond_offer = 0;  ///< share of the samples in which a throughput objective asks for more than arrives: no machine meets it
   std::map<std::string, std::vector<double>> metrics;      ///< "ttft.p99" (seconds), "throughput.requests_per_s", ... in order of samples
@@ -75,6 +79,10 @@ struct Uncertainty {
 /// workload or routing cannot take (lengths of a trace, the sigma of a popularity that has none), naming what it can. Goodput is judged without the
 /// error of the first token itself.
 Uncertainty assess(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options);
+
+/// The probability that `scenario` meets all objectives, as far as it takes to know on which side of `threshold` it lies: from half as many simulations as there
+/// are samples to twice as many. `scores`: of a sharpened assessment of the same inputs (the same deployment with fewer replicas).
+double probability_of_meeting(const Scenario& scenario, const ErrorModel& errors, const UncertaintyOptions& options, const std::vector<double>& scores, double threshold);
 
 /// Makes result.uncertainty the source of the result's intervals. Each reaches as far as the value that it belongs to: a range that lies to one side of what the
 /// scenario states (a load of 1 to 1.5 times its own) moves the middle of the samples away from the result, which is of what is stated.

@@ -23,6 +23,10 @@ std::string uncertainty_json(const Uncertainty& u) {
   out["method"] = "latin_hypercube";
   out["level"] = u.level;
   out["probability_met"] = u.probability_met;
+  if (u.probability_error) {
+    out["probability_error"] = *u.probability_error;
+    out["probability_draws"] = u.tried;
+  }
   out["inputs"] = json::array();
   for (const UncertainInput& i : u.inputs) {
     out["inputs"].push_back({{"name", i.name}, {"kind", i.kind}, {"low", i.low}, {"high", i.high}, {"source", i.source}});

@@ -176,6 +176,7 @@ TEST_CASE("of equally cheap plans the one furthest from its bounds comes first, 
 TEST_CASE("advice on 95 % where only stated numbers of GPUs may be bought is the next of them that does, or that none does") {
   json question = single_question();
   question["uncertainty"] = {{"samples", 8}, {"load_factor", {1.2, 1.5}}};  // more than the plan is sized for
+  question["objectives"]["tpot_p90"] = "80 ms";
   const Answered free(question, &errors());
   const int planned = best_of(free.answer).size.gpus;
   REQUIRE(free.report.confidence->extra_gpus.value_or(0) > 0);

@@ -116,6 +116,41 @@ TEST_CASE("the probability is the share of samples that meet all objectives at o
   CHECK(std::count(u.met.begin(), u.met.end(), true) == 8);
 }
 
+TEST_CASE("a sharpened probability is that of many samples, from few, on any number of threads") {
+  json text = small();
+  const Uncertainty free = assessed(text, ErrorModel{}, 64);
+  const auto middle = [&](const char* metric) {
+    std::vector<double> values = free.metrics.at(metric);
+    std::sort(values.begin(), values.end());
+    return std::to_string(values[44] * 1e3) + " ms";
+  };
+  text["objectives"] = {{"tpot_p99", middle("tpot.p99")}, {"ttft_p99", middle("ttft.p99")}};  // 70 % meet each
+  const double many = assessed(text, ErrorModel{}, 400).probability_met;  // itself good to 2.5 points
+  CHECK(many > 0.2);
+  CHECK(many < 0.9);
+  const Scenario scenario = resolved(text);
+  UncertaintyOptions options;
+  options.samples = 16;
+  options.sharpen = true;
+  options.jobs = 1;
+  const Uncertainty one = assess(scenario, ErrorModel{}, options);
+  // 16 plain ones: sqrt(0.5 x 0.5 / 16) = 12 points.
+  REQUIRE(one.probability_error.has_value());
+  CHECK(*one.probability_error < 0.06);
+  CHECK(std::abs(one.probability_met - many) < 0.08);
+  CHECK(one.tried > 16);
+  CHECK(one.tried <= 40);
+  CHECK(one.metrics == assessed(text, ErrorModel{}, 16).metrics);  // intervals rest on the same samples
+  options.jobs = 2;
+  const Uncertainty two = assess(scenario, ErrorModel{}, options);
+  CHECK(two.probability_met == one.probability_met);
+  CHECK(two.tried == one.tried);
+  // What decides is whether it is sure enough: far from that few draws tell.
+  options.jobs = 0;
+  CHECK(probability_of_meeting(scenario, ErrorModel{}, options, one.scores, 0.95) < 0.95);
+  CHECK(probability_of_meeting(scenario, ErrorModel{}, options, one.scores, 0.05) > 0.05);
+}
+
 TEST_CASE("the error of first tokens moves them and what contains them, nothing else") {
   ErrorModel first = exact();
   first.first_token_dense = 0.3;
