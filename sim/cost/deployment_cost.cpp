@@ -244,7 +244,9 @@ void DeploymentCost::prepare(std::int32_t decode_sequences, std::span<const Pref
   add_overlap(tally, cut.halves, out);
   const EngineProfile& engine = inputs_.engine;
   const double running = share(decode_sequences, inputs_.layout.attention_data) + rank.chunks;
-  tally.parts[static_cast<std::size_t>(StepPart::kHost)] += engine.host_per_step.value() + engine.host_per_sequence.value() * running +
+  const double across = inputs_.layout.gpus() > 1 ? 0.0 : engine.host_per_sequence_across.value();
+  const double per_sequence = std::max(0.0, engine.host_per_sequence.value() - across);
+  tally.parts[static_cast<std::size_t>(StepPart::kHost)] += engine.host_per_step.value() + per_sequence * running +
                                                             engine.host_per_prompt.value() * rank.samples +
                                                             engine.host_per_layer.value() * inputs_.model.layer_count();
   if (prefill_tokens > 0) out.launch_seconds = launch_seconds_ * cut.halves;

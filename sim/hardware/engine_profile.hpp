@@ -91,6 +91,7 @@ struct EngineProfile {
   std::vector<Precision> fp8_kv_cache_with;  ///< weight or expert formats whose checkpoints or recipes bring an fp8 KV cache; else bf16
   Seconds host_per_step;               ///< scheduler, launch and sampler time added to every step
   Seconds host_per_sequence;           ///< added per running sequence and step
+  Seconds host_per_sequence_across{0};  ///< the part of it that only replicas of several GPUs have: their ranks agree on every step's requests and tokens
   Seconds host_per_prompt{0};          ///< added to a step for each prompt that it ends; set by anchors alone
   Seconds host_per_layer;              ///< added per layer and step (0 under CUDA graphs)
   /// Steps with prefill run outside CUDA graphs: the host launches the kernels one by one, and the step takes at least this per layer with latent

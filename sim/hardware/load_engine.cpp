@@ -132,6 +132,8 @@ EngineProfile read_engine(const JsonReader& json) {
   const JsonReader host = json.at("host");
   out.host_per_step = host.duration("per_step");
   out.host_per_sequence = host.duration("per_sequence");
+  if (host.has("per_sequence_across")) out.host_per_sequence_across = host.duration("per_sequence_across");
+  if (out.host_per_sequence_across.value() > out.host_per_sequence.value()) host.at("per_sequence_across").fail("is a part of per_sequence and cannot be longer");
   out.host_per_layer = host.duration("per_layer");
   if (host.has("launches_per_latent_layer")) out.launches_per_latent_layer = host.duration("launches_per_latent_layer");
   out.request_latency = host.duration("request_latency");

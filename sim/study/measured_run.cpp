@@ -32,7 +32,8 @@ std::string_view to_string(RunMetric metric) {
 }
 
 std::string MeasuredRun::layout_key() const {
-  return anchor_key() + "|" + kv_cache;
+  const std::string key = anchor_key() + "|" + kv_cache + (states_split ? "" : "|open split");
+  return mode == LoadMode::kOffline ? fmt::format("{}|offline {}/{}", key, isl, osl) : key;
 }
 
 std::string MeasuredRun::anchor_key() const {
@@ -90,6 +91,7 @@ MeasuredRun parse_run(const CsvReader& csv, const Columns& c) {
   run.ep = positive(csv, c.ep, 1);
   run.pp = positive(csv, c.pp, 1);
   run.dp = positive(csv, c.dp, 1);
+  run.states_split = !csv.empty(c.ep) || !csv.empty(c.dp);
   run.gpus = positive(csv, c.gpus, run.tp * run.pp * run.dp);
   run.weights = csv.text(c.weights);
   run.kv_cache = csv.text(c.kv_cache);

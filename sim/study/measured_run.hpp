@@ -25,6 +25,7 @@ std::string_view to_string(RunMetric metric);
 struct MeasuredRun {
   std::string id, suite, model, gpu, engine, engine_version;
   int gpus = 1, tp = 1, ep = 1, pp = 1, dp = 1;
+  bool states_split = true;  ///< ep, dp or both are stated; 1 where empty
   std::string weights, kv_cache;
   LoadMode mode = LoadMode::kClosed;
   int concurrency = 0;
@@ -38,7 +39,8 @@ struct MeasuredRun {
   std::size_t line = 0;
 
   [[nodiscard]] std::optional<double> value(RunMetric metric) const { return measured[static_cast<std::size_t>(metric)]; }
-  /// Rows of one layout share a deployment: model, GPU, engine and version, parallel widths, weights, KV format.
+  /// Rows of one layout share a deployment: model, GPU, engine and version, parallel widths, weights, KV format; offline, where the engine is sized
+  /// for its load, lengths as well.
   [[nodiscard]] std::string layout_key() const;
   /// Rows of one anchor key are corrected together: the layout without its KV format.
   [[nodiscard]] std::string anchor_key() const;

@@ -5,7 +5,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 #include "hardware/hardware_catalogue.hpp"
@@ -26,6 +28,13 @@ namespace {
 
 /// Half width of the spread, as a share of the nominal length, given to closed loops that state equal lengths.
 constexpr double kLockstepSpread = 0.1;
+
+// How TensorRT-LLM's performance overviews are measured since version 0.15 (trtllm-bench throughput; from memory, not re-verified): the tool sets the
+// batch limit to the requests that the KV cache holds and the token limit to what a step of that batch needs; most runs raise the share of free memory.
+constexpr int kFirstSizedMinor = 15;
+constexpr double kMostSizedRequests = 4096;
+constexpr double kLeastSizedTokens = 2048, kMostSizedTokens = 8192;
+constexpr double kOfflineMemoryFraction = 0.95;
 
 /// Batch limit taken where the engine's default does not fit beside the weights.
 constexpr int kLoweredBatch = 256;
@@ -50,11 +59,40 @@ DeploymentPrecision run_precision(const MeasuredRun& run, const ModelSpec& model
   return precision;
 }
 
-/// Requests of an offline run. Publishers say "thousands" and take fewer where they are long: 6 million tokens in all, between 1,000 and 8,000
-/// requests, so that filling and draining the batch stay a small part of the run.
+/// Requests of an offline run: TensorRT-LLM's overviews take 30,000 of 128 + 128 tokens, 3,000 of about 2,200, 1,500 of 4,096 to 5,500 and 1,000 of
+/// 22,000 (from memory, not re-verified).
 std::uint64_t offline_requests(const MeasuredRun& run) {
   const double tokens = static_cast<double>(run.isl) + run.osl;
-  return static_cast<std::uint64_t>(std::clamp(6.0e6 / tokens, 1000.0, 8000.0));
+  return static_cast<std::uint64_t>(std::clamp(7.0e6 / tokens, 1000.0, 30000.0));
+}
+
+bool sized_for_its_load(const MeasuredRun& run) {
+  if (run.mode != LoadMode::kOffline || run.engine != "trtllm") return false;
+  if (run.engine_version.rfind("0.", 0) != 0) return true;
+  int minor = 0;
+  std::from_chars(run.engine_version.data() + 2, run.engine_version.data() + run.engine_version.size(), minor);
+  return minor >= kFirstSizedMinor;
+}
+
+/// The limits that the benchmark tool derives from lengths and memory. REQUIRES: everything else of `config` is set.
+void size_for_load(const MeasuredRun& run, DeploymentConfig& config) {
+  SchedulerConfig& scheduler = config.scheduler;
+  scheduler.memory_fraction = std::max(scheduler.memory_fraction, kOfflineMemoryFraction);
+  scheduler.max_batch_requests = 1;
+  scheduler.max_batch_tokens = run.isl;
+  const double held = static_cast<double>(plan_deployment_memory(config).plan.kv_capacity_tokens) / (run.isl + run.osl) / config.layout.attention_data;
+  const double requests = std::clamp(held, 1.0, kMostSizedRequests);
+  const double tokens = std::clamp(requests * (1.0 + static_cast<double>(run.isl) / run.osl), kLeastSizedTokens, kMostSizedTokens);
+  const auto rounded_up = [](double x, int to) { return static_cast<int>(std::ceil(x / to)) * to; };
+  scheduler.max_batch_requests = rounded_up(requests, 64);
+  scheduler.max_batch_tokens = std::max(run.isl, rounded_up(tokens, 256));
+}
+
+/// Throughput runs of MoE models that state neither ep nor dp, on GPUs that only PCIe connects: tensor parallelism cannot have them, attention data
+/// parallelism over the same GPUs has (hardware_profiles/README.md, choice ac).
+bool copies_attention(const MeasuredRun& run, const DeploymentConfig& config) {
+  const NodeSpec& node = config.cluster.node;
+  return !run.states_split && run.mode == LoadMode::kOffline && run.tp > 1 && config.model.is_moe() && node.topology == ScaleUpTopology::kPcieTree;
 }
 
 WorkloadConfig run_workload(const MeasuredRun& run) {
@@ -103,6 +141,7 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   config.engine = load_engine(find_catalogue_file(data.engines(), run.engine, "engine", {}, where), {}).for_gpu(config.cluster.gpu);
   config.scheduler = config.engine.scheduler;
   config.layout = {.tensor = run.tp, .pipeline = run.pp, .expert = run.ep, .attention_data = run.dp};
+  if (copies_attention(run, config)) std::swap(config.layout.tensor, config.layout.attention_data);
   if (config.layout.gpus() != run.gpus) {
     throw InputError(fmt::format("tp x pp x dp = {} GPUs, but the run states {}", config.layout.gpus(), run.gpus));
   }
@@ -114,6 +153,7 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   if (!support.ok()) throw InputError(support.refusals.front());
   if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = default_routing(config.model.family, *moe);
   config.cost_profile = default_cost_profile(data, config.cluster.gpu.id);
+  if (sized_for_its_load(run)) size_for_load(run, config);
   // A published run did fit: where the engine's default batch leaves no room for the sampler, its operators had lowered the limit.
   if (config.scheduler.max_batch_requests > kLoweredBatch && !plan_deployment_memory(config).plan.fits) {
     config.scheduler.max_batch_requests = kLoweredBatch;

@@ -58,6 +58,7 @@ bool measured_here(const CostProfile& profile, Precision format) {
 RunPrediction describe(const MeasuredRun& run, const DeploymentConfig& config, KernelLibrary& kernels) {
   RunPrediction p;
   p.moe = config.model.is_moe();
+  if (config.layout.attention_data != run.dp) p.assumed = "attention data parallelism, as neither ep nor dp is stated";
   p.operations = deployment_errors(config, kernels, {}).operations;
   const DeploymentPrecision& formats = config.precision;
   p.setting = {config.engine.version, std::string(to_string(formats.weights)), std::string(to_string(formats.experts)), p.moe,

@@ -29,6 +29,7 @@ struct RunPrediction {
   OperationErrors operations;  ///< of the kernels that its deployment runs on
   RunSetting setting;
   EngineConstants engine;      ///< behind the prediction
+  std::string assumed;         ///< what the run does not state and its prediction rests on; empty mostly
 };
 
 struct ErrorStatistics {

@@ -137,6 +137,7 @@ json row_json(const Validation& v, const ValidationRow& row) {
               {"predicted", row.predicted},
               {"error", row.error()},
               {"scored", row.scored}};
+  if (!v.predictions[row.run].assumed.empty()) out["assumed"] = v.predictions[row.run].assumed;
   if (row.left_out) out["left_out"] = *row.left_out;
   if (row.interval) {
     out["low"] = row.interval->low;
@@ -201,6 +202,15 @@ std::map<std::string, std::vector<std::string>> unscored_by_reason(const Validat
     if (const std::string why = unscored_reason(v, i); !why.empty()) reasons[kind_of_reason(why)].push_back(v.runs[i].id);
   }
   return reasons;
+}
+
+/// Runs by what was assumed of them.
+std::map<std::string, std::vector<std::string>> assumptions(const Validation& v) {
+  std::map<std::string, std::vector<std::string>> runs;
+  for (std::size_t i = 0; i < v.runs.size(); ++i) {
+    if (!v.predictions[i].refused && !v.predictions[i].assumed.empty()) runs[v.predictions[i].assumed].push_back(v.runs[i].id);
+  }
+  return runs;
 }
 
 constexpr std::size_t kWorstRows = 20;
@@ -294,6 +304,7 @@ std::string validation_summary(const Validation& v) {
   }
   for (const auto& [why, count] : refusals(v)) text += fmt::format("\nrefused {} x: {}", count, why);
   if (refused > 0) text += "\n";
+  for (const auto& [what, ids] : assumptions(v)) text += fmt::format("\nassumed {} x: {} (first: {})", ids.size(), what, ids.front());
   for (const auto& [why, ids] : unscored_by_reason(v)) text += fmt::format("\nnot scored {} x: {} (first: {})", ids.size(), why, ids.front());
   text += "\n";
   if (v.left_out) text += constants_text(*v.left_out);

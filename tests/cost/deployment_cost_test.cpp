@@ -29,6 +29,26 @@ TEST_CASE("host time adds a part per step, per running sequence and per layer") 
   CHECK(with.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] == doctest::Approx(1.132e-3));
 }
 
+TEST_CASE("a part of the host time per sequence is that of several GPUs") {
+  const auto host_of = [](int gpus) {
+    CostBench bench(dense_model(), layout(gpus, 1, 1, 1));
+    bench.inputs.engine.host_per_sequence = Seconds(10e-6);
+    bench.inputs.engine.host_per_sequence_across = Seconds(7e-6);
+    PreparedStep step;
+    DeploymentCost(bench.inputs).prepare(8, {}, step);
+    return step.fixed_parts[static_cast<std::size_t>(StepPart::kHost)];
+  };
+  CHECK(host_of(1) == doctest::Approx(8 * 3e-6));
+  CHECK(host_of(2) == doctest::Approx(8 * 10e-6));
+  // A correction by anchors that leaves less than the part takes one GPU to zero and no further.
+  CostBench bench(dense_model());
+  bench.inputs.engine.host_per_sequence = Seconds(5e-6);
+  bench.inputs.engine.host_per_sequence_across = Seconds(7e-6);
+  PreparedStep step;
+  DeploymentCost(bench.inputs).prepare(8, {}, step);
+  CHECK(step.fixed_parts[static_cast<std::size_t>(StepPart::kHost)] == 0);
+}
+
 TEST_CASE("host time per prompt is added by the step that ends the prompt") {
   CostBench bench(dense_model(), layout(2, 1, 1, 1));
   const DeploymentCost bare(bench.inputs);

@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
+#include <string>
+
 #include "base/error.hpp"
 #include "hardware/profiles.hpp"
 #include "input/catalogue.hpp"
@@ -170,4 +174,18 @@ TEST_CASE("a malformed verdict is refused by the schema and by the reader") {
   CHECK_THROWS_AS((void)parse_json(text("maybe"), "e.json", test::schema("engine")), InputError);
   const JsonDocument unchecked = parse_json(text("maybe"), "e.json");
   CHECK_THROWS_AS((void)read_engine(JsonReader(unchecked)), InputError);
+}
+
+TEST_CASE("the part of host time that several GPUs have is no longer than the whole") {
+  const EngineProfile trtllm = test::engine("trtllm");
+  CHECK(trtllm.host_per_sequence_across == trtllm.host_per_sequence);
+  CHECK(trtllm.sources.count("host.per_sequence_across") == 1);
+  CHECK(test::engine("vllm").host_per_sequence_across.value() == 0);
+  std::ifstream file(test::profiles("engines") / "trtllm.json");
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string part = "\"per_sequence_across\": \"6 us\"";
+  REQUIRE(text.find(part) != std::string::npos);
+  text.replace(text.find(part), part.size(), "\"per_sequence_across\": \"7 us\"");
+  const JsonDocument longer = parse_json(text, "trtllm.json");
+  CHECK_THROWS_AS((void)read_engine(JsonReader(longer)), InputError);
 }
