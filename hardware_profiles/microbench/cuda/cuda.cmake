@@ -35,7 +35,7 @@ else()
 endif()
 
 add_library(moeplan_bench_cuda STATIC cuda/attention_kernels.cu cuda/attention_setup.cpp cuda/collective_work.cpp cuda/cuda_backend.cpp cuda/cuda_support.cpp cuda/device_compute.cpp
-            cuda/device_work.cpp cuda/expert_kernels.cu cuda/expert_plan.cpp cuda/gemm_plan.cpp cuda/link_work.cpp cuda/nvml.cpp cuda/sdpa_plan.cpp)
+            cuda/device_work.cpp cuda/elementwise_kernels.cu cuda/expert_kernels.cu cuda/expert_plan.cpp cuda/gemm_plan.cpp cuda/link_work.cpp cuda/nvml.cpp cuda/sdpa_plan.cpp)
 set_target_properties(moeplan_bench_cuda PROPERTIES CUDA_ARCHITECTURES "${architectures}" CUDA_STANDARD 17)
 target_compile_options(moeplan_bench_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Wall,-Wextra>")
 target_link_libraries(moeplan_bench_cuda PUBLIC moeplan_bench_host CUDA::cudart CUDA::cublas CUDA::cublasLt ${CMAKE_DL_LIBS})

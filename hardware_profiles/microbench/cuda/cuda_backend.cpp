@@ -64,7 +64,7 @@ class CudaBackend final : public Backend {
     }
     Abilities a;
     a.formats = {{Op::kCopy, {"bf16"}}, {Op::kLaunch, {"bf16"}}, {Op::kGemm, products}, {Op::kMoe, experts}, {Op::kRouter, {"bf16"}},
-                 {Op::kAttentionDecode, caches}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16"}}};
+                 {Op::kAttentionDecode, caches}, {Op::kMlaDecode, {"bf16"}}, {Op::kAttentionPrefill, {"bf16"}}, {Op::kElementwise, {"bf16"}}};
     if (has_nccl() && devices_ > 1) a.formats[Op::kCollective] = {"bf16"};
     a.devices = devices_;
     a.memory_bytes = static_cast<double>(properties_.totalGlobalMem);

@@ -139,6 +139,13 @@ std::vector<float> latent_result(const Problem& p, Libraries& libraries) {
   return result_of(setup.out(), setup.out().size() / 2);
 }
 
+std::vector<float> norm_result(const Problem& p, Libraries& libraries) {
+  const DeviceBuffer add = upload(bf16(p.operands[0])), stream = upload(bf16(p.operands[1])), out(p.operands[0].size() * 2);
+  launch_add_norm(whole(p.shape, "tokens"), whole(p.shape, "hidden"), add.as<std::uint16_t>(), stream.as<std::uint16_t>(), out.as<std::uint16_t>(), libraries.stream);
+  libraries.stream.wait();
+  return result_of(out, p.operands[0].size());
+}
+
 }  // namespace
 
 std::vector<float> compute_on_device(const Problem& p, Libraries& libraries) {
@@ -149,9 +156,9 @@ std::vector<float> compute_on_device(const Problem& p, Libraries& libraries) {
     case Op::kAttentionPrefill: return has_cudnn() ? sdpa_result(p, libraries) : attention_result(p, libraries);
     case Op::kAttentionDecode: return attention_result(p, libraries);
     case Op::kMlaDecode: return latent_result(p, libraries);
+    case Op::kElementwise: return norm_result(p, libraries);
     case Op::kCopy:
     case Op::kLaunch:
-    case Op::kElementwise:
     case Op::kCollective: break;
   }
   return {};

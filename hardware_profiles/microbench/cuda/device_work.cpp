@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "cuda/attention_setup.hpp"
@@ -186,6 +187,48 @@ class LatentWork final : public CudaWork {
   LatentSetup setup_;
 };
 
+/// A layer's element-wise kernels one after another, in the order in which an engine runs them between its products.
+class ElementwiseWork final : public CudaWork {
+ public:
+  ElementwiseWork(const Case& c, Libraries& libraries, DeviceArena& arena)
+      : CudaWork(libraries), arena_(arena), hidden_(whole(c, "hidden")), inter_(whole(c, "inter")), call_{whole(c, "tokens"), whole(c, "heads"), whole(c, "kv_heads"), whole(c, "head_dim")} {
+    const int pages = (call_.tokens + kPageTokens - 1) / kPageTokens;
+    std::vector<std::int32_t> table(size_of(pages));
+    std::iota(table.begin(), table.end(), 0);
+    table_ = upload(table);
+    angles_ = upload(std::vector<float>(size_of(call_.dim), 0.6F));
+    stream_ = DeviceBuffer(bytes(hidden_));
+    MOEPLAN_CUDA(cudaMemset(stream_.data(), 0, stream_.size()));
+    normed_ = DeviceBuffer(bytes(hidden_));
+    active_ = DeviceBuffer(bytes(inter_));
+    queries_ = DeviceBuffer(bytes(call_.heads * call_.dim));
+    for (DeviceBuffer* pool : {&keys_, &values_}) *pool = DeviceBuffer(size_of(std::int64_t{pages} * kPageTokens * call_.kv_heads * call_.dim) * 2);
+    call_.cosines = angles_.as<float>();
+    call_.sines = call_.cosines + call_.dim / 2;
+    call_.table = table_.as<std::int32_t>();
+    call_.queries = queries_.as<std::uint16_t>();
+    call_.keys = keys_.as<std::uint16_t>();
+    call_.values = values_.as<std::uint16_t>();
+  }
+  std::string framework() const override { return fmt::format("{}/layer", kOwn); }
+
+ private:
+  [[nodiscard]] std::size_t bytes(int width) const { return size_of(std::int64_t{call_.tokens} * width) * 2; }
+  const std::uint16_t* next(int width) { return reinterpret_cast<const std::uint16_t*>(arena_.take(bytes(width))); }
+  void norm() { launch_add_norm(call_.tokens, hidden_, next(hidden_), stream_.as<std::uint16_t>(), normed_.as<std::uint16_t>(), libraries_.stream); }
+  void launch() override {
+    norm();
+    call_.projected = next((call_.heads + 2 * call_.kv_heads) * call_.dim);
+    launch_rotate_store(call_, libraries_.stream);
+    norm();
+    launch_gate(call_.tokens, inter_, next(2 * inter_), active_.as<std::uint16_t>(), libraries_.stream);
+  }
+  DeviceArena& arena_;
+  int hidden_, inter_;
+  RotateCall call_;
+  DeviceBuffer table_, angles_, stream_, normed_, active_, queries_, keys_, values_;
+};
+
 }  // namespace
 
 std::unique_ptr<Work> make_device_work(const Case& c, Libraries& libraries, DeviceArena& arena, std::uint64_t seed) {
@@ -200,7 +243,7 @@ std::unique_ptr<Work> make_device_work(const Case& c, Libraries& libraries, Devi
       [[fallthrough]];
     case Op::kAttentionDecode: return std::make_unique<AttentionWork>(c, libraries, arena);
     case Op::kMlaDecode: return std::make_unique<LatentWork>(c, libraries, arena);
-    case Op::kElementwise:
+    case Op::kElementwise: return std::make_unique<ElementwiseWork>(c, libraries, arena);
     case Op::kCollective: break;
   }
   throw Unsupported("an operation among devices");

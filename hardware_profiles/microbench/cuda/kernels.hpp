@@ -41,6 +41,24 @@ void launch_activate_fp4(std::int64_t rows, int inter, const int* scale_row, con
 /// out[t] = sum of weights x rows[place].
 void launch_weighted_sum(int tokens, int top_k, int hidden, const int* place, const float* weights, const std::uint16_t* rows, std::uint16_t* out, cudaStream_t stream);
 
+/// stream += add; out = stream / sqrt(mean(stream^2) + 1e-5), row by row; bf16, width a multiple of 8.
+void launch_add_norm(int rows, int width, const std::uint16_t* add, std::uint16_t* stream, std::uint16_t* out, cudaStream_t cuda_stream);
+/// Token t of one sequence from `projected` [tokens][heads + 2 kv_heads][dim]: queries [tokens][heads][dim] and keys turned by the angles, keys and values
+/// written to page table[t / 16] of [block][kv_heads][16][dim]. bf16; dim a multiple of 16.
+struct RotateCall {
+  int tokens = 1, heads = 1, kv_heads = 1, dim = 128;
+  const std::uint16_t* projected = nullptr;
+  const float* cosines = nullptr;  ///< dim / 2
+  const float* sines = nullptr;
+  const std::int32_t* table = nullptr;
+  std::uint16_t* queries = nullptr;
+  std::uint16_t* keys = nullptr;
+  std::uint16_t* values = nullptr;
+};
+void launch_rotate_store(const RotateCall& call, cudaStream_t stream);
+/// out[r][i] = silu(in[r][i]) in[r][inter + i], 16 bytes at a time: inter a multiple of 8.
+void launch_gate(std::int64_t rows, int inter, const std::uint16_t* in, std::uint16_t* out, cudaStream_t stream);
+
 /// Paged grouped-query attention: query row r belongs to sequence r / queries and sees prefix + r % queries + 1 keys. q, out [rows][heads][dim] bf16;
 /// keys, values [block][kv_heads][16][dim] bf16 or e4m3; table [sequence][blocks_each]. dim 64 or 128.
 struct AttentionCall {

@@ -107,12 +107,15 @@ cudnnBackendDescriptor_t SdpaGraph::masked(cudnnBackendDescriptor_t scores, cons
 }
 
 cudnnBackendDescriptor_t SdpaGraph::softmax(cudnnBackendDescriptor_t scores, const Dims& all, const Dims& rows) {
-  const cudnnBackendDescriptor_t largest = between(kMath, rows), below = between(kMath, all), powers = between(kMath, all), sum = between(kMath, rows),
-                                 shares = between(kData, all);
+  const cudnnBackendDescriptor_t largest = between(kMath, rows), below = between(kMath, all), powers = between(kMath, all), sum = between(kMath, rows), log = between(kMath, rows),
+                                 statistics = between(kMath, rows), shares = between(kData, all);
   reduce(CUDNN_REDUCE_TENSOR_MAX, scores, largest);
   pointwise(CUDNN_POINTWISE_SUB, kMath, scores, largest, below);
   pointwise(CUDNN_POINTWISE_EXP, kMath, below, nullptr, powers);
   reduce(CUDNN_REDUCE_TENSOR_ADD, powers, sum);
+  // Wanted by nobody, but without these two the library's kernels write them to where no address was given.
+  pointwise(CUDNN_POINTWISE_LOG, kMath, sum, nullptr, log);
+  pointwise(CUDNN_POINTWISE_ADD, kMath, largest, log, statistics);
   pointwise(CUDNN_POINTWISE_DIV, kMath, powers, sum, shares);
   return shares;
 }

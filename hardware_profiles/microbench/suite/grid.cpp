@@ -242,13 +242,16 @@ class Grid {
     }
   }
 
-  /// Layers of heads of 64 elements, a KV head for four of them, and an FFN as wide as the stream.
+  /// Host: heads of 64 elements, a KV head for four of them, an FFN as wide as the stream. A GPU's rows are so long that starting the kernels is a small part.
   void elementwise(const std::string& format) {
-    for (const std::int64_t hidden : full_ ? Sizes{512, 1024, 2048, 4096} : Sizes{1024, 2048}) {
-      const std::int64_t heads = hidden / 64, kv_heads = heads / 4;
+    const std::int64_t dim = host_ ? 64 : 128;
+    for (const std::int64_t hidden : host_ ? (full_ ? Sizes{512, 1024, 2048, 4096} : Sizes{1024, 2048}) : (full_ ? Sizes{2048, 4096, 8192} : Sizes{4096})) {
+      const std::int64_t heads = hidden / dim, kv_heads = heads / 4;
       // As the cost model counts: per norm two vectors read and two written; queries, keys and values read and written; gate and up read, one written.
-      const std::int64_t each = 2 * (2 * 4 * hidden + 2 * (heads + 2 * kv_heads) * 64 + 3 * hidden);
-      for (const std::int64_t tokens : powers(1, 256, full_ ? 2 : 4)) put(Op::kElementwise, tokens, hidden, heads, kv_heads, 64, hidden, tokens * each, format);
+      const std::int64_t each = 2 * (2 * 4 * hidden + 2 * (heads + 2 * kv_heads) * dim + 3 * hidden);
+      for (const std::int64_t tokens : host_ ? powers(1, 256, full_ ? 2 : 4) : powers(1024, 16384, full_ ? 2 : 4)) {
+        put(Op::kElementwise, tokens, hidden, heads, kv_heads, dim, hidden, tokens * each, format);
+      }
     }
   }
 

@@ -119,6 +119,7 @@ std::string provenance_json(const DeviceFacts& facts, const RunDescription& run,
   json["measured_by"] = "moeplan-microbench " + run.version;
   json["latency"] = "microseconds; median of the undisturbed samples";
   json["cold_operands"] = true;
+  json["sustained"] = true;  // one row after another: the clocks of continuous load
   json["software"] = facts.software;
   json["started"] = run.started;
   json["finished"] = run.finished;
