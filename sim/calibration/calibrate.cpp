@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "calibration/fit_kernel.hpp"
@@ -24,14 +25,52 @@ void read_into(std::vector<KernelRows<Operation>>& sets, const std::filesystem::
   sets = read_measured<Operation>(folder);
 }
 
+/// Frameworks of which provenance.json states a property: all ("key": true) or those listed.
+class Stated {
+ public:
+  Stated() = default;
+  Stated(const JsonReader& provenance, const std::string& key) {
+    if (!provenance.has(key)) return;
+    const JsonReader value = provenance.at(key);
+    if (value.value().is_boolean()) all_ = value.value().get<bool>();
+    else frameworks_ = provenance.strings(key);
+  }
+  [[nodiscard]] bool of(const std::string& framework) const {
+    return all_ || std::any_of(frameworks_.begin(), frameworks_.end(), [&](const std::string& f) { return framework == f || framework.starts_with(f + "/"); });
+  }
+
+ private:
+  bool all_ = false;
+  std::vector<std::string> frameworks_;
+};
+
+struct Provenance {
+  bool in_engine = false;
+  Stated cold_operands, sustained;
+};
+
+Provenance provenance_of(const std::filesystem::path& measured) {
+  const std::filesystem::path file = measured / "provenance.json";
+  if (!std::filesystem::exists(file)) return {};
+  const JsonDocument document = load_json(file);
+  const JsonReader json(document);
+  return {json.boolean("in_engine", false), Stated(json, "cold_operands"), Stated(json, "sustained")};
+}
+
 /// Queues a fit per kernel; results land in slots fixed beforehand, whatever the order of execution.
 template <class Operation>
-void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevice& device, CostProfile& profile,
+void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevice& device, const Provenance& provenance, CostProfile& profile,
                 std::vector<std::function<void()>>& jobs) {
   auto& slots = profile.of<Operation>();
   slots.resize(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
-    jobs.push_back([&slots, &sets, i, &device] { slots[i] = fit_kernel(sets[i], device); });
+    jobs.push_back([&, i] {
+      KernelDevice seen = device;
+      // Operands that rotated over more memory than the caches hold were cold in every row: there is no warm share to fit.
+      if (provenance.cold_operands.of(sets[i].key.framework)) seen.l2_bytes = 0;
+      slots[i] = fit_kernel(sets[i], seen);
+      slots[i].sustained = provenance.sustained.of(sets[i].key.framework);
+    });
   }
 }
 
@@ -50,18 +89,14 @@ double elementwise_share(const std::filesystem::path& measured, const KernelDevi
 CostProfile calibrate(const std::filesystem::path& measured, const GpuSpec& gpu) {
   CostProfile profile;
   profile.gpu = gpu.id;
-  KernelDevice device = make_kernel_device(gpu);
-  if (const std::filesystem::path provenance = measured / "provenance.json"; std::filesystem::exists(provenance)) {
-    const JsonDocument document = load_json(provenance);
-    profile.in_engine = JsonReader(document).boolean("in_engine", false);
-    // Operands that rotated over more memory than the caches hold were cold in every row: there is no warm share to fit.
-    if (JsonReader(document).boolean("cold_operands", false)) device.l2_bytes = 0;
-  }
+  const KernelDevice device = make_kernel_device(gpu);
+  const Provenance provenance = provenance_of(measured);
+  profile.in_engine = provenance.in_engine;
   profile.elementwise_bandwidth = elementwise_share(measured, device);
   std::vector<std::function<void()>> jobs;
   MeasuredTables tables;
   std::apply([&](auto&... sets) { (read_into(sets, measured), ...); }, tables);
-  std::apply([&](auto&... sets) { (queue_fits(sets, device, profile, jobs), ...); }, tables);
+  std::apply([&](auto&... sets) { (queue_fits(sets, device, provenance, profile, jobs), ...); }, tables);
   if (jobs.empty()) throw InputError(measured.string(), "no measured kernels: expected gemm.csv, moe.csv, attention_decode.csv, ...");
   tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) { jobs[i](); });
   return profile;

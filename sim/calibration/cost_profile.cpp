@@ -72,6 +72,7 @@ std::string json_of(const FittedKernel<Operation>& k) {
   std::string text = fmt::format("   {{\"framework\": {}, \"kernel\": {}, \"variant\": {}, \"format\": \"{}\", \"products\": \"{}\",",
                                  quoted(k.key.framework), quoted(k.key.kernel), quoted(k.key.variant), to_string(k.key.format),
                                  to_string(k.key.products));
+  if (k.sustained) text += " \"sustained\": true,";
   text += fmt::format(" \"from\": {}, \"rows\": {},\n    \"constants\": {{{}}},\n", quoted(k.from), k.rows, constants);
   text += fmt::format("    \"left_out\": {}, \"form_error\": {}, \"table_error\": {},\n    \"worst\": [{}]", quoted(k.left_out),
                       json_of(k.form_error), json_of(k.table_error), worst);
@@ -132,6 +133,7 @@ void read_kernels(const JsonReader& all, std::vector<FittedKernel<Operation>>& k
     k.key = {json.string("framework"), json.string("kernel", ""), json.string("variant", ""), json.precision("format"),
              json.precision("products")};
     k.from = json.string("from", "");
+    k.sustained = json.boolean("sustained", false);
     k.rows = static_cast<int>(json.integer("rows"));
     const JsonReader constants = json.at("constants");
     for (const auto& field : fields_of(k.constants)) k.constants.*field.member = constants.number(field.name);

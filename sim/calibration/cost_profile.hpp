@@ -28,6 +28,7 @@ struct FittedKernel {
   std::string from;  ///< GPU whose constants these are; empty when measured on this one
   typename Operation::Constants constants;
   ResidualTable table;  ///< empty for transferred constants
+  bool sustained = false;  ///< measured under continuous load: the clocks are those of an engine at work, not of a short burst
   int rows = 0;
   std::string left_out;        ///< what cross-validation leaves out together, or "device"
   ErrorSummary form_error;     ///< form alone; of transferred constants: on the nearest relative that was measured

@@ -31,6 +31,10 @@ bool weight_only(const KernelDevice& device, Precision format) {
 /// Key-value caches: no kernel distinguishes the eight bit formats.
 bool eight_bit(Precision p) { return p == Precision::kFp8 || p == Precision::kFp8Block; }
 
+/// Engines call a library for dense products; experts are an engine's own routing and reduction around its products.
+template <class Operation>
+constexpr bool kWrapped = std::is_same_v<Operation, MoeOperation>;
+
 template <class Operation>
 using Choices = std::vector<Choice<Operation>>;
 
@@ -53,15 +57,16 @@ Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels
   for (const bool from_sibling : {false, true}) {
     for (const std::string& engine : preference) {
       auto own = filtered<Operation>(kernels, format, Origin::kMeasured, [&](const Kernel& k) {
-        return k.key.engine() == engine && (from_sibling ? !k.from.empty() && !k.table.empty() : k.from.empty());
+        return k.key.engine() == engine && !(kWrapped<Operation> && k.key.of_no_engine()) && (from_sibling ? !k.from.empty() && !k.table.empty() : k.from.empty());
       });
       if (!own.empty()) return own;
     }
   }
   borrowed = true;
-  auto others = filtered<Operation>(kernels, format, other_engine, [](const Kernel& k) { return k.from.empty(); });
+  auto others = filtered<Operation>(kernels, format, other_engine, [](const Kernel& k) { return k.from.empty() && !k.key.of_no_engine(); });
+  if (others.empty()) others = filtered<Operation>(kernels, format, other_engine, [](const Kernel& k) { return k.from.empty(); });
   if (std::is_same_v<Operation, MoeOperation> && !others.empty() &&
-      std::all_of(others.begin(), others.end(), [](const auto& choice) { return choice.kernel->key.products_alone(); })) {
+      std::all_of(others.begin(), others.end(), [](const auto& choice) { return choice.kernel->key.of_no_engine(); })) {
     // Whole experts of a relative: constants without residuals, of which the fastest is as good a guess as the engine's own.
     auto whole = filtered<Operation>(kernels, format, Origin::kTransferred, [](const Kernel& k) { return !k.from.empty(); });
     if (!whole.empty()) return whole;

@@ -20,6 +20,7 @@ struct Candidate {
   typename Operation::Constants constants;  // cold caches
   const ResidualTable* table = nullptr;
   Origin best = Origin::kMeasured;          // no better origin than this, whatever the table says
+  bool sustained = false;
 };
 
 template <class Operation>
@@ -54,7 +55,7 @@ KernelTime fastest(const Candidates<Operation>& candidates, const KernelDevice& 
     }
     const bool covers = origin <= Origin::kInterpolated;
     if (covers != best_covers ? covers : us < best.seconds) {
-      best = {us, std::max(origin, candidate.best)};
+      best = {us, std::max(origin, candidate.best), candidate.sustained};
       best_covers = covers;
     }
   }
@@ -132,7 +133,7 @@ struct KernelCosts::Impl {
     Candidates<Operation> result;
     for (const Choice<Operation>& choice : choices) {
       const bool has_table = choice.with_table && !choice.kernel->table.empty();
-      result.push_back({cold_of(choice.kernel->constants), has_table ? &choice.kernel->table : nullptr, choice.best});
+      result.push_back({cold_of(choice.kernel->constants), has_table ? &choice.kernel->table : nullptr, choice.best, choice.kernel->sustained});
     }
     return result;
   }
@@ -263,7 +264,7 @@ KernelTime KernelCosts::expert_exchange(const ExpertExchangeShape& s) const {
 KernelTime KernelCosts::elementwise(double bytes) const {
   const double measured = impl_->profile.elementwise_bandwidth;
   const double share = measured > 0 ? measured : kElementwiseEfficiency;
-  return {bytes / (impl_->device.bandwidth * share) * kMicrosecond, measured > 0 ? Origin::kInterpolated : Origin::kDatasheet};
+  return {bytes / (impl_->device.bandwidth * share) * kMicrosecond, measured > 0 ? Origin::kInterpolated : Origin::kDatasheet, measured > 0};
 }
 
 }  // namespace moeplan

@@ -20,6 +20,7 @@ inline constexpr int kOrigins = 5;
 struct KernelTime {
   double seconds = 0;
   Origin origin = Origin::kDatasheet;
+  bool sustained = false;  ///< measured at the clocks of continuous load, not of a short burst
 };
 
 /// out[m,n] = a[m,k] b[n,k]; `weights` is the storage of b, and names the kernel ("fp8_block", ...).

@@ -11,6 +11,11 @@ namespace moeplan {
 
 std::string KernelKey::engine() const { return framework.substr(0, framework.find('-')); }
 
+bool KernelKey::of_no_engine() const {
+  const std::string name = engine();
+  return name == "deepgemm" || name == "cublas" || name == "cudnn" || name == "moeplan";
+}
+
 namespace {
 
 /// A row by column name; the reader knows where it is.

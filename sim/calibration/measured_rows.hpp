@@ -20,8 +20,9 @@ struct KernelKey {
   auto operator<=>(const KernelKey&) const = default;
   /// The engine or library without its version: "sglang".
   [[nodiscard]] std::string engine() const;
-  /// Of experts: a library's products, timed without the routing, activation and reduction that an engine's experts are made of.
-  [[nodiscard]] bool products_alone() const { return engine() == "deepgemm"; }
+  /// Not an engine's kernel: a library's, timed without what engines wrap around it (quantisation of inputs, routing, activation, reduction), or the
+  /// microbenchmarks' own. It stands for engines that name it, and for others only where nothing else was measured.
+  [[nodiscard]] bool of_no_engine() const;
 };
 
 template <class Operation>

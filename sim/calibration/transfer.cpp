@@ -92,12 +92,13 @@ class Neighbours {
   std::map<std::string, std::optional<Neighbour>> read_;
 };
 
-/// The kernel of a format measured on another device.
+/// The kernel of a format measured on another device, an engine's where there is one.
 const FittedKernel<GemmOperation>* counterpart_of_format(const std::vector<FittedKernel<GemmOperation>>& others, Precision format) {
+  const FittedKernel<GemmOperation>* found = nullptr;
   for (const auto& o : others) {
-    if (o.from.empty() && o.key.format == format) return &o;
+    if (o.from.empty() && o.key.format == format && (!found || found->key.of_no_engine())) found = &o;
   }
-  return nullptr;
+  return found;
 }
 
 /// How much more of its peaks than a relative a device reaches, by the products measured on both: power and memory limits of a card bind every
@@ -145,7 +146,7 @@ bool is_link_bound(const Operation&) { return false; }
 template <class Operation>
 bool covered(const std::vector<FittedKernel<Operation>>& own, const FittedKernel<Operation>& k, bool engine_too) {
   return std::any_of(own.begin(), own.end(), [&](const auto& o) {
-    if (std::is_same_v<Operation, MoeOperation> && o.key.products_alone()) return false;
+    if (std::is_same_v<Operation, MoeOperation> && o.key.of_no_engine()) return false;
     return o.key.format == k.key.format && o.key.variant == k.key.variant && (!engine_too || o.key.engine() == k.key.engine());
   });
 }
@@ -195,6 +196,8 @@ void transfer(CostProfile& profile, const GpuSpec& gpu, const Neighbour& relativ
   for (const auto& k : relative.profile.of<Operation>()) {
     if (!k.from.empty() || covered(before, k, with_tables)) continue;
     if (relative_device.quantises(k.key.format) && !device.quantises(k.key.format)) continue;
+    // A library's products suit the same chip; elsewhere, and for experts, engines' own kernels are nearer.
+    if (k.key.of_no_engine() && !(std::is_same_v<Operation, GemmOperation> && siblings(gpu.id, relative.gpu.id))) continue;
     if (rows.empty()) rows = read_measured<Operation>(neighbours.measured(relative.gpu.id));
     FittedKernel<Operation> copy = k;
     copy.from = relative.gpu.id;

@@ -12,6 +12,7 @@ DeviceKernels::DeviceKernels(const KernelCosts& kernels, const GpuSpec& gpu, con
       bandwidth_(gpu.memory_bandwidth.value()),
       // Kernels measured in a running engine have its clocks already.
       multiplier_(kernels.in_engine() ? engine.kernel_multiplier / engine.burst_clock_multiplier : engine.kernel_multiplier),
+      sustained_multiplier_(engine.kernel_multiplier / engine.burst_clock_multiplier),
       prefill_multiplier_(engine.prefill_kernel_multiplier),
       experts_in_prefill_(engine.experts_in_prefill),
       factors_(engine.operations) {
@@ -27,8 +28,8 @@ double DeviceKernels::peak(Precision weights) const {
 KernelTime DeviceKernels::sustained(KernelTime time, double factor, double bytes, double flops, double peak, KernelPhase phase) const {
   const double memory_seconds = bytes / bandwidth_;
   const double compute_seconds = flops / peak;
-  double multiplier = multiplier_ * factor;
-  if (phase == KernelPhase::kPrefill && compute_seconds > memory_seconds) {
+  double multiplier = (time.sustained ? sustained_multiplier_ : multiplier_) * factor;
+  if (!time.sustained && phase == KernelPhase::kPrefill && compute_seconds > memory_seconds) {
     // Full effect from twice the ridge on: a step at the ridge would make the time jump with one more token.
     const double bound = memory_seconds > 0 ? std::min(compute_seconds / memory_seconds - 1.0, 1.0) : 1.0;
     multiplier *= 1.0 + (prefill_multiplier_ - 1.0) * bound;

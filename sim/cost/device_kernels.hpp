@@ -40,6 +40,7 @@ class DeviceKernels {
   const GpuSpec& gpu_;
   double bandwidth_;
   double multiplier_;
+  double sustained_multiplier_;  ///< of kernels measured under continuous load
   double prefill_multiplier_;
   double experts_in_prefill_;
   OperationFactors factors_;

@@ -126,6 +126,29 @@ TEST_CASE("measured element-wise kernels replace the generic share of the bandwi
   CHECK(measured.origin == Origin::kInterpolated);
 }
 
+TEST_CASE("provenance tells which frameworks were measured under continuous load: all of a folder or those listed") {
+  const auto folder = fresh_folder("sustained");
+  const std::string own = gemm_rows({.t0 = 6, .ec = 0.7, .eb = 0.8});
+  std::string rows = own;
+  std::istringstream lines(own);
+  std::string line;
+  std::getline(lines, line);  // the header
+  while (std::getline(lines, line)) rows += line.substr(0, line.rfind(',')) + ",other-2\n";
+  write(folder / "gemm.csv", rows);
+  const auto sustained = [&](const std::string& provenance) {
+    write(folder / "provenance.json", provenance);
+    const CostProfile profile = calibrate(folder, testing::round_gpu());
+    write(folder / "fitted.json", to_json(profile));
+    const CostProfile read = read_cost_profile(folder / "fitted.json");
+    std::vector<bool> result;
+    for (const auto& k : read.of<GemmOperation>()) result.push_back(k.sustained);
+    return result;
+  };
+  CHECK(sustained("{}") == std::vector<bool>{false, false});
+  CHECK(sustained(R"({"sustained": true})") == std::vector<bool>{true, true});
+  CHECK(sustained(R"({"sustained": ["test-1"]})") == std::vector<bool>{false, true});
+}
+
 TEST_CASE("rows marked as disturbed are no measurements") {
   const auto folder = fresh_folder("disturbed");
   const std::string header = "tokens,bytes,dtype,latency_us,framework,mark\n", calm = "1,1000000,bf16,4,x,\n4,1000000,bf16,4,x,unstable\n";
@@ -148,13 +171,14 @@ TEST_CASE("refitting a GPU from the committed tables gives its committed profile
 }
 
 TEST_CASE("a measured row comes back from its profile as measured") {
-  const KernelCosts costs = KernelCosts::from_profile(gpu_of("h100-sxm"), kProfiles / "fitted" / "h100-sxm.json", {"sglang"});
+  const auto costs_of = [](const char* framework) { return KernelCosts::from_profile(gpu_of("h100-sxm"), kProfiles / "fitted" / "h100-sxm.json", {framework}); };
+  const KernelCosts sglang = costs_of("sglang"), cublas = costs_of("cublas");
   CsvReader csv(kProfiles / "measured" / "h100-sxm" / "gemm.csv");
   int checked = 0;
   for (int row = 0; csv.next(); ++row) {
     if (row % 1000 != 0) continue;
     const Precision format = *precision_from_string(csv.text(csv.column("dtype")));
-    const KernelTime t = costs.gemm({csv.number(csv.column("m")), csv.number(csv.column("n")), csv.number(csv.column("k")), format});
+    const KernelTime t = (csv.text(csv.column("framework")).starts_with("cublas") ? cublas : sglang).gemm({csv.number(csv.column("m")), csv.number(csv.column("n")), csv.number(csv.column("k")), format});
     CHECK(t.origin == Origin::kMeasured);
     CHECK(t.seconds * 1e6 == doctest::Approx(csv.number(csv.column("latency_us"))).epsilon(0.12));
     ++checked;

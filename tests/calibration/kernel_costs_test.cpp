@@ -70,6 +70,15 @@ TEST_CASE("another engine's block-scaled product competes with the 16 bit kernel
   CHECK(us(KernelCosts::from_profile(gpu, profile, {"trtllm"}).gemm(block)) == doctest::Approx(4).epsilon(0.01));
 }
 
+TEST_CASE("a library's product stands for engines that name the library, and for others only where no engine's was measured") {
+  const std::string library = "cublas-13";
+  const CostProfile both = profile_of({gemm_kernel(library, Precision::kFp8, 4), gemm_kernel("sglang-1", Precision::kFp8, 10)});
+  CHECK(us(KernelCosts::from_profile(round_gpu(), both, {"trtllm", "cublas"}).gemm(kTiny)) == doctest::Approx(4).epsilon(0.01));
+  CHECK(us(KernelCosts::from_profile(round_gpu(), both, {"vllm"}).gemm(kTiny)) == doctest::Approx(10).epsilon(0.01));
+  const CostProfile alone = profile_of({gemm_kernel(library, Precision::kFp8, 4)});
+  CHECK(us(KernelCosts::from_profile(round_gpu(), alone, {"vllm"}).gemm(kTiny)) == doctest::Approx(4).epsilon(0.01));
+}
+
 TEST_CASE("a library's expert products alone do not stand for an engine's experts where whole ones can be transferred") {
   const auto kernel = [](const char* framework, const char* from, double us) {
     FittedKernel<MoeOperation> k;
