@@ -36,6 +36,11 @@ constexpr double kMostSizedRequests = 4096;
 constexpr double kLeastSizedTokens = 2048, kMostSizedTokens = 8192;
 constexpr double kOfflineMemoryFraction = 0.95;
 
+/// Experts' loads under prompts of one kind, as benchmarks send them: DeepSeek-V2-Lite, single narrow tasks (scenarios/routing). The defaults of models
+/// with many experts stand for mixed traffic.
+constexpr double kOneTaskSigma = 0.77;
+constexpr int kManyExperts = 16;
+
 /// Batch limit taken where the engine's default does not fit beside the weights.
 constexpr int kLoweredBatch = 256;
 
@@ -86,6 +91,12 @@ void size_for_load(const MeasuredRun& run, DeploymentConfig& config) {
   const auto rounded_up = [](double x, int to) { return static_cast<int>(std::ceil(x / to)) * to; };
   scheduler.max_batch_requests = rounded_up(requests, 64);
   scheduler.max_batch_tokens = std::max(run.isl, rounded_up(tokens, 256));
+}
+
+RoutingConfig benchmark_routing(const std::string& family, const MoeSpec& moe) {
+  RoutingConfig routing = default_routing(family, moe);
+  if (routing.popularity == PopularityKind::kLognormal && moe.experts > kManyExperts) routing.sigma = std::max(routing.sigma, kOneTaskSigma);
+  return routing;
 }
 
 /// Throughput runs of MoE models that state neither ep nor dp, on GPUs that only PCIe connects: tensor parallelism cannot have them, attention data
@@ -151,7 +162,7 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   config.precision = run_precision(run, config.model, config.engine);
   const SupportAnswer support = check_support(config.engine, config.cluster.gpu, engine_use(config));
   if (!support.ok()) throw InputError(support.refusals.front());
-  if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = default_routing(config.model.family, *moe);
+  if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = benchmark_routing(config.model.family, *moe);
   config.cost_profile = default_cost_profile(data, config.cluster.gpu.id);
   if (sized_for_its_load(run)) size_for_load(run, config);
   // A published run did fit: where the engine's default batch leaves no room for the sampler, its operators had lowered the limit.

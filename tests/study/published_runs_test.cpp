@@ -101,6 +101,17 @@ TEST_CASE("what a prediction assumes of a run stands in the result and in the su
   CHECK(rows[0].at("predicted").get<double>() > 1.5 * rows[1].at("predicted").get<double>());
 }
 
+TEST_CASE("experts of a published run are loaded as by prompts of one kind where the default is that of mixed traffic") {
+  const auto sigma = [](const std::string& model, const std::string& weights) {
+    MeasuredRun run = four_cards(model, "b200-sxm");
+    run.weights = weights;
+    return run_deployment(run, data()).routing.sigma;
+  };
+  CHECK(sigma("qwen3-30b-a3b", "nvfp4") == 0.77);  // default 0.51
+  CHECK(sigma("deepseek-r1", "nvfp4") == 1.07);    // its own
+  CHECK(sigma("mixtral-8x7b", "fp8") == 0.13);     // 8 experts, five corpora alike
+}
+
 TEST_CASE("a run states its split with ep, dp or both") {
   const std::string header =
       "id,suite,model,gpu,gpus,engine,engine_version,tp,ep,pp,dp,weights,kv_cache,mode,concurrency,request_rate_per_s,isl,osl,length_low,"
