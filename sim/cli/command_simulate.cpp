@@ -1,3 +1,6 @@
+#include <cstdio>
+#include <utility>
+
 #include "cli/command.hpp"
 #include "cli/page_output.hpp"
 #include "study/anchor_study.hpp"
@@ -8,6 +11,21 @@
 
 namespace moeplan::cli {
 namespace po = boost::program_options;
+
+namespace {
+
+/// Where the requests and the timelines of further deployments are.
+void tell_other_files(const Scenario& scenario, const RunOptions& options) {
+  for (const auto& [option, file] : {std::pair("--requests", options.requests_file), std::pair("--trace", options.trace_file)}) {
+    for (std::size_t i = 0; !file.empty() && i < scenario.others.size(); ++i) {
+      const std::filesystem::path other = file_of_deployment(file, scenario, i);
+      const std::string where = other.empty() ? "are not written: " + file.string() + " takes one deployment's" : "are in " + other.string();
+      std::fputs(("moeplan: " + std::string(option) + ": those of '" + scenario.others[i].name + "' " + where + "\n").c_str(), stderr);
+    }
+  }
+}
+
+}  // namespace
 
 int run_simulate(const Arguments& arguments) {
   const std::string usage = "moeplan simulate SCENARIO.json [options]";
@@ -63,6 +81,7 @@ int run_simulate(const Arguments& arguments) {
     if (json.wanted()) json.write(text);
     if (page.wanted()) page.write(text);
   }
+  tell_other_files(scenario, run_options);
   if (!json.to_stdout()) print_text(result_summary(scenario, result));
   return 0;
 }

@@ -13,8 +13,8 @@ namespace moeplan {
 class PoolMetrics final : public Observer {
  public:
   /// Replicas and KV tokens per replica of the two pools; prompts below `stay_below` tokens are computed where they decode.
-  PoolMetrics(std::array<std::int32_t, 2> replicas, std::array<std::int64_t, 2> kv_capacity_tokens, std::int32_t stay_below)
-      : prefills_(replicas[0]), stay_below_(stay_below), pools_{StepMetrics(replicas[0], kv_capacity_tokens[0]), StepMetrics(replicas[1], kv_capacity_tokens[1])} {}
+  PoolMetrics(std::array<std::int32_t, 2> replicas, std::array<StepMetrics::KvRoom, 2> kv_room, std::int32_t stay_below)
+      : prefills_(replicas[0]), stay_below_(stay_below), pools_{StepMetrics(replicas[0], kv_room[0]), StepMetrics(replicas[1], kv_room[1])} {}
 
   void on_step(const StepRecord& step) override {
     const bool decode = step.replica >= prefills_;

@@ -7,8 +7,8 @@
 
 namespace moeplan {
 
-StepMetrics::StepMetrics(std::int32_t replicas, std::int64_t kv_capacity_tokens)
-    : kv_capacity_(kv_capacity_tokens), busy_(static_cast<std::size_t>(replicas)) {}
+StepMetrics::StepMetrics(std::int32_t replicas, KvRoom kv_room)
+    : kv_in_bytes_(kv_room.bytes.value() > 0), kv_capacity_(kv_in_bytes_ ? kv_room.bytes.value() : kv_room.tokens), busy_(static_cast<std::size_t>(replicas)) {}
 
 void StepMetrics::on_step(const StepRecord& step) {
   const PreparedStep& prepared = *step.prepared;
@@ -47,8 +47,9 @@ void StepMetrics::on_step(const StepRecord& step) {
   const SimTime duration = step.end - step.start;
   const double seconds = to_seconds(duration).value();
   step_seconds_ += seconds;
-  kv_token_seconds_ += static_cast<double>(step.kv_tokens_used) * seconds;
-  kv_peak_ = std::max(kv_peak_, step.kv_tokens_used);
+  const std::int64_t kv_used = kv_in_bytes_ ? step.kv_bytes_used.value() : step.kv_tokens_used;
+  kv_seconds_ += static_cast<double>(kv_used) * seconds;
+  kv_peak_ = std::max(kv_peak_, kv_used);
   busy_[static_cast<std::size_t>(step.replica)] += duration;
 }
 
@@ -74,7 +75,7 @@ double StepMetrics::mean_utilisation() const {
 }
 
 double StepMetrics::mean_kv_utilisation() const {
-  return step_seconds_ > 0 && kv_capacity_ > 0 ? kv_token_seconds_ / step_seconds_ / static_cast<double>(kv_capacity_) : 0.0;
+  return step_seconds_ > 0 && kv_capacity_ > 0 ? kv_seconds_ / step_seconds_ / static_cast<double>(kv_capacity_) : 0.0;
 }
 
 double StepMetrics::peak_kv_utilisation() const {

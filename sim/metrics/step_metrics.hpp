@@ -32,8 +32,12 @@ struct MixedSteps {
 
 class StepMetrics final : public Observer {
  public:
-  /// `kv_capacity_tokens` of one replica, for its utilisation.
-  StepMetrics(std::int32_t replicas, std::int64_t kv_capacity_tokens);
+  /// Of one replica's KV cache, for its utilisation: in tokens where each takes the same room and none is shared, else in bytes.
+  struct KvRoom {
+    std::int64_t tokens = 0;
+    Bytes bytes{0};  ///< 0: tokens count
+  };
+  StepMetrics(std::int32_t replicas, KvRoom kv_room);
 
   void on_step(const StepRecord& step) override;
   void on_end(SimTime now) override { end_ = now; }
@@ -67,7 +71,7 @@ class StepMetrics final : public Observer {
   /// Share of the run during which `replica` was in a step. 0 before on_end.
   [[nodiscard]] double utilisation(std::int32_t replica) const;
   [[nodiscard]] double mean_utilisation() const;
-  /// KV tokens in use over capacity: mean weighted with step time, and the largest seen in a step.
+  /// KV cache in use over capacity: mean weighted with step time, and the largest seen in a step.
   [[nodiscard]] double mean_kv_utilisation() const;
   [[nodiscard]] double peak_kv_utilisation() const;
 
@@ -88,9 +92,10 @@ class StepMetrics final : public Observer {
   double stall_seconds_ = 0;
   double running_sum_ = 0;
   double decode_batch_sum_ = 0;
-  double kv_token_seconds_ = 0;
+  double kv_seconds_ = 0;
   double step_seconds_ = 0;
   std::int64_t kv_peak_ = 0;
+  bool kv_in_bytes_;
   std::int64_t kv_capacity_;
   std::vector<SimTime> busy_;
   SimTime end_{0};

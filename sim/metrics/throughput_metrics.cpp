@@ -45,10 +45,9 @@ void ThroughputMetrics::on_finished(const FinishedRequest& request) {
   latency_sum_ += e2e_of(request);
   service_sum_ += e2e_of(request) - queue_of(request);
   trend_.add(request);
-  if (request.spec.id == measured_.first()) return;  // it opens the window: the later ones arrive within
-  served_.finished += 1;
-  served_.output_tokens += request.spec.output_tokens;
-  served_.prompt_tokens += request.spec.prompt_tokens;
+  // The first opens the window: the later ones arrive within.
+  WindowCounts& of = request.spec.id == measured_.first() ? opening_ : served_;
+  of += {.finished = 1, .rejected = 0, .output_tokens = request.spec.output_tokens, .prompt_tokens = request.spec.prompt_tokens};
 }
 
 void ThroughputMetrics::take(double requests, double output_tokens, double prompt_tokens, double seconds) {
@@ -68,8 +67,8 @@ void ThroughputMetrics::on_end(SimTime /*now*/) {
   const double seconds = tally_.seconds();
   result_.window_s = seconds;
   if (!(seconds > 0)) return;
-  take(tally_.in_window(), seconds);
   const bool windowed = tally_.ends_at_last_arrival();
+  take(windowed || measured_.first() == 0 ? tally_.in_window() : measured_to_end(), seconds);
   if (measured_.closed && windowed) take(stays_.requests, stays_.output_tokens, stays_.prompt_tokens, seconds);
   result_.output_tokens_seen_per_s = result_.output_tokens_per_s;
   if (measured_.closed || !windowed) return;
@@ -83,8 +82,14 @@ void ThroughputMetrics::on_end(SimTime /*now*/) {
   } else if (result_.saturated() && result_.window_services.value_or(0) >= 1) {
     take(stays_.requests, stays_.output_tokens, stays_.prompt_tokens, stays_.seconds());
   } else {
-    take(tally_.to_last_token(), tally_.seconds_to_last_token());
+    take(measured_.first() == 0 ? tally_.to_last_token() : measured_to_end(), tally_.seconds_to_last_token());
   }
+}
+
+WindowCounts ThroughputMetrics::measured_to_end() const {
+  WindowCounts sum = opening_;
+  sum += served_;
+  return sum;
 }
 
 Saturation ThroughputMetrics::saturation() const {

@@ -5,7 +5,8 @@
 //   ends in the window would be less, by a machine that is still filling up: a fifth in a run of a few minutes.
 // - One that does not keep up serves what it can: each request by the share of its time in service that falls between the first measured arrival and the
 //   moment at which the last request enters a step (stay_rate.hpp), so that neither filling nor draining counts.
-// - A run shorter than one mean latency (overloaded: one mean time in service) shows neither: it is measured as a batch is, to its last token.
+// - A run shorter than one mean latency (overloaded: one mean time in service) shows neither: it is measured as a batch is, to its last token, without
+//   what the requests of the warm-up get done.
 // Closed loops: clients over latency (stay_rate.hpp). Batches: from 0 to the last token.
 #pragma once
 
@@ -54,6 +55,7 @@ class ThroughputMetrics final : public Observer {
 
  private:
   [[nodiscard]] Saturation saturation() const;
+  [[nodiscard]] WindowCounts measured_to_end() const;
   void take(double requests, double output_tokens, double prompt_tokens, double seconds);
   void take(const WindowCounts& counts, double seconds);
 
@@ -61,7 +63,8 @@ class ThroughputMetrics final : public Observer {
   WindowTally tally_;
   LoadTrend trend_;
   StayRate stays_;       ///< in the system (closed loops) or in service
-  WindowCounts served_;  ///< of measured requests but the first, whenever they end
+  WindowCounts served_;   ///< of measured requests but the first, whenever they end
+  WindowCounts opening_;  ///< of the first
   std::uint64_t arrived_ = 0;
   std::uint64_t finished_measured_ = 0;
   std::uint64_t turned_away_ = 0;  ///< measured requests that met a full queue

@@ -31,20 +31,23 @@ KvReuse::KvReuse(const KvReuseConfig& config, KvCache& kv)
   MOEPLAN_CHECK(block_ > 0 && kv.layout().window_blocks == KvLayout::kNoWindow && kv.layout().sequence_state.value() == 0);
 }
 
-// Both ways are linear in the number of blocks: which is faster does not depend on it.
-bool KvReuse::fetches(int tier) const {
+// A fetch comes after what the link has still to fetch and to write.
+bool KvReuse::fetches(int tier, std::int32_t blocks, SimTime now) const {
   if (config_.reload != KvReload::kFaster) return config_.reload == KvReload::kAlways;
-  return static_cast<double>(block_) <= rate(tier).value() * config_.compute_per_token.value() * block_tokens();
+  const SimTime free = std::max(link_free_[static_cast<std::size_t>(tier)], fetched_at_);
+  const double wait = free > now ? to_seconds(free - now).value() : 0;
+  const double per_block = static_cast<double>(block_) / rate(tier).value();
+  return wait + blocks * per_block <= blocks * config_.compute_per_token.value() * block_tokens();
 }
 
-KvReuse::Found KvReuse::find(const RequestSpec& spec, std::int32_t tokens) const {
+KvReuse::Found KvReuse::find(const RequestSpec& spec, std::int32_t tokens, SimTime now) const {
   const PrefixCache::Match match = look(spec, tokens);
   Found found;
   std::int32_t blocks = match.blocks[0];
   for (int tier = 1; tier < kKvTiers; ++tier) {  // tiers only get lower along a prompt
     const std::int32_t below = match.blocks[static_cast<std::size_t>(tier)];
     if (below == 0) continue;
-    if (!fetches(tier)) break;
+    if (!fetches(tier, below, now)) break;
     blocks += below;
     found.deepest = tier;
   }

@@ -16,7 +16,7 @@ namespace moeplan {
 
 /// What to do with a prompt's blocks that lie below the GPU.
 enum class KvReload : std::uint8_t {
-  kFaster,  ///< fetch them where that takes less time than computing them
+  kFaster,  ///< fetch them where that takes less time than computing them, the link's other work before it included
   kAlways,
   kCompute,  ///< never fetch
 };
@@ -56,8 +56,8 @@ class KvReuse {
     Bytes shared{0};          ///< of them counted in the KV cache already
     int deepest = 0;          ///< tier to fetch from
   };
-  /// What is there of the first `tokens` tokens of `spec`; at least one is left to compute.
-  [[nodiscard]] Found find(const RequestSpec& spec, std::int32_t tokens) const;
+  /// What is there of the first `tokens` tokens of `spec`, were it asked for at `now`; at least one is left to compute.
+  [[nodiscard]] Found find(const RequestSpec& spec, std::int32_t tokens, SimTime now) const;
   /// Tokens of the prompt on the GPU.
   [[nodiscard]] std::int32_t on_gpu(const RequestSpec& spec) const { return block_tokens() * look(spec, spec.prompt_tokens).blocks[0]; }
   /// The sequence was admitted to the KV cache with found.shared; fetches begin at `now`.
@@ -83,7 +83,7 @@ class KvReuse {
  private:
   [[nodiscard]] std::int32_t block_tokens() const { return cache_.block_tokens(); }
   [[nodiscard]] PrefixCache::Match look(const RequestSpec& spec, std::int32_t tokens) const { return cache_.match(spec, (tokens - 1) / block_tokens()); }
-  [[nodiscard]] bool fetches(int tier) const;
+  [[nodiscard]] bool fetches(int tier, std::int32_t blocks, SimTime now) const;
   [[nodiscard]] BytesPerSecond rate(int tier) const { return tier == 1 ? config_.host_rate : config_.nvme_rate; }
   void write_back(SimTime now);
   SimTime fetch(int tier, Bytes bytes, SimTime from);

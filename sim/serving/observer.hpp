@@ -49,7 +49,8 @@ struct StepRecord {
   SimTime end{0};
   SimTime stall{0};  ///< before `start`: experts moved to new places
   std::int64_t decode_context = 0;
-  std::int64_t kv_tokens_used = 0;
+  std::int64_t kv_tokens_used = 0;  ///< context of all running requests, also where layers with a window have dropped part of it, or where requests share it
+  Bytes kv_bytes_used{0};           ///< in the blocks that they hold, shared ones once
   std::int32_t running = 0;  ///< requests running
   std::int32_t waiting = 0;  ///< requests queued at the replica
   const PreparedStep* prepared = nullptr;

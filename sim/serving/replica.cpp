@@ -161,6 +161,7 @@ void Replica::time_step() {
   record_.end = step_end_;
   record_.decode_context = decodes_ride_ ? decode_context_ : 0;
   record_.kv_tokens_used = held_tokens_;
+  record_.kv_bytes_used = kv_.used();
   record_.running = running_.size();
   record_.waiting = waiting_size();
 }

@@ -100,7 +100,7 @@ SlotIndex Replica::admit_next(std::int32_t budget) {
   const std::int64_t final_tokens = std::int64_t{spec.prompt_tokens} + spec.output_tokens - 1;
   KvReuse::Found found;
   if (reuse_) {
-    found = reuse_->find(spec, prefill);
+    found = reuse_->find(spec, prefill, clock_);
   } else if (again) {
     found.tokens = blocks_found(table_[slot]);
   }

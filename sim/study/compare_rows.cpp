@@ -94,6 +94,33 @@ void fill_load(const Scenario& scenario, const Result& result, ComparedRow& row)
   row.price_source = result.cost->source;
 }
 
+/// From two more seeds, where that is quick.
+RunNoise noise_of(const Scenario& scenario, const Deployment& deployment, const ComparedRow& row) {
+  constexpr std::uint64_t kQuick = 20'000;
+  RunNoise noise;
+  if (scenario.workload.requests > kQuick || row.saturated) return noise;
+  std::vector<ComparedRow> rows = {row};
+  for (const std::uint64_t more : {1U, 2U}) {
+    Scenario again = scenario;
+    again.seed += more;
+    fill_load(again, run_on(again, deployment, {}), rows.emplace_back());
+  }
+  const auto spread = [&](std::optional<double> ComparedRow::*figure) {
+    double sum = 0, squares = 0;
+    for (const ComparedRow& r : rows) {
+      if (!(r.*figure)) return 0.0;
+      sum += *(r.*figure);
+    }
+    const double mean = sum / static_cast<double>(rows.size());
+    for (const ComparedRow& r : rows) squares += std::pow(*(r.*figure) - mean, 2);
+    return mean > 0 ? 2 * std::sqrt(squares / static_cast<double>(rows.size() - 1)) / mean : 0.0;
+  };
+  noise.tpot_p50 = spread(&ComparedRow::tpot_p50_s);
+  noise.joules = spread(&ComparedRow::joules_per_output_token);
+  noise.output_tokens = spread(&ComparedRow::output_tokens_per_s);
+  return noise;
+}
+
 std::optional<double> number_at(const json& document, const std::string& pointer) {
   const json::json_pointer where(pointer);
   if (!document.contains(where) || !document.at(where).is_number()) return std::nullopt;
@@ -202,6 +229,7 @@ void run_scenario_of(const CompareInput& input, std::uint64_t seed, const DataRo
   run.deployment = std::make_unique<Deployment>(scenario.deployment, shared);
   run.result = run_on(scenario, *run.deployment, {});
   fill_load(scenario, *run.result, run.row);
+  if (!input.stored) run.row.noise = noise_of(scenario, *run.deployment, run.row);
   for (const std::string& warning : run.result->warnings) {
     if (warning.find("raise `requests`") != std::string::npos) run.notes.push_back(input.name + ": " + warning);
   }
@@ -236,7 +264,10 @@ void price_load(std::optional<double> load_per_s, ComparedRun& run) {
   int needed = 1;
   if (load_per_s && !(row.objectives_met && row.offered_per_s && *row.offered_per_s >= 0.999 * *load_per_s)) {
     if (!row.capacity_per_s || !(*row.capacity_per_s > 0)) return;
-    needed = static_cast<int>(Staircase{1, *row.capacity_per_s}.deployments(*load_per_s));
+    const auto at = [&](double capacity) { return static_cast<int>(Staircase{1, capacity}.deployments(*load_per_s)); };
+    needed = at(*row.capacity_per_s);
+    row.fewest_needed = at(*row.capacity_per_s * (1 + kCapacityError));
+    row.most_needed = at(*row.capacity_per_s * (1 - kCapacityError));
   }
   row.deployments_needed = needed;
   row.usd_per_hour_needed = needed * *row.usd_per_hour;

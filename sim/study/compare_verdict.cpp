@@ -41,15 +41,30 @@ std::optional<std::size_t> least(const Rows& rows, Value value) {
   return best;
 }
 
-/// Such a one only where no other comes so near that the difference is noise.
-template <class Value>
-std::optional<std::size_t> clearly_least(const Rows& rows, Value value) {
-  constexpr double kNoise = 1.005;
+/// Whether `b` exceeds `a` by more than both errors, shares of them, explain; half a per cent is never told.
+bool beyond_noise(double a, double b, double error_a, double error_b) {
+  constexpr double kNoise = 0.005;
+  return b > a * (1 + std::max(kNoise, std::hypot(error_a, error_b)));
+}
+
+/// Those whose value is the least as far as noise lets that be told: one, or all that are not beyond it; the least first.
+template <class Value, class Error>
+std::vector<std::size_t> about_least(const Rows& rows, Value value, Error error) {
+  std::vector<std::size_t> out;
   const std::optional<std::size_t> best = least(rows, value);
-  for (std::size_t i = 0; best && i < rows.size(); ++i) {
-    if (i != *best && value(rows[i]) && *value(rows[i]) <= kNoise * *value(rows[*best])) return std::nullopt;
+  if (!best) return out;
+  out.push_back(*best);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i != *best && value(rows[i]) && !beyond_noise(*value(rows[*best]), *value(rows[i]), error(rows[*best]), error(rows[i]))) out.push_back(i);
   }
-  return best;
+  return out;
+}
+
+/// "A and B", "A, B and C".
+std::string names_of(const Rows& rows, const std::vector<std::size_t>& which) {
+  std::string text;
+  for (std::size_t k = 0; k < which.size(); ++k) text += (k == 0 ? "" : k + 1 == which.size() ? " and " : ", ") + rows[which[k]].name;
+  return text;
 }
 
 std::string deployments(const ComparedRow& row) {
@@ -61,6 +76,32 @@ std::string deployments(const ComparedRow& row) {
 /// A sentence names so many others at most; the table has all.
 constexpr std::size_t kMostNamed = 5;
 constexpr std::size_t kMostFlips = 12;
+
+/// What the errors of capacities and runs leave open between the cheapest and what comes after it.
+std::string doubt_text(const Comparison& c, const std::vector<std::size_t>& order) {
+  const Rows& rows = c.rows;
+  std::string text;
+  const auto doubtful = [](const ComparedRow& r) { return r.fewest_needed != r.most_needed; };
+  for (std::size_t k = 0; k < std::min(order.size(), kMostNamed); ++k) {
+    const ComparedRow& r = rows[order[k]];
+    if (!doubtful(r)) continue;
+    text += fmt::format("{} may need {} to {} deployments: what one carries is known to {:.0f} %. ", r.name, r.fewest_needed, r.most_needed, kCapacityError * 100);
+  }
+  // The lowest and highest cost that the errors allow.
+  const auto low = [&](const ComparedRow& r) { return *r.usd_per_million_needed * (doubtful(r) ? static_cast<double>(r.fewest_needed) / *r.deployments_needed : 1); };
+  const auto high = [&](const ComparedRow& r) { return *r.usd_per_million_needed * (doubtful(r) ? static_cast<double>(r.most_needed) / *r.deployments_needed : 1); };
+  const ComparedRow& best = rows[order[0]];
+  std::vector<std::size_t> alike = {order[0]};
+  for (std::size_t k = 1; k < order.size(); ++k) {
+    const ComparedRow& r = rows[order[k]];
+    // Clients that wait get what the run gives; else tokens per hour are the load's, and exact.
+    const bool told = !c.load_per_s ? beyond_noise(*best.usd_per_million_needed, *r.usd_per_million_needed, best.noise.output_tokens, r.noise.output_tokens)
+                               : !(doubtful(r) || doubtful(best)) || low(r) > high(best);
+    if (!told && !equal(*best.usd_per_million_needed, *r.usd_per_million_needed)) alike.push_back(order[k]);
+  }
+  if (alike.size() == 1) return text;
+  return text + fmt::format("The costs of {} show no difference beyond {}. ", names_of(rows, alike), c.load_per_s ? "that error" : "noise");
+}
 
 std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order) {
   const ComparedRow& best = c.rows[order[0]];
@@ -78,7 +119,7 @@ std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order
     text += fmt::format("{} {} costs {} ({})", k == 1 ? ";" : ",", other.name, how, deployments(other));
   }
   if (order.size() > kMostNamed) text += fmt::format(", {} others more", order.size() - kMostNamed);
-  return text + ". ";
+  return text + ". " + doubt_text(c, order);
 }
 
 std::string why_out(const ComparedRow& row) {
@@ -164,8 +205,14 @@ void add_cost_flips(const Comparison& c, const std::vector<std::size_t>& order, 
 }
 
 void add_volume_flip(const Comparison& c, std::size_t best, std::vector<std::string>& flips) {
-  const auto full = least(c.rows, [](const ComparedRow& r) { return r.usd_per_million_at_capacity; });
-  if (!full || *full == best || !c.rows[best].usd_per_million_at_capacity) return;
+  const auto value = [](const ComparedRow& r) { return r.usd_per_million_at_capacity; };
+  const auto full = least(c.rows, value);
+  if (!full || *full == best || !value(c.rows[best])) return;
+  if (!beyond_noise(*value(c.rows[*full]), *value(c.rows[best]), kCapacityError, kCapacityError)) {
+    flips.push_back(fmt::format("at large volume, with deployments filled to their capacity, {} costs {:.2f} USD per million output tokens and {} {:.2f}: no difference beyond the error of capacities "
+                                "({:.0f} %)", c.rows[*full].name, *value(c.rows[*full]), c.rows[best].name, *value(c.rows[best]), kCapacityError * 100));
+    return;
+  }
   flips.push_back(fmt::format(
       "at large volume, with deployments filled to their capacity, {} is the cheapest: {:.2f} USD per million output tokens against {:.2f}",
       c.rows[*full].name, *c.rows[*full].usd_per_million_at_capacity, *c.rows[best].usd_per_million_at_capacity));
@@ -182,18 +229,22 @@ void write_verdict(Comparison& c) {
   for (const ComparedRow& row : rows) {
     if (!row.usd_per_million_needed) text += fmt::format("{} is out: {}. ", row.name, why_out(row));
   }
-  const auto fastest = clearly_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; });
-  if (fastest)
-    text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[*fastest].name,
-                        *rows[*fastest].tpot_p50_s * 1e3);
-  const auto frugal = clearly_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.joules_per_output_token; });
-  if (frugal)
+  const auto fastest = about_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.tpot_p50_s; }, [](const ComparedRow& r) { return r.noise.tpot_p50; });
+  if (fastest.size() == 1)
+    text += fmt::format("{} has the shortest median time per output token at load ({:.1f} ms). ", rows[fastest[0]].name,
+                        *rows[fastest[0]].tpot_p50_s * 1e3);
+  else if (!fastest.empty())
+    text += fmt::format("{} have the shortest median time per output token at load ({:.1f} ms), with no difference beyond noise. ", names_of(rows, fastest), *rows[fastest[0]].tpot_p50_s * 1e3);
+  const auto frugal = about_least(rows, [](const ComparedRow& r) { return r.saturated ? std::nullopt : r.joules_per_output_token; }, [](const ComparedRow& r) { return r.noise.joules; });
+  if (frugal.size() == 1)
     text +=
-        fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[*frugal].name, *rows[*frugal].joules_per_output_token);
-  const auto worth = clearly_least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; });
-  if (worth)
+        fmt::format("{} takes the least energy per output token ({:.2g} J). ", rows[frugal[0]].name, *rows[frugal[0]].joules_per_output_token);
+  else if (!frugal.empty())
+    text += fmt::format("{} take the least energy per output token ({:.2g} J), with no difference beyond noise. ", names_of(rows, frugal), *rows[frugal[0]].joules_per_output_token);
+  const auto worth = about_least(rows, [](const ComparedRow& r) { return r.usd_per_million_per_quality; }, [](const ComparedRow&) { return 0.0; });
+  if (worth.size() == 1)
     text += fmt::format("Per point of the quality that you stated, {} is the cheapest ({:.3g} USD per million output tokens and point). ",
-                        rows[*worth].name, *rows[*worth].usd_per_million_per_quality);
+                        rows[worth[0]].name, *rows[worth[0]].usd_per_million_per_quality);
   add_sparse_texts(rows, text);
   while (!text.empty() && text.back() == ' ') text.pop_back();
   c.verdict = text;

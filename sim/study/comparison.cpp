@@ -40,6 +40,12 @@ bool equal_workloads(const std::vector<CompareInput>& inputs) {
   });
 }
 
+/// Of everything together, and as simulated now: curves for every single change would take as long as all the rest.
+void add_capacity(Comparison& c) {
+  const std::optional<double> before = c.rows[0].capacity_per_s, after = c.rows[1].capacity_per_s;
+  if (!c.effects.empty() && before.value_or(0) > 0 && after) c.effects.back().change["capacity_per_s"] = *after / *before - 1;
+}
+
 }  // namespace
 
 Comparison compare(const std::vector<CompareInput>& inputs, const DataRoot& data, const DataRoot* old_data,
@@ -59,7 +65,10 @@ Comparison compare(const std::vector<CompareInput>& inputs, const DataRoot& data
   }
   c.crossings = crossings(runs, c.sensitivity);
   c.differences = find_differences(inputs);
-  if (inputs.size() == 2) c.effects = find_effects(inputs, data, old_data, shared);
+  if (inputs.size() == 2) {
+    c.effects = find_effects(inputs, data, old_data, shared);
+    add_capacity(c);
+  }
   write_verdict(c);
   ComparedRun& first = *std::find_if(runs.begin(), runs.end(), [](const ComparedRun& run) { return run.result.has_value(); });
   c.first = std::move(*first.result);

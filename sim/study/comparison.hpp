@@ -15,6 +15,15 @@ namespace moeplan {
 
 struct CompareInput;
 
+/// How far off a capacity within objectives may be, as a share of it: on six deployments, runs of 300,000 requests kept their objectives at 0.97 x what a
+/// load curve found and missed them at 1.03 x.
+inline constexpr double kCapacityError = 0.03;
+
+/// Two standard deviations between seeds, as shares of the figure; 0: not known.
+struct RunNoise {
+  double tpot_p50 = 0, joules = 0, output_tokens = 0;
+};
+
 /// One line of the table. Nothing where it does not exist: the model does not fit, no price is known, a stored result whose scenario cannot
 /// be run again.
 struct ComparedRow {
@@ -40,6 +49,8 @@ struct ComparedRow {
   // as many deployments as carry the first scenario's load within the objectives
   std::optional<int> deployments_needed;
   std::optional<double> usd_per_hour_needed, usd_per_million_needed;
+  int fewest_needed = 0, most_needed = 0;  ///< as far as the capacity's error leaves that open; both 0 where it decides nothing
+  RunNoise noise;                          ///< of the figures at load
   std::optional<double> quality, usd_per_million_per_quality;
 };
 

@@ -160,6 +160,12 @@ MemorySummary plan_deployment_memory(const DeploymentConfig& config) {
   limits.block_tokens = config.scheduler.kv_block_tokens;
   limits.attention_data = config.layout.attention_data;
   memory.plan = plan_memory(stages, limits);
+  const KvLayout& layout = memory.plan.kv_layout;
+  if (memory.plan.fits && !caches_prefixes(layout) && layout.cost(1).value() > 0) {
+    const std::int64_t context = config.scheduler.max_context > 0 ? config.scheduler.max_context : config.model.max_context;
+    const std::int64_t sequences = memory.plan.kv_pool.value() / layout.cost(context).value();
+    memory.kv_capacity_longest = sequences > 0 ? sequences * context : std::min(context, layout.tokens_in(memory.plan.kv_pool));
+  }
   return memory;
 }
 
@@ -173,6 +179,12 @@ Deployment::Deployment(const DeploymentConfig& config, StudyLibraries& shared, R
 
 bool caches_prefixes(const KvLayout& layout) {
   return layout.window_blocks == KvLayout::kNoWindow && layout.sequence_state.value() == 0 && layout.block.value() > 0;
+}
+
+StepMetrics::KvRoom Deployment::kv_room() const {
+  const MemoryPlan& plan = memory_.plan;
+  const bool alike = caches_prefixes(plan.kv_layout) && !config_.features.prefix_cache;
+  return {plan.kv_capacity_tokens, alike ? Bytes(0) : plan.kv_pool};
 }
 
 KvReuseConfig kv_reuse_config(const DeploymentConfig& config, const MemoryPlan& memory, const DeploymentCost& cost) {

@@ -6,6 +6,7 @@
 
 #include "calibration/kernel_library.hpp"
 #include "cost/deployment_cost.hpp"
+#include "metrics/step_metrics.hpp"
 #include "model/weights.hpp"
 #include "routing/load_draws.hpp"
 #include "serving/cluster.hpp"
@@ -21,6 +22,9 @@ struct MemorySummary {
   Bytes adapters{0};    ///< resident LoRA adapters
   Bytes draft{0};       ///< MTP head or drafting model
   ParameterCount parameters;
+  /// Where windows or constant states make a long sequence cheaper per token: what a replica holds in sequences of the longest context, in tokens, while
+  /// plan.kv_capacity_tokens is that of short ones. 0: every token takes the same.
+  std::int64_t kv_capacity_longest = 0;
 };
 
 /// What the deployments of one study share: kernel times and expert routing, each prepared on first use. Any number of threads may use one.
@@ -53,6 +57,8 @@ class Deployment {
   [[nodiscard]] const DeploymentConfig& config() const { return config_; }
   [[nodiscard]] const DeploymentCost& cost() const { return *cost_; }
   [[nodiscard]] const MemorySummary& memory() const { return memory_; }
+  /// Where windows, constant states or shared prefixes make tokens differ in what they take, bytes.
+  [[nodiscard]] StepMetrics::KvRoom kv_room() const;
   /// What serving needs. REQUIRES: memory().plan.fits.
   [[nodiscard]] ClusterConfig cluster(int replicas, RequestRouting routing) const;
 

@@ -96,6 +96,7 @@ PlanConfidence assess_plan(const PlanSpace& space, const PlanAnswer& answer, con
   if (!replicas) return confidence;
   const PlanCounts needed = counts(*replicas);
   confidence.replicas = needed.all();
+  confidence.counts = needed;
   confidence.extra_gpus = extra_gpus(space, space.groups[space.candidates[*answer.best].group], plan, needed);
   return confidence;
 }

@@ -17,6 +17,7 @@ struct PlanConfidence {
   std::optional<int> extra_gpus;   ///< more GPUs, spares for them included, at which the objectives are met with kPlanConfidence; nothing: not with four times
                                    ///< the replicas
   int replicas = 0;                ///< serving ones then
+  PlanCounts counts{0, 0};         ///< the same by pool
   bool size_known = true;          ///< false: the time did not suffice to find those GPUs
 };
 

@@ -224,7 +224,7 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
   out["plan"]["probability_met"] = sure ? json(sure->uncertainty.probability_met) : json();
   if (sure && sure->uncertainty.probability_error) out["plan"]["probability_error"] = *sure->uncertainty.probability_error;
   if (!sure || sure->size_known) out["plan"]["extra_gpus_95"] = sure && sure->extra_gpus ? json(*sure->extra_gpus) : json();
-  const std::string advice = sure && answer.best ? advice_on_95(*sure, space, *answer.outcomes[*answer.best].plan) : std::string();
+  const std::string advice = sure && answer.best ? advice_on_95(*sure, space, space.groups[space.candidates[*answer.best].group], *answer.outcomes[*answer.best].plan) : std::string();
   if (!advice.empty()) out["plan"]["advice_95"] = advice;
   if (!report.not_assessed.empty()) out["plan"]["not_assessed"] = report.not_assessed;
   return out.dump(1) + "\n";

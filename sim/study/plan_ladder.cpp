@@ -176,6 +176,11 @@ int PlanLadder::racks(const PlanSize& size) const {
   return filled(size.nodes - others, per_rack_) + filled(others, prefill_per_rack_);
 }
 
+int PlanLadder::racks_for(int serving, int gpus) const {
+  const PlanSize size = size_for(serving);
+  return racks(padded(size, std::max(gpus, size.gpus)));
+}
+
 int PlanLadder::room_beside(int prefill_nodes) const {
   const auto& allowed = space_.search.limits.racks;
   if (!allowed) return std::numeric_limits<int>::max();

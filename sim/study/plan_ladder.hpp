@@ -31,6 +31,8 @@ class PlanLadder {
   [[nodiscard]] PlanSize off_peak(const PlanSize& size, PlanCounts least) const;
   /// The limit that a size breaks, in words; empty: none.
   [[nodiscard]] std::string beyond_limits(const PlanSize& size) const;
+  /// Racks that `serving` replicas fill with what `gpus` there are in all, also where that is beyond a limit.
+  [[nodiscard]] int racks_for(int serving, int gpus) const;
 
  private:
   [[nodiscard]] const Scenario& base() const { return space_.bases[group_.base].scenario; }

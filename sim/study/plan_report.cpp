@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "study/plan_journal.hpp"
@@ -63,7 +64,9 @@ void add_hosted_at_mean(const PlanFigures& plan, const std::optional<LargestLoad
   api.at_mean.emplace(HostedAtMean{hosted_bill(api.price, mean.price.usd_per_hour, {served.requests, served.input_tokens, served.output_tokens, 0}, largest_mean), mean.factor,
                                    served.requests, mean.price.usd_per_hour});
   api.at_mean->text = fmt::format("at the mean load ({:.2f} x the workload's), all replicas up: {}", mean.factor, api.at_mean->text);
-  api.text = fmt::format("{}; at the load that the plan is sized for: {}", api.at_mean->text, api.text);
+  // Each is even at its own cost: spares that serve draw power.
+  const bool spares = plan.size.spare + plan.size.prefill.spare > 0 && mean.price.usd_per_hour != plan.price.usd_per_hour;
+  api.text = fmt::format("{}; at the load that the plan is sized for{}: {}", api.at_mean->text, spares ? ", spares down and drawing no power" : "", api.text);
 }
 
 /// In full; where it takes too long, as far as the search knows it.
@@ -159,11 +162,28 @@ std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& a
   return choices;
 }
 
+namespace {
+
+/// What the load that the plan is sized for rests on; empty where it is the workload's own.
+std::string load_assumption(const LoadGrowth& load, const LoadFactors& factors) {
+  if (factors.peak == 1 && load.months == 0) return {};
+  std::string parts;
+  const auto add = [&](const std::string& part) { parts += (parts.empty() ? "" : ", ") + part; };
+  const double other = load.peak_factor * std::max(1.0, std::pow(1 + load.growth_per_month, load.months));
+  if (std::abs(factors.peak - other) > 1e-9 * other) add(fmt::format("{:.3g} x the mean in the busiest hour", factors.peak / other));
+  if (load.peak_factor != 1) add(fmt::format("peak_factor {:.3g}", load.peak_factor));
+  if (load.months > 0) add(fmt::format("{:+.3g} % a month for {}", load.growth_per_month * 100, counted(load.months, "month")));
+  return fmt::format("load: at most {:.2f} x the workload's ({})", factors.peak, parts);
+}
+
+}  // namespace
+
 std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer, const PlanConfidence* confidence) {
   std::vector<std::string> out;
   if (!answer.best || !answer.headroom) return out;
   const PlanFigures& best = *answer.outcomes[*answer.best].plan;
   if (confidence != nullptr) out = largest_effects(space, best, confidence->uncertainty);
+  if (const std::string load = load_assumption(space.search.load, answer.factors); !load.empty()) out.push_back(load);
   for (const PlanHeadroom::Assumption& a : answer.headroom->assumptions) {
     if (a.replicas == 0) {
       out.push_back(fmt::format("{}: no number of replicas up to twice as many would do", a.text));

@@ -38,8 +38,8 @@ std::string plan_json(const PlanSpace& space, const PlanAnswer& answer, const Pl
 /// complete an answer that a time budget has cut short.
 std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const PlanReport& report, const std::string& resume = "--resume DIR");
 
-/// What being sure at 95 % takes, in one sentence; empty where the plan is, or where it was not found out.
-std::string advice_on_95(const PlanConfidence& confidence, const PlanSpace& space, const PlanFigures& plan);
+/// What being sure at 95 % takes, in one sentence; empty where the plan, which is of `group`, is, or where it was not found out.
+std::string advice_on_95(const PlanConfidence& confidence, const PlanSpace& space, const PlanGroup& group, const PlanFigures& plan);
 
 /// What a time budget has kept from being done, and that `resume` has it done; empty: nothing.
 std::string cut_short_text(const PlanAnswer& answer, const PlanReport& report, const std::string& resume);
@@ -57,7 +57,7 @@ std::vector<PlanChoice> plan_choices(const PlanSpace& space, const PlanAnswer& a
 std::vector<std::pair<Rejection, std::size_t>> rejection_counts(const PlanAnswer& answer);
 
 /// What the answer assumes, and what would be if it were otherwise. First the errors that move the tightest objective most, where `confidence` knows them;
-/// then what slower kernels, more load and longer answers would take, and the price at which another GPU is as cheap.
+/// then the load that it is sized for, where that is not the workload's; then what slower kernels, more load and longer answers would take, and the price at which another GPU is as cheap.
 std::vector<std::string> plan_assumptions(const PlanSpace& space, const PlanAnswer& answer, const PlanConfidence* confidence);
 
 /// Why there is no plan, in one sentence; empty where there is one.

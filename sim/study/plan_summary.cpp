@@ -23,7 +23,7 @@ std::string precision_text(const DeploymentConfig& d) {
 /// "1.23 USD per million output tokens, 0.0004 USD per request, 3.2 kW at the plugs and 4.2 kW with PUE 1.3: 1.5 J per output token".
 std::string at_load_text(const PlanAtLoad& at) {
   std::string text;
-  if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens, ", *usd);
+  if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens (which carry all of it), ", *usd);
   if (const auto usd = at.usd_per_request()) text += fmt::format("{:.3g} USD per request, ", *usd);
   if (!at.price.mean_w) return text + "power not known";
   text += watts_text(*at.price.mean_w) + " at the plugs";
@@ -169,12 +169,12 @@ std::string headroom_text(const PlanSpace& space, const PlanAnswer& answer) {
   return text;
 }
 
-std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
+std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, const PlanGroup& group, const PlanFigures& plan) {
   const Uncertainty& u = c.uncertainty;
   std::string text = fmt::format("confidence\n  all objectives are met with a probability of {:.0f} % ({} of what is not known exactly", u.probability_met * 100, counted(static_cast<int>(u.tried), "draw"));
   if (u.probability_error) text += fmt::format(": give or take {}", counted(static_cast<int>(std::max(1.0, std::round(*u.probability_error * 100))), "point"));
   text += ")\n";
-  const std::string advice = advice_on_95(c, space, plan);
+  const std::string advice = advice_on_95(c, space, group, plan);
   return advice.empty() ? text : text + "  " + advice + "\n";
 }
 
@@ -224,7 +224,8 @@ std::optional<std::size_t> runner_up(const PlanSpace& space, const PlanAnswer& a
 std::string beside_text(const PlanSpace& space, const PlanFigures& best, const PlanFigures& plan) {
   const double here = tightest_objective(plan, space.objectives), there = tightest_objective(best, space.objectives);
   const bool bounded = std::any_of(space.objectives.begin(), space.objectives.end(), [](const Objective& o) { return o.kind == ObjectiveKind::kLatency; });
-  if (!(here > there * 1.005)) return ", and as " + std::string(bounded ? "near its objectives" : "fast");
+  // As they are printed: a difference that does not show is none.
+  if (bounded ? std::lround(here * 100) <= std::lround(there * 100) : !(here > there * 1.005)) return ", and as " + std::string(bounded ? "near its objectives" : "fast");
   if (!bounded) return fmt::format(", but slower: half of its requests take more than {:.3g} s, against {:.3g} s", here, there);
   return fmt::format(", but nearer its objectives: {:.0f} % of what is allowed against {:.0f} %", here * 100, there * 100);
 }
@@ -271,7 +272,7 @@ std::string plan_summary(const PlanSpace& space, const PlanAnswer& answer, const
   if (answer.headroom) text += headroom_text(space, answer) + "\n";
   if (report.trial) text += trial_text(*report.trial) + "\n";
   if (answer.anchors) text += anchors_text(space, answer) + "\n";
-  if (report.confidence) text += confidence_text(*report.confidence, space, *answer.outcomes[*answer.best].plan) + "\n";
+  if (report.confidence) text += confidence_text(*report.confidence, space, space.groups[space.candidates[*answer.best].group], *answer.outcomes[*answer.best].plan) + "\n";
   if (const std::string features = features_text(space, answer); !features.empty()) text += features + "\n";
   if (const std::string second = runner_up_text(space, answer); !second.empty()) text += second + "\n";
   text += front_text(space, answer) + "\n" + choices_text(space, answer) + "\n" + rejections_text(answer);

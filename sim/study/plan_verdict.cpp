@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "study/plan_ladder.hpp"
 #include "study/plan_report.hpp"
 #include "study/plan_screening.hpp"
 #include "study/plan_words.hpp"
@@ -32,9 +33,9 @@ std::optional<std::size_t> furthest(const PlanAnswer& answer) {
 }
 
 /// Which limits that many GPUs more exceed, at the plan's cost and power per GPU.
-std::string beyond_limits(const PlanSpace& space, const PlanFigures& plan, int extra) {
+std::string beyond_limits(const PlanSpace& space, const PlanGroup& group, const PlanFigures& plan, const PlanConfidence& sure) {
   const PlanLimits& limits = space.search.limits;
-  const int gpus = plan.size.gpus + extra;
+  const int gpus = plan.size.gpus + *sure.extra_gpus;
   const double factor = static_cast<double>(gpus) / plan.size.gpus;
   constexpr double kRounding = 1 + 1e-9;
   std::string names;
@@ -44,13 +45,13 @@ std::string beyond_limits(const PlanSpace& space, const PlanFigures& plan, int e
   name(limits.gpus && gpus > *limits.gpus, "gpus");
   name(limits.usd_per_hour && plan.price.usd_per_hour * factor > *limits.usd_per_hour * kRounding, "budget");
   name(limits.watts && plan.price.load_w && *plan.price.load_w * factor > *limits.watts * kRounding, "power");
-  if (!names.empty()) return ", beyond " + names;
-  return limits.racks ? ", where limits.racks lets them be" : "";
+  name(limits.racks && PlanLadder(space, group, sure.counts.prefill).racks_for(sure.counts.serving, gpus) > *limits.racks, "racks");
+  return names.empty() ? names : ", beyond " + names;
 }
 
 }  // namespace
 
-std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const PlanFigures& plan) {
+std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const PlanGroup& group, const PlanFigures& plan) {
   if (!c.size_known) return {};
   if (!c.extra_gpus && c.uncertainty.beyond_offer > 1 - kPlanConfidence) {
     return fmt::format("no number of replicas makes it 95 %: in {:.0f} % of the draws less arrives than a throughput objective asks for", c.uncertainty.beyond_offer * 100);
@@ -58,7 +59,7 @@ std::string advice_on_95(const PlanConfidence& c, const PlanSpace& space, const 
   if (!c.extra_gpus && !space.search.counts.empty()) return "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %";
   if (!c.extra_gpus) return "not even four times the replicas make it 95 %: the ranges of what is not known reach beyond them, or the objectives are near what the hardware can do";
   if (*c.extra_gpus > 0) {
-    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"), beyond_limits(space, plan, *c.extra_gpus));
+    return fmt::format("{} more ({}) make it 95 %{}", counted(*c.extra_gpus, "GPU"), counted(c.replicas, "serving replica"), beyond_limits(space, group, plan, c));
   }
   const int serving = plan.size.serving + plan.size.prefill.serving;
   return c.replicas > serving ? fmt::format("{} instead of {} on the same GPUs make it 95 %", counted(c.replicas, "serving replica"), serving) : std::string();

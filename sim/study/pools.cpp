@@ -109,7 +109,7 @@ PoolNetworkMetrics pool_network(const DisaggregatedConfig& config) {
 
 PoolMetrics pool_metrics(const Scenario& scenario, const Deployment& prefill, const Deployment& decode) {
   return PoolMetrics({scenario.disaggregation->prefill_replicas, scenario.replicas},
-                     {prefill.memory().plan.kv_capacity_tokens, decode.memory().plan.kv_capacity_tokens}, scenario.disaggregation->stay_below_tokens);
+                     {prefill.kv_room(), decode.kv_room()}, scenario.disaggregation->stay_below_tokens);
 }
 
 PoolsSummary summarise_pools(const Scenario& scenario, const PoolMetrics& seen, std::uint64_t completed) {

@@ -179,7 +179,7 @@ RunOutcome simulate_run(const MeasuredRun& run, const Deployment& deployment, st
   LatencyMetrics latency(measured);
   ThroughputMetrics throughput(measured);
   ObserverList observers({&latency, &throughput});
-  StepMetrics steps(1, deployment.memory().plan.kv_capacity_tokens);
+  StepMetrics steps(1, deployment.kv_room());
   if (evidence != nullptr) observers.add(steps, ObserverList::kSteps);
   ClusterConfig cluster = deployment.cluster(1, RequestRouting::kRoundRobin);
   // A published run did fit its context: operators raise a limit that is shorter.

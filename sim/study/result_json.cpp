@@ -85,6 +85,7 @@ json memory_json(const MemorySummary& m) {
                                  {"adapters_bytes", m.adapters.value()}};
   if (m.draft.value() > 0) out["weights_by_component"]["draft_bytes"] = m.draft.value();
   out["kv_capacity_tokens"] = p.kv_capacity_tokens;
+  if (m.kv_capacity_longest > 0) out["kv_capacity_longest_tokens"] = m.kv_capacity_longest;
   out["parameters"] = {{"total", std::llround(m.parameters.total())},
                        {"active", std::llround(m.parameters.active())},
                        {"active_excluding_embeddings", std::llround(m.parameters.active_excluding_embeddings())}};

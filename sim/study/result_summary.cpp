@@ -79,7 +79,8 @@ std::string memory_text(const MemorySummary& m, const char* where = "") {
   row("runtime", p.runtime);
   row("free", p.free);
   if (p.fits) {
-    text += fmt::format("  room for {} tokens of KV cache per replica\n", p.kv_capacity_tokens);
+    text += fmt::format("  room for {} tokens of KV cache per replica{}\n", p.kv_capacity_tokens,
+                        m.kv_capacity_longest > 0 ? fmt::format(" in short sequences, {} in the longest", m.kv_capacity_longest) : "");
   } else {
     text += fmt::format("  DOES NOT FIT: {} missing per GPU\n", bytes_text(p.missing));
   }

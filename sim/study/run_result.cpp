@@ -105,6 +105,17 @@ std::optional<CostSummary> price(const Scenario& scenario, const Deployment& dep
   return summarise_cost(scenario.cost, scenario.deployment.cluster, demand, load, deployment.memory().parameters, &prefill);
 }
 
+/// That a checkpoint is taken for granted which the publisher's rules out: experts released in four bits, served in eight. Empty: nothing of the kind.
+std::string assumed_checkpoint(const DeploymentConfig& d) {
+  const auto eight = [](Precision p) { return p == Precision::kFp8 || p == Precision::kFp8Block || p == Precision::kInt8; };
+  const auto four = [](Precision p) { return p == Precision::kMxfp4 || p == Precision::kNvfp4 || p == Precision::kInt4; };
+  const NativePrecision& native = d.model.native;
+  // Eight bits elsewhere in the release: then fp8_checkpoint is the publisher's.
+  if (!d.model.is_moe() || !four(native.experts) || eight(native.weights) || !eight(d.precision.experts)) return {};
+  return fmt::format("{} experts are assumed: {} is released with {} experts, and what is converted from them is larger and no better", to_string(d.precision.experts), d.model.name,
+                     to_string(native.experts));
+}
+
 void add_warnings(const Scenario& scenario, const Observers& seen, Result& result) {
   const Throughput& t = seen.throughput.result();
   if (t.saturated()) {
@@ -112,6 +123,7 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
     std::replace(sign.begin(), sign.end(), '_', ' ');
     result.warnings.push_back(fmt::format("saturated ({}): more load is offered than served", sign));
   }
+  if (const std::string assumed = assumed_checkpoint(scenario.deployment); !assumed.empty()) result.warnings.push_back(assumed);
   if (scenario.deployment.features.prefix_cache && !caches_prefixes(result.memory.plan.kv_layout)) {
     result.warnings.push_back("the prefix cache is off: this model has windowed or constant-state layers, whose blocks no other prompt can use");
   }
@@ -148,7 +160,7 @@ int all_replicas(const Scenario& scenario) { return scenario.places() + (scenari
 
 Observers::Observers(const Scenario& scenario, const Deployment& deployment, const MeasuredRequests& measured, const SharedLinks& links)
     : latency(measured), throughput(measured),
-      steps(all_replicas(scenario), deployment.memory().plan.kv_capacity_tokens),
+      steps(all_replicas(scenario), deployment.kv_room()),
       goodput(measured, latency_limits(scenario.objectives)), network(links.groups()) {
   if (!scenario.disaggregation) list.add(network, ObserverList::kSteps);
   list.add(latency, ObserverList::kRequests | ObserverList::kTokens);

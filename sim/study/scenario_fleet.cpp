@@ -7,6 +7,7 @@
 #include <set>
 
 #include "network/group_links.hpp"
+#include "study/plan_words.hpp"
 #include "study/run_result.hpp"
 
 namespace moeplan {
@@ -150,18 +151,18 @@ json fleet_section(const FleetSummary& f) {
 
 std::string fleet_text(const FleetSummary& f) {
   std::string text = "\nfleet\n";
-  text += fmt::format("  {:.2f} replicas serving on average, {} at most, {} places; {} started (in {:.0f} s each)", f.mean_serving, f.peak, f.replicas_fixed,
-                      f.cold_starts, f.cold_start_mean_s);
+  text += fmt::format("  {:.2f} replicas serving on average, {} at most, {}; ", f.mean_serving, f.peak, counted(f.replicas_fixed, "place"));
+  text += f.cold_starts == 0 ? "none started" : fmt::format("{} started (in {:.0f} s{})", f.cold_starts, f.cold_start_mean_s, f.cold_starts > 1 ? " each" : "");
   if (f.unfinished_starts > 0) text += fmt::format(", {} more began and did not get there", f.unfinished_starts);
-  if (f.autoscaled) text += fmt::format("; {} times more, {} times fewer", f.scale_ups, f.scale_downs);
+  if (f.autoscaled) text += fmt::format("; {} more, {} fewer", counted(static_cast<int>(f.scale_ups), "time"), counted(static_cast<int>(f.scale_downs), "time"));
   text += "\n";
   if (f.autoscaled) {
     text += fmt::format("  {:.1f} GPU-hours held, {:.0f} % of the {:.1f} of a fixed fleet of {}\n", f.gpu_hours, f.held_share() * 100, f.fixed_gpu_hours,
                         f.replicas_fixed);
   }
   if (f.fails) {
-    text += fmt::format("  {} node {}: {} requests lost their replica, {} retries, {} failed; {} KV tokens and {} output tokens lost\n", f.node_failures, f.node_failures == 1 ? "failure" : "failures",
-                        f.lost_requests, f.retries, f.failed, f.lost_kv_tokens, f.lost_output_tokens);
+    text += fmt::format("  {} node {}: {} lost {} replica, {}, {} failed; {} KV tokens and {} output tokens lost\n", f.node_failures, f.node_failures == 1 ? "failure" : "failures",
+                        counted(static_cast<int>(f.lost_requests), "request"), f.lost_requests == 1 ? "its" : "their", f.retries == 1 ? "1 retry" : fmt::format("{} retries", f.retries), f.failed, f.lost_kv_tokens, f.lost_output_tokens);
   }
   return text;
 }

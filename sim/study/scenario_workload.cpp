@@ -44,6 +44,20 @@ TooLong too_long(const WorkloadClass& c, std::int64_t room) {
   return {share.prompt / static_cast<double>(rows->rows()), share.request / static_cast<double>(rows->rows())};
 }
 
+/// Turns of a session carry all that was said before: those of long sessions outgrow the context. By the mean lengths of a turn.
+void warn_of_sessions(std::int64_t context, Scenario& scenario) {
+  for (const WorkloadClass& c : scenario.workload.classes) {
+    if (!c.sessions.on || (c.sessions.max_context > 0 && c.sessions.max_context < context)) continue;
+    const double turn = mean_tokens(c.prompt_tokens) + mean_tokens(c.output_tokens);
+    const auto fitting = static_cast<std::int64_t>(static_cast<double>(context - c.prefix.tokens) / turn);
+    const double share = share_of_at_least(c.sessions.turns, fitting + 1);
+    if (fitting < 1 || share <= 1e-4) continue;
+    scenario.warnings.push_back(fmt::format("sessions{} grow by {:.0f} tokens a turn: from about turn {} on, which {:.2g} % of them reach, they do not fit the context of {} tokens, and "
+                                            "such turns are rejected; sessions.max_context ends sessions before",
+                                            scenario.workload.classes.size() > 1 ? fmt::format(" of the class '{}'", c.name) : "", turn, fitting + 1, share * 100, context));
+  }
+}
+
 /// Requests (a prompt with its output) most of which can never fit the model's context are wrong input; fewer are rejected at run time, with a warning.
 void check_context(const JsonReader& root, const JsonReader& workload, Scenario& scenario) {
   const DeploymentConfig& d = scenario.deployment;
@@ -65,6 +79,7 @@ void check_context(const JsonReader& root, const JsonReader& workload, Scenario&
     }
     if (lost > 1e-4) scenario.warnings.push_back(fmt::format("{:.2g} % of {} do not fit the context of {} tokens; they are rejected", lost * 100, prompts, context));
   }
+  warn_of_sessions(context, scenario);
   const auto& trace = scenario.workload.arrivals.trace;
   if (trace && trace->longest_prompt >= context) {
     scenario.warnings.push_back(fmt::format(

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <deque>
 #include <memory>
 
@@ -173,10 +174,6 @@ void run_pools(const Scenario& scenario, const Deployment& prefill, const Deploy
 /// same nodes failing at the same times.
 Result run_fleet(const Scenario& scenario, const Deployment& deployment, const Surroundings& around, const RunOptions& options, std::uint64_t seed, bool first) {
   const ScenarioFleet& fleet = *around.fleet;
-  RunOptions quiet = options;
-  quiet.requests_file.clear();
-  quiet.trace_file.clear();
-  quiet.progress = nullptr;
   std::deque<Watched> watched;
   std::vector<FleetService> services;
   const auto add = [&](std::size_t k, const Scenario& s, const Built& built, const RunOptions& o) {
@@ -194,7 +191,13 @@ Result run_fleet(const Scenario& scenario, const Deployment& deployment, const S
     services.back().observer = &w.seen.list;
   };
   add(0, scenario, {&deployment, around.prefill}, options);
-  for (std::size_t i = 0; i < scenario.others.size(); ++i) add(i + 1, scenario.others[i], around.others[i], quiet);
+  for (std::size_t i = 0; i < scenario.others.size(); ++i) {
+    RunOptions own = options;
+    own.requests_file = file_of_deployment(options.requests_file, scenario, i);
+    own.trace_file = file_of_deployment(options.trace_file, scenario, i);
+    own.progress = nullptr;
+    add(i + 1, scenario.others[i], around.others[i], own);
+  }
   if (!services.empty()) simulate(fleet.config(), services, seed);
   Result result = watched.front().result();
   for (std::size_t i = 1; i < watched.size(); ++i) result.others.push_back(watched[i].result());
@@ -216,6 +219,15 @@ Result run_once(const Scenario& scenario, const Deployment& deployment, const Su
 }
 
 }  // namespace
+
+std::filesystem::path file_of_deployment(const std::filesystem::path& first, const Scenario& scenario, std::size_t other) {
+  // What is no file, a pipe, has room for one.
+  if (first.empty() || (std::filesystem::exists(first) && !std::filesystem::is_regular_file(first))) return {};
+  std::string kept = fmt::format("{}-{}", other + 2, scenario.others.at(other).name);
+  std::replace_if(kept.begin(), kept.end(), [](unsigned char c) { return c < 0x80 && std::isalnum(c) == 0 && c != '-' && c != '_' && c != '.'; }, '_');
+  std::filesystem::path file = first;
+  return file.replace_filename(first.stem().string() + "." + kept + first.extension().string());
+}
 
 Result memory_only(const Scenario& scenario) {
   Result result;

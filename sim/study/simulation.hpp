@@ -15,7 +15,7 @@ inline constexpr std::uint64_t kTraceLimit = 10'000;
 struct RunOptions {
   int replications = 1;                          ///< runs with seeds seed, seed + 1, ...
   int jobs = 0;                                  ///< threads over replications; 0 = all
-  std::filesystem::path requests_file;           ///< request log of the first run; empty: none
+  std::filesystem::path requests_file;           ///< request log of the first run; empty: none. Further deployments have files of their own (file_of_deployment)
   std::filesystem::path trace_file;              ///< timeline of the first run; empty: none
   std::uint64_t trace_limit = kTraceLimit;       ///< steps and requests kept in it
   bool exact_routing = false;
@@ -34,6 +34,10 @@ Result run_on(const Scenario& scenario, const Deployment& deployment, const RunO
 /// Runs the scenario and, beside it, samples of what is uncertain (uncertainty.hpp): the result with their intervals. `samples` 0: as many as the
 /// scenario states.
 Result run_with_uncertainty(const Scenario& scenario, const ErrorModel& errors, const RunOptions& options, int samples);
+
+/// The request log or timeline of scenario.others[other], beside the first deployment's: FILE.2-NAME.csv. Empty where there is none, or where `first` is no
+/// regular file.
+std::filesystem::path file_of_deployment(const std::filesystem::path& first, const Scenario& scenario, std::size_t other);
 
 /// The memory part alone.
 Result memory_only(const Scenario& scenario);

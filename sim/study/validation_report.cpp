@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "study/plan_words.hpp"
 #include "study/validation.hpp"
 
 namespace moeplan {
@@ -78,8 +79,8 @@ std::string anchors_summary(const Validation& v) {
   }
   const ErrorStatistics b = error_statistics(before);
   const ErrorStatistics a = error_statistics(after);
-  std::string text = fmt::format("\nanchors: {} layouts fitted on {} rows; errors of the anchors themselves in %: median {:.1f} before, {:.1f} after, P90 {:.1f} before, {:.1f} after\n",
-                                 v.anchor_fits.size(), before.size(), b.median_ape * 100, a.median_ape * 100, b.p90_ape * 100, a.p90_ape * 100);
+  std::string text = fmt::format("\nanchors: {} fitted on {}; errors of the anchors themselves in %: median {:.1f} before, {:.1f} after, P90 {:.1f} before, {:.1f} after\n",
+                                 counted(static_cast<int>(v.anchor_fits.size()), "layout"), counted(static_cast<int>(before.size()), "row"), b.median_ape * 100, a.median_ape * 100, b.p90_ape * 100, a.p90_ape * 100);
   for (const std::string& note : v.anchor_notes) text += "  " + note + "\n";
   return text;
 }

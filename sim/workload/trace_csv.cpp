@@ -44,6 +44,8 @@ class OwnCsv final : public TraceFormat {
  private:
   // "0 14-27": single blocks and runs of them.
   void read_blocks(std::string_view text, TraceRow& row) const {
+    if (text.empty()) return;
+    std::int64_t count = 0;
     while (!text.empty()) {
       const std::string_view run = text.substr(0, text.find(' '));
       text.remove_prefix(std::min(text.size(), run.size() + 1));
@@ -52,8 +54,10 @@ class OwnCsv final : public TraceFormat {
       const std::uint32_t last = dash == std::string_view::npos ? first : block(run.substr(dash + 1));
       if (last < first) csv_.fail("prefix_blocks has the run '" + std::string(run) + "'; accepted: numbers and rising runs, such as 0 14-27");
       row.largest_block = std::max(row.largest_block, last);
+      count += std::int64_t{last} - first + 1;
       for (std::uint32_t b = first; keep_blocks_ && b <= last; ++b) row.blocks.push_back(b);
     }
+    check_block_count(count, row.prompt_tokens, [this] { return csv_.where(); }, "prefix_blocks");
   }
   [[nodiscard]] std::uint32_t block(std::string_view text) const {
     std::uint32_t value = 0;

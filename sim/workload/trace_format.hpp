@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ std::int64_t parse_timestamp(std::string_view text, std::string_view where);
 
 /// `value` as a token count; throws InputError("`where`: `what` is ...").
 std::int32_t checked_tokens(std::int64_t value, std::string_view where, std::string_view what);
+
+/// Refuses a row whose `key` does not name one block for every kMooncakeBlockTokens of its prompt, the last of them perhaps fewer. Throws InputError.
+void check_block_count(std::int64_t blocks, std::int32_t prompt_tokens, const std::function<std::string()>& where, std::string_view key);
 
 /// Seconds since the start of a trace; throws InputError when negative, not finite or beyond a century.
 SimTime checked_arrival(double seconds, std::string_view where);

@@ -30,6 +30,7 @@ class MooncakeJsonl final : public TraceFormat {
     if (ids != json.end() && !ids->is_array()) throw InputError(where(), "hash_ids must be an array");
     row.largest_block = 0;
     if (ids != json.end()) {
+      check_block_count(static_cast<std::int64_t>(ids->size()), row.prompt_tokens, [this] { return where(); }, "hash_ids");
       for (const auto& id : *ids) row.largest_block = std::max(row.largest_block, block(id));
     }
     if (keep_blocks_ && ids != json.end()) read_blocks(*ids, row);

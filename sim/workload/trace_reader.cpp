@@ -21,6 +21,13 @@ std::int32_t checked_tokens(std::int64_t value, std::string_view where, std::str
   throw InputError(where, std::string(what) + " is " + std::to_string(value) + "; accepted: 1 to " + std::to_string(kMaxTokens));
 }
 
+void check_block_count(std::int64_t blocks, std::int32_t prompt_tokens, const std::function<std::string()>& where, std::string_view key) {
+  const std::int64_t needed = (std::int64_t{prompt_tokens} + kMooncakeBlockTokens - 1) / kMooncakeBlockTokens;
+  if (blocks == needed) return;
+  throw InputError(where(), std::string(key) + " names " + std::to_string(blocks) + " blocks; accepted: one for every " + std::to_string(kMooncakeBlockTokens) +
+                                " tokens of the prompt, " + std::to_string(needed) + " for its " + std::to_string(prompt_tokens));
+}
+
 namespace {
 
 /// Takes a number of exactly `digits` digits off the front of `text`; -1 when there is none.

@@ -41,7 +41,7 @@ struct Step {
 }  // namespace
 
 TEST_CASE("a step's time is divided by part and adds up") {
-  StepMetrics m(1, 1000);
+  StepMetrics m(1, {1000});
   const Step step;
   m.on_step(step.record);
   CHECK(m.decode().steps == 1);
@@ -58,7 +58,7 @@ TEST_CASE("a step's time is divided by part and adds up") {
 }
 
 TEST_CASE("steps with prefill are kept apart from steps that only decode") {
-  StepMetrics m(1, 1000);
+  StepMetrics m(1, {1000});
   const Step decode;
   Step mixed;
   mixed.prepared.pure_decode = false;
@@ -77,7 +77,7 @@ TEST_CASE("steps with prefill are kept apart from steps that only decode") {
 
 TEST_CASE("origins are shares of the kernel time, host left out") {
   // 1 s measured, 2 s interpolated, 3 + 1 s datasheet: of 7 s.
-  StepMetrics m(1, 1000);
+  StepMetrics m(1, {1000});
   CHECK(m.origin_shares()[0] == 0);
   const Step step;
   m.on_step(step.record);
@@ -88,7 +88,7 @@ TEST_CASE("origins are shares of the kernel time, host left out") {
 }
 
 TEST_CASE("expert load is reported over steps") {
-  StepMetrics m(1, 1000);
+  StepMetrics m(1, {1000});
   Step step;
   m.on_step(step.record);
   step.outcome.hottest_over_mean = 2.5;
@@ -102,7 +102,7 @@ TEST_CASE("expert load is reported over steps") {
 
 TEST_CASE("utilisation is busy time over the run, of each replica") {
   // Replica 0 steps 8 s of 20, replica 1 not at all. KV: 100 tokens for 8 s, 400 for 2 s: 1600 / 10 = 160 of 1000.
-  StepMetrics m(2, 1000);
+  StepMetrics m(2, {1000});
   Step step;
   m.on_step(step.record);
   CHECK(m.utilisation(0) == 0);
@@ -116,4 +116,20 @@ TEST_CASE("utilisation is busy time over the run, of each replica") {
   CHECK(m.mean_utilisation() == doctest::Approx(0.25));
   CHECK(m.mean_kv_utilisation() == doctest::Approx(0.16));
   CHECK(m.peak_kv_utilisation() == doctest::Approx(0.4));
+}
+
+TEST_CASE("where tokens take different room the KV cache is as full as its bytes are") {
+  // 400 tokens of context hold 300 of 600 bytes: layers with a window have dropped some of it. 8 s, then 600 bytes for 2 s: (300 x 8 + 600 x 2) / 10 = 360.
+  StepMetrics m(1, {100, Bytes(600)});
+  Step step;
+  step.record.kv_tokens_used = 400;
+  step.record.kv_bytes_used = Bytes(300);
+  m.on_step(step.record);
+  step.record.start = at(10);
+  step.record.end = at(12);
+  step.record.kv_bytes_used = Bytes(600);
+  m.on_step(step.record);
+  m.on_end(at(20));
+  CHECK(m.mean_kv_utilisation() == doctest::Approx(0.6));
+  CHECK(m.peak_kv_utilisation() == doctest::Approx(1));
 }

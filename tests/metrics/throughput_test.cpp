@@ -137,6 +137,28 @@ TEST_CASE("a run shorter than one mean latency is measured like a batch") {
   CHECK(m.result().shorter_than(1));
 }
 
+TEST_CASE("what the warm-up gets done within a run that is measured to its end is not counted") {
+  // Two requests of warm-up, then ten in a second, 20 s each: the twelve have ended 21 s after the third arrived, and ten of them count.
+  ThroughputMetrics m({.total = 12, .warmup = 2});
+  const auto serve = [&](std::uint64_t id, double t) {
+    m.on_arrival(arriving(id, t, 5));
+    m.on_finished(finished(arriving(id, t, 5), t, t + 1, t + 20));
+  };
+  serve(0, 0);
+  serve(1, 0.5);
+  for (std::uint64_t id = 2; id < 12; ++id) serve(id, 1 + static_cast<double>(id - 2) / 9.0);
+  m.on_end(at(22));
+  CHECK(m.result().requests_per_s == doctest::Approx(10.0 / 21));
+  CHECK(m.result().output_tokens_per_s == doctest::Approx(50.0 / 21));
+  CHECK(m.result().total_tokens_per_s == doctest::Approx(1050.0 / 21));
+  // All at once: four requests in 4 s, one of them warm-up.
+  ThroughputMetrics burst({.total = 4, .warmup = 1, .closed = true});
+  for (std::uint64_t id = 0; id < 4; ++id) burst.on_arrival(arriving(id, 0));
+  for (std::uint64_t id = 0; id < 4; ++id) burst.on_finished(finished(arriving(id, 0), 0, 4, 4));
+  burst.on_end(at(4));
+  CHECK(burst.result().requests_per_s == doctest::Approx(0.75));
+}
+
 TEST_CASE("a batch is measured from zero to its last token") {
   ThroughputMetrics m({.total = 2, .warmup = 1, .closed = false, .batch = true});
   m.on_arrival(arriving(0, 0, 2));

@@ -196,6 +196,39 @@ TEST_CASE("a step ends no earlier than the fetch it needs, and blocks are fetche
   CHECK(twin(KvReload::kFaster, 0.5) == seconds(2014));  // 2 s a block against 4 s
 }
 
+TEST_CASE("what a link has still to write counts where the faster of fetching and computing is taken") {
+  // 6 blocks of 4 tokens on the GPU; 0.3 blocks/s: 2 blocks are fetched in 6.7 s and computed in 8. A, B, C; at 3000 A's 3 blocks lie below. D, admitted just
+  // before A's twin, pushes 3 more down, which takes the link for 10 s.
+  const auto found = [](bool with_d) {
+    ClusterConfig config = small_cluster(6);
+    config.replica.scheduler.max_batch_tokens = 100;
+    config.replica.kv_reuse = {true, Bytes(20), Bytes(0), BytesPerSecond(0.3), BytesPerSecond(0), KvReload::kFaster, Seconds(1)};
+    RecordingObserver seen;
+    const AffineStepCost cost(10, 1, 0, 1);
+    Replica replica(0, config.replica, cost, seen, 1);
+    std::uint64_t id = 0;
+    const auto send = [&](std::int64_t at, std::int64_t session) {
+      RequestSpec spec;
+      spec.id = id++;
+      spec.session_id = session;
+      spec.arrival = seconds(at);
+      spec.prompt_tokens = 12;
+      spec.output_tokens = 1;
+      replica.advance_to(spec.arrival);
+      replica.enqueue(spec, spec.arrival);
+    };
+    send(0, 1);
+    send(1000, 2);
+    send(2000, 3);
+    if (with_d) send(3000, 4);
+    send(3000, 1);
+    replica.advance_to(kNever);
+    return replica.kv_reuse()->report().hit_tokens;
+  };
+  CHECK(found(false) == 8);
+  CHECK(found(true) == 0);
+}
+
 TEST_CASE("blocks that move down take the link that fetches come by, and no step's time") {
   // Blocks of 4 tokens: 6 on the GPU, 20 in host memory, 40 on NVMe; 0.1 and 0.2 blocks/s. A, B, C of 3 blocks each, 22 s a step. C, from 2000 to
   // 2022, pushes A's 3 blocks down: written until 2030. A's twin at 2022 pushes B's down, until 2060, and has its 2 blocks at 2080.

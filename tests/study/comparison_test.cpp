@@ -96,7 +96,7 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   c.rows[0].joules_per_output_token = 1.722;
   c.rows[1].joules_per_output_token = 1.72;
   write_verdict(c);
-  CHECK_FALSE(contains(c.verdict, "takes the least energy"));  // 0.1 % is noise
+  CHECK(contains(c.verdict, "More and Less take the least energy per output token (1.7 J), with no difference beyond noise."));  // 0.1 %
   CHECK(contains(c.verdict, "More is the cheapest that carries 3 requests/s within its objectives: 2 g, 4.00 USD/h, 1.00 USD per million output tokens; Less costs the same (2 g)."));
   REQUIRE(c.flips.size() == 1);
   CHECK(c.flips[0] == "Less costs the same as More: it becomes the cheapest when the price of its GPU-hour falls below the 2.00 USD of now");
@@ -127,6 +127,63 @@ TEST_CASE("of equally cheap scenarios the one that carries more is named first, 
   write_verdict(c);
   CHECK(c.flips[0] == "Less becomes the cheapest when what its owner pays per GPU in use and hour falls below 2.00 USD (now 2.50), the others' costs staying");
   CHECK_FALSE(contains(c.verdict, "More takes the least energy"));
+}
+
+TEST_CASE("what noise or the error of a capacity explains is called no difference") {
+  const auto row = [](const char* name, double usd) {
+    ComparedRow r;
+    r.name = r.model = name;
+    r.gpu = "g";
+    r.gpus = 1;
+    r.fits = true;
+    r.deployments_needed = 3;
+    r.fewest_needed = r.most_needed = 3;
+    r.usd_per_hour = usd / 3;
+    r.usd_per_hour_needed = usd;
+    r.usd_per_million_needed = r.usd_per_million_output_tokens = usd / 4;
+    r.usd_per_million_at_capacity = usd / 5;
+    r.tpot_p50_s = r.joules_per_output_token = usd / 100;
+    return r;
+  };
+  const auto judged = [](Comparison c) {
+    write_verdict(c);
+    return c;
+  };
+  Comparison c;
+  c.load_per_s = 3;
+  // 2 % apart: more than noise between runs of half a per cent, exact where both numbers of deployments are sure.
+  c.rows = {row("A", 4), row("B", 4.08)};
+  std::string verdict = judged(c).verdict;
+  CHECK(contains(verdict, "A has the shortest median time per output token at load (40.0 ms)."));
+  CHECK(contains(verdict, "A takes the least energy"));
+  CHECK_FALSE(contains(verdict, "no difference"));
+  // Two standard deviations of 1.5 % each explain 2.1 %.
+  c.rows[0].noise = c.rows[1].noise = {0.015, 0.015, 0.015};
+  verdict = judged(c).verdict;
+  CHECK(contains(verdict, "A and B have the shortest median time per output token at load (40.0 ms), with no difference beyond noise."));
+  CHECK(contains(verdict, "A and B take the least energy per output token (0.04 J), with no difference beyond noise."));
+  CHECK_FALSE(contains(verdict, "The costs of"));
+  // Clients that wait: the tokens of an hour are the run's.
+  c.load_per_s.reset();
+  CHECK(contains(judged(c).verdict, "The costs of A and B show no difference beyond noise."));
+  c.rows[1] = row("B", 5);
+  CHECK_FALSE(contains(judged(c).verdict, "The costs of"));
+  // A may need four: 5.33 USD/h against B's 5.
+  c.load_per_s = 3;
+  c.rows[0].most_needed = 4;
+  verdict = judged(c).verdict;
+  CHECK(contains(verdict, "A may need 3 to 4 deployments: what one carries is known to 3 %. The costs of A and B show no difference beyond that error."));
+  c.rows[1] = row("B", 6);
+  verdict = judged(c).verdict;
+  CHECK(contains(verdict, "A may need 3 to 4 deployments"));
+  CHECK_FALSE(contains(verdict, "The costs of"));
+  // Filled to capacity B is cheaper, by 3 % or by 10.
+  c.rows[1].usd_per_million_at_capacity = 0.777;
+  const Comparison near = judged(c);
+  CHECK(std::any_of(near.flips.begin(), near.flips.end(), [](const std::string& f) { return contains(f, "B costs 0.78 USD per million output tokens and A 0.80: no difference beyond the error of capacities (3 %)"); }));
+  c.rows[1].usd_per_million_at_capacity = 0.72;
+  const Comparison far = judged(c);
+  CHECK(std::any_of(far.flips.begin(), far.flips.end(), [](const std::string& f) { return contains(f, "B is the cheapest: 0.72 USD per million output tokens against 0.80"); }));
 }
 
 TEST_CASE("one deployment under its own load costs the same per token wherever that is said, at the stated rate") {
@@ -229,7 +286,10 @@ TEST_CASE("one changed input is all that changed") {
   const Effect* precision = effect(c, "precision");
   REQUIRE(precision != nullptr);
   CHECK(precision->change.at("tpot_p99") < -0.05);
-  CHECK(precision->change == effect(c, "all of it")->change);
+  std::map<std::string, double> all = effect(c, "all of it")->change;
+  CHECK(all.at("capacity_per_s") == Approx(*c.rows[1].capacity_per_s / *c.rows[0].capacity_per_s - 1));
+  all.erase("capacity_per_s");
+  CHECK(precision->change == all);
 }
 
 TEST_CASE("two changed inputs are told apart") {
@@ -352,6 +412,30 @@ TEST_CASE("pools on two kinds of GPU are named with both, stored or not") {
     CHECK(row.gpu == "(h100-sxm + h200-sxm)");
     CHECK(row.gpus == 6);
   }
+}
+
+TEST_CASE("filled to capacity, pools of two kinds of GPU cost what both cost; a run that is too short is noted") {
+  json pools = scenario();
+  pools["deployment"].erase("replicas");
+  pools["deployment"]["disaggregation"] = {{"prefill", {{"cluster", {{"node", "hgx-h100"}}}, {"replicas", 2}}}, {"decode", {{"cluster", {{"node", "hgx-h200"}}}}}};
+  pools["cost"] = {{"rental", "auto"}};
+  json brief = scenario();
+  brief["workload"]["requests"] = 30;
+  brief["workload"]["arrivals"]["rate"] = "200 /s";
+  const Comparison c = compared({input(pools), input(brief)});
+  const ComparedRow& row = c.rows[0];
+  REQUIRE(row.capacity_per_s.value_or(0) > 0);
+  const auto listed = [&](const char* gpu) {
+    json one = scenario();
+    one["cluster"] = {{"node", std::string("hgx-") + gpu}, {"gpus", 2}};
+    one["cost"] = {{"rental", "auto"}};
+    return *resolved(one).cost.rental_usd_per_gpu_hour;
+  };
+  // 4 GPUs for prefill, 2 that decode; answers of 16 to 48 tokens
+  const double per_hour = 4 * listed("h100") + 2 * listed("h200");
+  CHECK(*row.usd_per_hour == Approx(per_hour));
+  CHECK(*row.usd_per_million_at_capacity == Approx(per_hour / 3600 / (32 * *row.capacity_per_s) * 1e6).epsilon(0.01));
+  CHECK(std::count_if(c.notes.begin(), c.notes.end(), [](const std::string& note) { return contains(note, "raise `requests`"); }) == 1);
 }
 
 TEST_CASE("a model that does not fit is a column without latencies") {

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "support/shipped_scenarios.hpp"
+#include "study/scenario_fleet.hpp"
 #include "support/study_fixture.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
@@ -135,6 +137,42 @@ TEST_CASE("several deployments share a cluster: each has its result, together th
   json again = result["scenario"];
   for (json* d : {&again["deployment"], &again["deployments"][0]["deployment"], &again["deployments"][1]["deployment"]}) (*d)["cost_profile"] = "h100-sxm";
   CHECK(simulated(again)["deployments"] == list);
+}
+
+TEST_CASE("every deployment's requests and timeline are written, the first one's where it was asked for") {
+  const json scenario = on_two_nodes(R"({"deployments": [{"name": "small/one", "model": "llama-3.1-8b", "deployment": {"replicas": 2}, "share": 0.25}]})");
+  const Scenario s = resolved(scenario);
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.requests_file = folder.path() / "r.csv";
+  options.trace_file = folder.path() / "t.json";
+  run_scenario(s, options);
+  const auto lines = [&](const char* file) {
+    const std::string text = slurp(folder.path() / file);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  CHECK(lines("r.csv") == 1 + 30);
+  CHECK(file_of_deployment(options.requests_file, s, 0) == folder.path() / "r.2-small_one.csv");
+  CHECK(lines("r.2-small_one.csv") == 1 + 10);
+  CHECK(json::parse(slurp(folder.path() / "t.json")).contains("traceEvents"));
+  CHECK(json::parse(slurp(folder.path() / "t.2-small_one.json")).contains("traceEvents"));
+  CHECK(file_of_deployment("/dev/null", s, 0).empty());
+}
+
+TEST_CASE("a fleet's sentences count in whole words") {
+  FleetSummary fleet;
+  fleet.autoscaled = fleet.fails = true;
+  fleet.mean_serving = 1;
+  fleet.peak = fleet.replicas_fixed = 1;
+  fleet.scale_ups = fleet.lost_requests = fleet.retries = fleet.node_failures = 1;
+  CHECK(contains(fleet_text(fleet), "1.00 replicas serving on average, 1 at most, 1 place; none started; 1 time more, 0 times fewer"));
+  CHECK(contains(fleet_text(fleet), "1 node failure: 1 request lost its replica, 1 retry, 0 failed"));
+  fleet.cold_starts = 1;
+  fleet.cold_start_mean_s = 30;
+  CHECK(contains(fleet_text(fleet), "; 1 started (in 30 s)"));
+  fleet.cold_starts = fleet.lost_requests = fleet.retries = 2;
+  CHECK(contains(fleet_text(fleet), "; 2 started (in 30 s each)"));
+  CHECK(contains(fleet_text(fleet), "2 requests lost their replica, 2 retries"));
 }
 
 TEST_CASE("deployments whose replicas cross nodes slow each other, those that do not leave each other alone") {

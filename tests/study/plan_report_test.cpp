@@ -171,6 +171,10 @@ TEST_CASE("of equally cheap plans the one furthest from its bounds comes first, 
   CHECK(contains(summary, "as cheap, and as near its objectives"));
   set(1, 0.9, 100, 4000);
   CHECK(contains(plan_summary(space, answer, {}), "as cheap, but nearer its objectives: 90 % of what is allowed against 80 %"));
+  // 0.6 % further, but the same number as printed.
+  set(1, 0.8048, 100, 4000);
+  set(3, 0.7999, 200, 3000);
+  CHECK(contains(plan_summary(space, answer, {}), "as cheap, and as near its objectives"));
 }
 
 TEST_CASE("advice on 95 % where only stated numbers of GPUs may be bought is the next of them that does, or that none does") {
@@ -193,6 +197,57 @@ TEST_CASE("advice on 95 % where only stated numbers of GPUs may be bought is the
   CHECK(none.result["plan"]["extra_gpus_95"].is_null());
   CHECK(none.result["plan"]["advice_95"] == "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %");
   CHECK(contains(none.summary, "none of the numbers of GPUs that may be bought (search.counts) makes it 95 %"));
+}
+
+TEST_CASE("advice on 95 % names every limit that it would take the plan beyond, racks too") {
+  json question = single_question();
+  question["search"].erase("limits");
+  const auto advice = [&](const char* limit, const json& value, int extra) {
+    json limited = question;
+    limited["search"]["limits"] = {{"gpus", 64}, {"rack_power", "8 kW"}, {"racks", 99}};  // a node of eight L40S draws 4 kW or more: one to a rack
+    limited["search"]["limits"][limit] = value;
+    const PlanSpace space = space_of(limited);
+    const PlanAnswer answer = answer_of(space);
+    const PlanFigures& plan = best_of(answer);
+    REQUIRE(plan.size.gpus == 2);
+    PlanConfidence sure;
+    sure.extra_gpus = extra;
+    sure.counts = {plan.size.serving + extra, 0};
+    sure.replicas = sure.counts.all();
+    return advice_on_95(sure, space, space.groups[0], plan);
+  };
+  const PlanFigures plan = best_of(answer_of(space_of(question)));
+  CHECK(advice("gpus", 4, 2) == "2 GPUs more (4 serving replicas) make it 95 %");
+  CHECK(advice("gpus", 3, 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.gpus");
+  CHECK(advice("budget", std::to_string(2.1 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (4 serving replicas) make it 95 %");
+  CHECK(advice("budget", std::to_string(1.5 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.budget");
+  CHECK(advice("power", std::to_string(2.1 * *plan.price.load_w) + " W", 2) == "2 GPUs more (4 serving replicas) make it 95 %");
+  CHECK(advice("power", std::to_string(1.5 * *plan.price.load_w) + " W", 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.power");
+  // Eight GPUs fill a node, and with it a rack.
+  CHECK(advice("racks", 1, 6) == "6 GPUs more (8 serving replicas) make it 95 %");
+  CHECK(advice("racks", 1, 7) == "7 GPUs more (9 serving replicas) make it 95 %, beyond limits.racks");
+  CHECK(advice("racks", 2, 7) == "7 GPUs more (9 serving replicas) make it 95 %");
+}
+
+TEST_CASE("the load that a plan is sized for is among its assumptions, with what makes it") {
+  json question = single_question();
+  const auto load_of = [&] {
+    const Answered a(question);
+    for (const json& assumption : a.result["plan"]["assumptions"]) {
+      if (!assumption.get<std::string>().starts_with("load: ")) continue;
+      CHECK(contains(a.summary, "  " + assumption.get<std::string>() + "\n"));
+      return assumption.get<std::string>();
+    }
+    return std::string();
+  };
+  CHECK(load_of() == "");
+  question["search"]["load"] = {{"peak_factor", 1.5}};
+  CHECK(load_of() == "load: at most 1.50 x the workload's (peak_factor 1.5)");
+  // 1.5 x 2 x 1.1 x 1.1
+  question["search"]["load"] = {{"peak_factor", 1.5}, {"hourly", hourly_peak(14, 2.0, 0.5)}, {"growth_per_month", 0.1}, {"months", 2}};
+  CHECK(load_of() == "load: at most 3.63 x the workload's (2 x the mean in the busiest hour, peak_factor 1.5, +10 % a month for 2 months)");
+  question["search"]["load"] = {{"growth_per_month", -0.1}, {"months", 1}};
+  CHECK(load_of() == "load: at most 1.00 x the workload's (-10 % a month for 1 month)");
 }
 
 TEST_CASE("where less may arrive than a minimum asks for, that is said, and not that more replicas would do") {

@@ -354,6 +354,11 @@ TEST_CASE("measured points correct the candidates that they were measured on, an
   REQUIRE(corrected.anchors.has_value());
   CHECK(corrected.outcomes[0].plan->objectives[0] > 0.05);
   CHECK(result_of(roomy, corrected).contains("anchors"));
+  const std::string summary = plan_summary(roomy, corrected, report_plan(roomy, corrected, {}));
+  CHECK(summary.find("anchors\n  1 measured row of " + roomy.candidates[*corrected.best].id + ": ") != std::string::npos);
+  CHECK(summary.find("largest error ") != std::string::npos);
+  CHECK(summary.find("candidates without measured rows of their own are not corrected") != std::string::npos);
+  CHECK(plan_summary(space, anchored, report_plan(space, anchored, {})).find("anchors\n") == std::string::npos);
 }
 
 TEST_CASE("growth and the busiest hour are planned for, and the months say when which part is needed") {

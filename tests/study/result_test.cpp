@@ -161,6 +161,50 @@ TEST_CASE("a resolved scenario finds the traces of the data folder wherever it l
   CHECK(complaint.find("s.json: /workload/prompt_tokens/file: no file 'mine.csv' in '" + folder.path().string() + "', nor in the data folder '" + data().folder().string() + "'") == 0);
 }
 
+TEST_CASE("of models with windowed attention the KV cache is never fuller than full, and what it holds is told for short and for long sequences") {
+  // Half of gpt-oss's layers keep 128 tokens of a context; 4,000 tokens a request fill the cache of one H100.
+  json s = small_scenario();
+  s["model"] = "gpt-oss-120b";
+  s["cluster"] = {{"gpu", "h100-sxm"}, {"gpus", 1}};
+  s["deployment"] = {{"engine", "vllm"}, {"scheduler", {{"max_batch_requests", 1024}}}};
+  s["workload"] = {{"arrivals", {{"process", "batch"}}},
+                   {"prompt_tokens", {{"distribution", "fixed"}, {"value", 4000}}},
+                   {"output_tokens", {{"distribution", "fixed"}, {"value", 40}}},
+                   {"requests", 300}};
+  const json result = simulated(s);
+  const double full = result["utilisation"]["kv_cache"];
+  CHECK(full > 0.5);
+  CHECK(full <= 1);
+  const json& memory = result["memory"];
+  CHECK(memory["kv_capacity_longest_tokens"].get<double>() > 1.9 * memory["kv_capacity_tokens"].get<double>());
+  CHECK(memory["kv_capacity_longest_tokens"].get<double>() < 2.1 * memory["kv_capacity_tokens"].get<double>());
+  const Scenario scenario = resolved(s);
+  CHECK(result_summary(scenario, run_scenario(scenario, {})).find(" tokens of KV cache per replica in short sequences, ") != std::string::npos);
+  CHECK_FALSE(simulated(small_scenario())["memory"].contains("kv_capacity_longest_tokens"));
+}
+
+TEST_CASE("eight-bit experts of a model that is released in four are said to be assumed") {
+  const auto told = [](const char* model, const char* experts) {
+    json s = small_scenario();
+    s["model"] = model;
+    s["cluster"] = {{"gpu", "h100-sxm"}, {"gpus", 8}};
+    s["deployment"] = {{"engine", "vllm"}, {"parallel", {{"tensor", 8}}}};
+    if (*experts != 0) s["deployment"]["precision"] = {{"weights", "bf16"}, {"experts", experts}};
+    s["workload"]["requests"] = 10;
+    s["workload"]["warmup_requests"] = 0;
+    const json result = simulated(s);
+    for (const json& w : result["warnings"]) {
+      if (w.get<std::string>().find(" are assumed: ") != std::string::npos) return w.get<std::string>();
+    }
+    return std::string();
+  };
+  CHECK(told("gpt-oss-20b", "") == "");
+  CHECK(told("gpt-oss-20b", "bf16") == "");
+  CHECK(told("gpt-oss-20b", "fp8").starts_with("fp8 experts are assumed: "));
+  CHECK(told("gpt-oss-20b", "fp8").ends_with(" is released with mxfp4 experts, and what is converted from them is larger and no better"));
+  CHECK(told("qwen3-30b-a3b", "fp8") == "");  // a bf16 release can be quantised to fp8
+}
+
 TEST_CASE("every named workload runs") {
   for (const auto& entry : fs::directory_iterator(data().workloads())) {
     CAPTURE(entry.path().filename().string());

@@ -104,6 +104,33 @@ TEST_CASE("each class has its latencies, its objectives and its experts") {
   CHECK_FALSE(simulated(four_ranks(R"({"popularity": "uniform"})")).contains("classes"));
 }
 
+TEST_CASE("sessions that outgrow the context are told, with the turn from which they do") {
+  json s = small_scenario();
+  s["deployment"]["scheduler"] = {{"max_context", 2000}};
+  s["workload"] = {{"arrivals", {{"process", "poisson"}, {"rate", "1 /s"}}},
+                   {"prompt_tokens", {{"distribution", "fixed"}, {"value", 300}}},
+                   {"output_tokens", {{"distribution", "fixed"}, {"value", 100}}},
+                   {"sessions", {{"turns", {{"distribution", "uniform"}, {"low", 1}, {"high", 10}}}, {"think_time", "1 s"}}},
+                   {"requests", 60}};
+  const auto told = [&] {
+    const json result = simulated(s);
+    for (const json& w : result["warnings"]) {
+      if (w.get<std::string>().find("sessions") != std::string::npos) return std::pair(w.get<std::string>(), result["requests"]["rejected"].get<int>());
+    }
+    return std::pair(std::string(), result["requests"]["rejected"].get<int>());
+  };
+  // 400 tokens a turn: the sixth would end at 2,400 of 2,000, and five of ten sessions have six turns or more.
+  const auto [warning, rejected] = told();
+  CHECK(warning == "sessions grow by 400 tokens a turn: from about turn 6 on, which 50 % of them reach, they do not fit the context of 2000 tokens, and such turns are rejected; "
+                   "sessions.max_context ends sessions before");
+  CHECK(rejected > 0);
+  s["workload"]["sessions"]["max_context"] = 1800;
+  CHECK(told() == std::pair(std::string(), 0));
+  s["workload"]["sessions"].erase("max_context");
+  s["workload"]["sessions"]["turns"] = {{"distribution", "fixed"}, {"value", 5}};
+  CHECK(told() == std::pair(std::string(), 0));
+}
+
 TEST_CASE("the shipped workloads with classes, sessions and bursts run") {
   for (const char* name : {"assistant-mixture", "code-bursts", "summarisation", "reasoning", "chat-day"}) {
     CAPTURE(name);

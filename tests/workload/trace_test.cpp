@@ -78,13 +78,32 @@ TEST_CASE("Azure's trace is read as published, its first row being time zero") {
 TEST_CASE("Mooncake's JSON lines are read as published") {
   const TemporaryFolder folder;
   const auto rows = rows_of(folder.write("t.jsonl",
-                                         "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1]}\n"
+                                         "{\"timestamp\": 0, \"input_length\": 658, \"output_length\": 500, \"hash_ids\": [0, 1]}\n"
                                          "\n"
-                                         "{\"timestamp\": 3001, \"input_length\": 7322, \"output_length\": 490, \"hash_ids\": [0, 14]}\n"));
+                                         "{\"timestamp\": 3001, \"input_length\": 1024, \"output_length\": 490, \"hash_ids\": [0, 14]}\n"));
   REQUIRE(rows.size() == 2);
   CHECK(rows[1].arrival == SimTime(3'001'000'000));
-  CHECK(rows[1].prompt_tokens == 7322);
+  CHECK(rows[1].prompt_tokens == 1024);
   CHECK(rows[1].output_tokens == 490);
+}
+
+TEST_CASE("prefix blocks that do not cover their prompt, one for 512 tokens, are refused") {
+  const TemporaryFolder folder;
+  const auto refused = [&](const char* file, const std::string& text) {
+    const auto bad = folder.write(file, text);
+    return refusal([&] { scan_trace(bad); });
+  };
+  const auto mooncake = [&](int tokens, const char* ids) {
+    return refused("t.jsonl", R"({"timestamp": 0, "input_length": )" + std::to_string(tokens) + R"(, "output_length": 5, "hash_ids": [)" + ids + "]}\n");
+  };
+  CHECK(mooncake(1024, "4, 5") == "");
+  CHECK(mooncake(1025, "4, 5, 6") == "");
+  CHECK(contains(mooncake(1025, "4, 5"), "t.jsonl:1: hash_ids names 2 blocks; accepted: one for every 512 tokens of the prompt, 3 for its 1025"));
+  CHECK(contains(mooncake(512, "4, 5"), "hash_ids names 2 blocks"));
+  CHECK(contains(mooncake(512, ""), "hash_ids names 0 blocks"));
+  const std::string header = "arrival_s,prompt_tokens,output_tokens,prefix_blocks\n";
+  CHECK(refused("t.csv", header + "0,2000,10,0 14-16\n1,600,10,\n") == "");
+  CHECK(contains(refused("t.csv", header + "0,2100,10,0 14-16\n"), "t.csv:2: prefix_blocks names 4 blocks; accepted: one for every 512 tokens of the prompt, 5 for its 2100"));
 }
 
 TEST_CASE("a broken trace is refused with file and line") {
