@@ -1,68 +1,13 @@
-// Scenarios and stored results side by side.
-#include "study/comparison.hpp"
+// Scenarios side by side: rows, capacities, verdicts.
+#include <cmath>
 
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "study/compare_differences.hpp"
-#include "study/compare_input.hpp"
 #include "study/compare_verdict.hpp"
-#include "support/shipped_scenarios.hpp"
-#include "support/study_fixture.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/compare_fixture.hpp"
 
 using namespace moeplan;
 using namespace moeplan::test;
-namespace fs = std::filesystem;
 using doctest::Approx;
 using nlohmann::json;
-
-namespace {
-
-const fs::path kRoot = MOEPLAN_SOURCE_DIR;
-
-/// The default scenario with 200 requests of short answers, and an objective so far off that no run is lengthened to judge it.
-json scenario() {
-  json s = small_scenario();
-  s["objectives"] = {{"tpot_p99", "9 s"}};
-  s["workload"]["output_tokens"] = {{"distribution", "uniform"}, {"low", 16}, {"high", 48}};
-  s["workload"]["requests"] = 200;
-  s["workload"]["warmup_requests"] = 20;
-  return s;
-}
-
-double scenario_rate() { return mean_rate(resolved(scenario()).workload.arrivals); }
-
-CompareInput input(const json& s) { return make_compare_input(resolved(s), data()); }
-
-CompareInput stored(const TemporaryFolder& folder, const json& result) {
-  return load_compare_input(folder.write("stored.json", result.dump()), data());
-}
-
-json result_of(const json& s) {
-  const Scenario r = resolved(s);
-  return json::parse(result_json(r, run_scenario(r, {}), data()));
-}
-
-Comparison compared(const std::vector<CompareInput>& inputs, const DataRoot* old_data = nullptr) {
-  return compare(inputs, data(), old_data, {});
-}
-
-const Effect* effect(const Comparison& c, const std::string& name) {
-  const auto found = std::find_if(c.effects.begin(), c.effects.end(), [&](const Effect& e) { return e.input == name; });
-  return found == c.effects.end() ? nullptr : &*found;
-}
-
-const Difference* difference(const Comparison& c, const std::string& path) {
-  const auto found = std::find_if(c.differences.begin(), c.differences.end(), [&](const Difference& d) { return d.path == path; });
-  return found == c.differences.end() ? nullptr : &*found;
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("a scenario beside itself differs in nothing") {
   const Comparison c = compared({input(scenario()), input(scenario())});
@@ -243,6 +188,7 @@ TEST_CASE("dense and sparse: the JSON matches the schema, the verdict names what
   sparse["quality"] = {{"score", 70}, {"benchmark", "ours"}};
   for (json* s : {&dense, &sparse}) {
     (*s)["workload"]["prompt_tokens"] = {{"distribution", "uniform"}, {"low", 400}, {"high", 600}};
+    (*s)["workload"]["output_tokens"] = {{"distribution", "uniform"}, {"low", 16}, {"high", 48}};
     (*s)["workload"]["arrivals"]["rate"] = "2 /s";
   }
   const Comparison c = compared({input(dense), input(sparse)});
@@ -280,141 +226,8 @@ TEST_CASE("a small load takes one deployment, a large one as many as its capacit
   CHECK(*row.usd_per_hour_needed == Approx(*row.deployments_needed * *row.usd_per_hour));
 }
 
-TEST_CASE("one changed input is all that changed") {
-  const Comparison c = compared({input(scenario()), input(with(scenario(), "/deployment/precision/experts", R"("fp8")"))});
-  REQUIRE(difference(c, "/deployment/precision/experts") != nullptr);
-  const Effect* precision = effect(c, "precision");
-  REQUIRE(precision != nullptr);
-  CHECK(precision->change.at("tpot_p99") < -0.05);
-  std::map<std::string, double> all = effect(c, "all of it")->change;
-  CHECK(all.at("capacity_per_s") == Approx(*c.rows[1].capacity_per_s / *c.rows[0].capacity_per_s - 1));
-  all.erase("capacity_per_s");
-  CHECK(precision->change == all);
-}
-
-TEST_CASE("two changed inputs are told apart") {
-  json changed = with(scenario(), "/deployment/precision/kv_cache", R"("fp8")");
-  changed["deployment"]["engine"] = "sglang";
-  const Comparison c = compared({input(scenario()), input(changed)});
-  REQUIRE(effect(c, "engine") != nullptr);
-  REQUIRE(effect(c, "precision") != nullptr);
-  CHECK(effect(c, "engine")->change.at("ttft_p99") != effect(c, "precision")->change.at("ttft_p99"));
-}
-
-TEST_CASE("an input that cannot be changed alone says why") {
-  json wider = with(scenario(), "/deployment/parallel/tensor", "4");
-  wider["cluster"]["gpus"] = 4;
-  const Comparison c = compared({input(scenario()), input(wider)});
-  CHECK(contains(effect(c, "layout")->note, "cannot be run alone: "));
-  CHECK(contains(effect(c, "layout")->note, "the cluster offers 2"));
-  CHECK(effect(c, "hardware")->change.at("tpot_p99") == 0);
-}
-
-TEST_CASE("a stored result of today's program and files is reproduced") {
+TEST_CASE("pools on two kinds of GPU are named with both, stored or not, and cost what both cost; a run that is too short is noted") {
   const TemporaryFolder folder;
-  const Comparison c = compared({stored(folder, result_of(scenario())), input(scenario())});
-  CHECK(c.differences.empty());
-  REQUIRE(c.effects.size() == 1);
-  for (const auto& [metric, change] : c.effects[0].change) CHECK(change == 0);
-  CHECK(c.rows[0].stored);
-}
-
-TEST_CASE("a file that changed since the result was stored is named, with what it changed") {
-  const TemporaryFolder folder;
-  json result = result_of(scenario());
-  for (json& file : result["provenance"]["files"]) {
-    if (file["file"] == "hardware_profiles/fitted/h100-sxm.json") file["sha256"] = std::string(64, '0');
-  }
-  result["latency"]["tpot_s"]["p99"] = result["latency"]["tpot_s"]["p99"].get<double>() / 1.25;
-  const Comparison c = compared({stored(folder, result), input(scenario())});
-  REQUIRE(difference(c, "file hardware_profiles/fitted/h100-sxm.json") != nullptr);
-  CHECK(difference(c, "file hardware_profiles/fitted/h100-sxm.json")->values[0] == "000000000000");
-  const Effect* kernels = effect(c, "driver and kernel profile");
-  REQUIRE(kernels != nullptr);
-  CHECK(kernels->paths == std::vector<std::string>{"file hardware_profiles/fitted/h100-sxm.json"});
-  CHECK(kernels->change.at("tpot_p99") == Approx(0.25));
-  CHECK(kernels->change.at("output_tokens_per_s") == 0);
-  // Capacity and sweeps are not stored.
-  CHECK(c.rows[0].capacity_per_s == c.rows[1].capacity_per_s);
-  CHECK(std::any_of(c.notes.begin(), c.notes.end(), [](const std::string& note) {
-    return note.find("all else is simulated now, though a file has changed since: hardware_profiles/fitted/h100-sxm.json") != std::string::npos;
-  }));
-}
-
-TEST_CASE("several changed files and another program are one joint effect") {
-  const TemporaryFolder folder;
-  json result = result_of(scenario());
-  for (json& file : result["provenance"]["files"]) file["sha256"] = std::string(64, '0');
-  result["moeplan_version"] = "0.0.1";
-  result["latency"]["ttft_s"]["p99"] = result["latency"]["ttft_s"]["p99"].get<double>() * 2;
-  const Comparison c = compared({input(scenario()), stored(folder, result)});
-  CHECK(difference(c, "moeplan_version")->values[1] == "0.0.1");
-  const Effect* joint = effect(c, "files and program together");
-  REQUIRE(joint != nullptr);
-  CHECK(joint->paths.size() > 3);
-  CHECK(joint->change.at("ttft_p99") == Approx(1));
-  CHECK(effect(c, "all of it")->change.at("ttft_p99") == Approx(1));
-}
-
-TEST_CASE("with the old catalogues at hand, each changed file has its own effect") {
-  // Catalogues as they were: the engine took ten times the host time, and a GPU-hour cost another price.
-  const TemporaryFolder then;
-  for (const char* file : {"hardware_profiles/gpus/h100-sxm.json", "hardware_profiles/nodes/hgx-h100.json",
-                           "hardware_profiles/fitted/h100-sxm.json", "scenarios/models/mixtral-8x7b.json"}) {
-    then.write(file, slurp(kRoot / file));
-  }
-  fs::copy(kRoot / "scenarios/schema", then.path() / "scenarios/schema", fs::copy_options::recursive);
-  then.write("hardware_profiles/prices.csv",
-             "item,kind,unit,value,provider,date,source,notes\nh100-sxm,rental_on_demand,USD/h per GPU,100,P,D,S,\n");
-  json engine = json::parse(slurp(kRoot / "hardware_profiles/engines/vllm.json"), nullptr, true, true);
-  engine["host"]["per_step"] = "50 ms";
-  then.write("hardware_profiles/engines/vllm.json", engine.dump());
-  const DataRoot old_data(then.path());
-  const Scenario old_scenario =
-      resolve_scenario(parse_json(scenario().dump(), "s.json", old_data.schema("scenario")), then.path(), old_data);
-  const TemporaryFolder folder;
-  const json result = json::parse(result_json(old_scenario, run_scenario(old_scenario, {}), old_data));
-  const Comparison c = compared({stored(folder, result), input(scenario())}, &old_data);
-  REQUIRE(effect(c, "engine") != nullptr);
-  CHECK(effect(c, "engine")->change.at("tpot_p99") < -0.3);
-  CHECK(effect(c, "program") == nullptr);
-  CHECK(effect(c, "driver and kernel profile") == nullptr);
-  CHECK(effect(c, "engine")->change.at("tpot_p99") == Approx(effect(c, "all of it")->change.at("tpot_p99")));
-  // The price is a value of the stored scenario, so it shows as the changed input "cost".
-  REQUIRE(effect(c, "cost") != nullptr);
-  CHECK(effect(c, "cost")->change.at("usd_per_million_output_tokens") < -0.9);
-  CHECK(effect(c, "cost")->change.at("tpot_p99") == 0);
-}
-
-TEST_CASE("a stored result whose model is not at hand is compared by what it stored") {
-  const TemporaryFolder folder;
-  json result = result_of(scenario());
-  result["scenario"]["model"] = "ours-34b";
-  const Comparison c = compared({stored(folder, result), input(scenario())});
-  CHECK(c.rows[0].model == "ours-34b");
-  CHECK(*c.rows[0].tpot_p99_s == result["latency"]["tpot_s"]["p99"].get<double>());
-  CHECK_FALSE(c.load_curves[0].has_value());
-  CHECK(contains(c.notes.at(0), "cannot be run again"));
-  CHECK(complaint_of([&] {
-          compared({stored(folder, result), stored(folder, result)});
-        }).find("none of the inputs can be run") != std::string::npos);
-}
-
-TEST_CASE("pools on two kinds of GPU are named with both, stored or not") {
-  const TemporaryFolder folder;
-  json pools = scenario();
-  pools["deployment"].erase("replicas");
-  pools["deployment"]["disaggregation"] = {{"prefill", {{"cluster", {{"node", "hgx-h100"}}}, {"replicas", 2}}}, {"decode", {{"cluster", {{"node", "hgx-h200"}}}}}};
-  json result = result_of(pools);
-  result["scenario"]["model"] = "gone-with-the-wind";
-  const Comparison c = compared({input(pools), stored(folder, result)});
-  for (const ComparedRow& row : c.rows) {
-    CHECK(row.gpu == "(h100-sxm + h200-sxm)");
-    CHECK(row.gpus == 6);
-  }
-}
-
-TEST_CASE("filled to capacity, pools of two kinds of GPU cost what both cost; a run that is too short is noted") {
   json pools = scenario();
   pools["deployment"].erase("replicas");
   pools["deployment"]["disaggregation"] = {{"prefill", {{"cluster", {{"node", "hgx-h100"}}}, {"replicas", 2}}}, {"decode", {{"cluster", {{"node", "hgx-h200"}}}}}};
@@ -422,7 +235,13 @@ TEST_CASE("filled to capacity, pools of two kinds of GPU cost what both cost; a 
   json brief = scenario();
   brief["workload"]["requests"] = 30;
   brief["workload"]["arrivals"]["rate"] = "200 /s";
-  const Comparison c = compared({input(pools), input(brief)});
+  json result = result_of(pools);
+  result["scenario"]["model"] = "gone-with-the-wind";
+  const Comparison c = compared({input(pools), stored(folder, result), input(brief)});
+  for (const std::size_t i : {0U, 1U}) {
+    CHECK(c.rows[i].gpu == "(h100-sxm + h200-sxm)");
+    CHECK(c.rows[i].gpus == 6);
+  }
   const ComparedRow& row = c.rows[0];
   REQUIRE(row.capacity_per_s.value_or(0) > 0);
   const auto listed = [&](const char* gpu) {
@@ -431,10 +250,10 @@ TEST_CASE("filled to capacity, pools of two kinds of GPU cost what both cost; a 
     one["cost"] = {{"rental", "auto"}};
     return *resolved(one).cost.rental_usd_per_gpu_hour;
   };
-  // 4 GPUs for prefill, 2 that decode; answers of 16 to 48 tokens
+  // 4 GPUs for prefill, 2 that decode; answers of 4 to 12 tokens
   const double per_hour = 4 * listed("h100") + 2 * listed("h200");
   CHECK(*row.usd_per_hour == Approx(per_hour));
-  CHECK(*row.usd_per_million_at_capacity == Approx(per_hour / 3600 / (32 * *row.capacity_per_s) * 1e6).epsilon(0.01));
+  CHECK(*row.usd_per_million_at_capacity == Approx(per_hour / 3600 / (8 * *row.capacity_per_s) * 1e6).epsilon(0.01));
   CHECK(std::count_if(c.notes.begin(), c.notes.end(), [](const std::string& note) { return contains(note, "raise `requests`"); }) == 1);
 }
 
@@ -445,12 +264,4 @@ TEST_CASE("a model that does not fit is a column without latencies") {
   CHECK_FALSE(c.rows[0].ttft_p99_s.has_value());
   CHECK(contains(c.verdict, "is out: does not fit"));
   CHECK(complaint_of([&] { parse_json(comparison_json(c, data()), "comparison", kRoot / "reports/schema/result.schema.json"); }) == "");
-}
-
-TEST_CASE("paths tell which input they belong to") {
-  CHECK(input_of("/deployment/precision/weights") == "precision");
-  CHECK(input_of("/deployment/cost_profile") == "driver and kernel profile");
-  CHECK(input_of("file hardware_profiles/engines/vllm.json") == "engine");
-  CHECK(input_of("/workload/arrivals/rate") == "workload");
-  CHECK(input_of("/model") == "checkpoint");
 }

@@ -204,12 +204,12 @@ TEST_CASE("advice on 95 % names every limit that it would take the plan beyond, 
   question["search"].erase("limits");
   const auto advice = [&](const char* limit, const json& value, int extra) {
     json limited = question;
-    limited["search"]["limits"] = {{"gpus", 64}, {"rack_power", "8 kW"}, {"racks", 99}};  // a node of eight L40S draws 4 kW or more: one to a rack
+    limited["search"]["limits"] = {{"gpus", 64}, {"rack_power", "4 kW"}, {"racks", 99}};  // a node of eight L40S of 350 W each: one to a rack
     limited["search"]["limits"][limit] = value;
     const PlanSpace space = space_of(limited);
     const PlanAnswer answer = answer_of(space);
     const PlanFigures& plan = best_of(answer);
-    REQUIRE(plan.size.gpus == 2);
+    REQUIRE(plan.size.gpus == 3);
     PlanConfidence sure;
     sure.extra_gpus = extra;
     sure.counts = {plan.size.serving + extra, 0};
@@ -217,16 +217,16 @@ TEST_CASE("advice on 95 % names every limit that it would take the plan beyond, 
     return advice_on_95(sure, space, space.groups[0], plan);
   };
   const PlanFigures plan = best_of(answer_of(space_of(question)));
-  CHECK(advice("gpus", 4, 2) == "2 GPUs more (4 serving replicas) make it 95 %");
-  CHECK(advice("gpus", 3, 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.gpus");
-  CHECK(advice("budget", std::to_string(2.1 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (4 serving replicas) make it 95 %");
-  CHECK(advice("budget", std::to_string(1.5 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.budget");
-  CHECK(advice("power", std::to_string(2.1 * *plan.price.load_w) + " W", 2) == "2 GPUs more (4 serving replicas) make it 95 %");
-  CHECK(advice("power", std::to_string(1.5 * *plan.price.load_w) + " W", 2) == "2 GPUs more (4 serving replicas) make it 95 %, beyond limits.power");
+  CHECK(advice("gpus", 5, 2) == "2 GPUs more (5 serving replicas) make it 95 %");
+  CHECK(advice("gpus", 4, 2) == "2 GPUs more (5 serving replicas) make it 95 %, beyond limits.gpus");
+  CHECK(advice("budget", std::to_string(1.7 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (5 serving replicas) make it 95 %");
+  CHECK(advice("budget", std::to_string(1.5 * plan.price.usd_per_hour) + " USD/h", 2) == "2 GPUs more (5 serving replicas) make it 95 %, beyond limits.budget");
+  CHECK(advice("power", std::to_string(1.7 * *plan.price.load_w) + " W", 2) == "2 GPUs more (5 serving replicas) make it 95 %");
+  CHECK(advice("power", std::to_string(1.5 * *plan.price.load_w) + " W", 2) == "2 GPUs more (5 serving replicas) make it 95 %, beyond limits.power");
   // Eight GPUs fill a node, and with it a rack.
-  CHECK(advice("racks", 1, 6) == "6 GPUs more (8 serving replicas) make it 95 %");
-  CHECK(advice("racks", 1, 7) == "7 GPUs more (9 serving replicas) make it 95 %, beyond limits.racks");
-  CHECK(advice("racks", 2, 7) == "7 GPUs more (9 serving replicas) make it 95 %");
+  CHECK(advice("racks", 1, 5) == "5 GPUs more (8 serving replicas) make it 95 %");
+  CHECK(advice("racks", 1, 6) == "6 GPUs more (9 serving replicas) make it 95 %, beyond limits.racks");
+  CHECK(advice("racks", 2, 6) == "6 GPUs more (9 serving replicas) make it 95 %");
 }
 
 TEST_CASE("the load that a plan is sized for is among its assumptions, with what makes it") {

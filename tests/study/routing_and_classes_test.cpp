@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "support/shipped_scenarios.hpp"
 #include "support/study_fixture.hpp"
 
 using namespace moeplan;
