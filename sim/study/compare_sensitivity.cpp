@@ -117,6 +117,9 @@ std::optional<double> tpot_at_load(const LoadCurve& curve, double load) {
   return std::nullopt;
 }
 
+/// Between points of load curves, runs of 5,000 requests and more.
+constexpr double kRunNoise = 0.01;
+
 void add_load_crossings(const std::vector<ComparedRun>& runs, std::size_t a, std::size_t b, std::vector<Crossing>& out) {
   std::set<double> loads;
   for (const std::size_t i : {a, b}) {
@@ -129,7 +132,7 @@ void add_load_crossings(const std::vector<ComparedRun>& runs, std::size_t a, std
     first.push_back(tpot_at_load(*runs[a].curve, load));
     second.push_back(tpot_at_load(*runs[b].curve, load));
   }
-  for (const LineCrossing& found : line_crossings(x, first, second, false)) {
+  for (const LineCrossing& found : line_crossings(x, first, second, false, kRunNoise)) {
     const std::size_t winner = found.second_lower_above ? b : a;
     const std::size_t loser = found.second_lower_above ? a : b;
     out.push_back({"load", "tpot_p50_s", a, b, found.at, "requests/s", winner,
@@ -143,7 +146,8 @@ void add_cost_crossing(const std::vector<ComparedRun>& runs, std::size_t a, std:
   const ComparedRow& second = runs[b].row;
   if (!first.usd_per_hour || !second.usd_per_hour || !(*first.capacity_per_s > 0) || !(*second.capacity_per_s > 0)) return;
   const auto found = staircase_crossing({*first.usd_per_hour, *first.capacity_per_s}, {*second.usd_per_hour, *second.capacity_per_s});
-  if (!found) return;
+  const double ratio = (*first.usd_per_hour / *first.capacity_per_s) / (*second.usd_per_hour / *second.capacity_per_s);
+  if (!found || std::abs(std::log(ratio)) <= kCapacityError) return;  // which is cheaper per request is not known
   const ComparedRow& winner = found->second_lower_above ? second : first;
   const ComparedRow& loser = found->second_lower_above ? first : second;
   out.push_back({"load", "usd_per_hour", a, b, found->at, "requests/s", found->second_lower_above ? b : a,

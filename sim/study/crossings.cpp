@@ -6,14 +6,14 @@
 namespace moeplan {
 
 std::vector<LineCrossing> line_crossings(const std::vector<double>& x, const std::vector<std::optional<double>>& first,
-                                         const std::vector<std::optional<double>>& second, bool log_x) {
+                                         const std::vector<std::optional<double>>& second, bool log_x, double noise) {
   std::vector<LineCrossing> found;
   double last_x = 0;
   double last = 0;  // of the last point where the lines differ
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (!first[i] || !second[i]) continue;
     const double ratio = std::log(*first[i] / *second[i]);
-    if (ratio == 0) continue;
+    if (std::abs(ratio) <= noise) continue;
     const double here = log_x ? std::log(x[i]) : x[i];
     if (last != 0 && (last > 0) != (ratio > 0)) {
       const double at = last_x + (here - last_x) * last / (last - ratio);

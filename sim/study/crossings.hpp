@@ -13,9 +13,10 @@ struct LineCrossing {
 };
 
 /// Crossings of two lines sampled at the same rising `x` > 0, values > 0; a point that either lacks is skipped. Between two points the
-/// logarithm of the ratio is linear in log x (`log_x`) or in x. Lines that only touch do not cross.
+/// logarithm of the ratio is linear in log x (`log_x`) or in x. Lines that only touch do not cross, nor do those that differ by no more than `noise`, a share,
+/// on one side of where they meet.
 std::vector<LineCrossing> line_crossings(const std::vector<double>& x, const std::vector<std::optional<double>>& first,
-                                         const std::vector<std::optional<double>>& second, bool log_x);
+                                         const std::vector<std::optional<double>>& second, bool log_x, double noise = 0);
 
 /// A deployment that costs `usd_per_hour` and carries `capacity` requests per second; load beyond it needs one more.
 struct Staircase {

@@ -68,6 +68,13 @@ double requests_for(double share, double held) {
   return std::min(kMostRequests, std::max(requests, kTimesHeld * held));
 }
 
+/// Share of the requests that fit the model's context and the KV cache: the others are rejected at any load.
+double fitting(const Result& result) {
+  const auto all = static_cast<double>(result.requests.arrived);
+  const auto of = [&](RejectReason why) { return static_cast<double>(result.requests.rejected_by[static_cast<std::size_t>(why)]); };
+  return all > 0 ? std::max(0.01, 1 - (of(RejectReason::kTooLong) + of(RejectReason::kDoesNotFit)) / all) : 1;
+}
+
 /// Conversations and classes with arrivals of their own have no closed loop: the load is doubled until it is not served. A flood then serves the first turns
 /// of many conversations, and later ones, with their longer contexts, hardly come: what it serves is offered again until that is served.
 Result run_flooded(const Scenario& scenario, const Deployment& deployment, double in_flight) {
@@ -81,9 +88,9 @@ Result run_flooded(const Scenario& scenario, const Deployment& deployment, doubl
   double rate = std::max(1e-3, request_rate(scenario.workload));
   const auto run = [&](double at) { return run_at(scenario, deployment, at_rate(scenario.workload, at, requests, warmup)); };
   Result result = run(rate);
-  for (int doubling = 0; doubling < kMostDoublings && !(result.throughput->requests_per_s < kFlooded * rate); ++doubling) result = run(rate *= 2);
+  for (int doubling = 0; doubling < kMostDoublings && !(result.throughput->requests_per_s < kFlooded * fitting(result) * rate); ++doubling) result = run(rate *= 2);
   for (int again = 0; again < kMostAgain && result.throughput->requests_per_s > 0; ++again) {
-    Result gentle = run(kBeyondServed * result.throughput->requests_per_s);
+    Result gentle = run(kBeyondServed * result.throughput->requests_per_s / fitting(result));
     if (!(gentle.throughput->requests_per_s < kAsMuch * result.throughput->requests_per_s)) break;
     result = std::move(gentle);
   }

@@ -188,6 +188,8 @@ std::string anchors_text(const PlanSpace& space, const PlanAnswer& answer) {
 
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
   std::string text = "the cheapest of each model and GPU\n";
+  std::size_t width = 14;
+  for (const PlanChoice& c : plan_choices(space, answer)) width = std::max(width, c.gpu.size());
   for (const PlanChoice& c : plan_choices(space, answer)) {
     std::string what = "no plan: mostly " + c.problem;
     if (c.candidate) {
@@ -200,7 +202,7 @@ std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {
         what += dearer > 0 ? "; " + share_text(dearer) + " dearer" : "; as cheap";
       }
     }
-    text += fmt::format("  {:<20} {:<14} {}\n", c.model, c.gpu, what);
+    text += fmt::format("  {:<20} {:<{}} {}\n", c.model, c.gpu, width, what);
   }
   return text;
 }

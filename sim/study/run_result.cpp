@@ -139,7 +139,7 @@ void add_warnings(const Scenario& scenario, const Observers& seen, Result& resul
                                           scenario.deployment.features.speculation->config.most_sequences));
   }
   if (t.shorter_than(1) && !t.saturated()) {
-    result.warnings.push_back("the measured window is shorter than one mean end-to-end latency: throughput is counted to the last token, as a batch's is; raise `requests`");
+    result.warnings.push_back("the measured window is shorter than one mean end-to-end latency: throughput is that of the measured requests to their last token, as of a batch; raise `requests`");
   } else if (t.shorter_than(3) && !t.saturated()) {
     result.warnings.push_back("the measured window is shorter than three mean end-to-end latencies; raise `requests`");
   } else if (t.saturation == Saturation::kBacklogGrows && t.window_services.value_or(0) < 3) {

@@ -142,6 +142,18 @@ class Assessment {
     for (const auto& [key, values] : out_.metrics) out_.intervals[key] = interval_of(values, out_.level);
   }
 
+  /// Those worth a chart, and those that the objectives are about.
+  [[nodiscard]] std::vector<std::string> tornado_metrics() const {
+    std::vector<std::string> out(kTornadoMetrics.begin(), kTornadoMetrics.end());
+    for (const Objective& o : scenario_.objectives) {
+      if (o.kind != ObjectiveKind::kLatency || !o.workload_class.empty()) continue;
+      std::string metric = o.key;
+      metric.replace(metric.find('_'), 1, ".");
+      if (std::find(out.begin(), out.end(), metric) == out.end()) out.push_back(metric);
+    }
+    return out;
+  }
+
   void vary_each() {
     std::vector<double> medians;
     for (const InputDistribution& input : inputs_) medians.push_back(input.at(0.5));
@@ -153,7 +165,7 @@ class Assessment {
       ends[k / 2][k % 2] = sample_at(fmt::format("end {}", k), values, scenario_.seed);
     });
     if (!options_.sensitivity) return;
-    for (const std::string metric : kTornadoMetrics) {
+    for (const std::string& metric : tornado_metrics()) {
       std::vector<InputEffect> effects;
       for (std::size_t i = 0; i < inputs_.size(); ++i) {
         const auto low = ends[i][0].metrics.find(metric), high = ends[i][1].metrics.find(metric);

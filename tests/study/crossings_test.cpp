@@ -25,6 +25,14 @@ TEST_CASE("lines that touch, run together or lack points do not cross there") {
   CHECK(line_crossings({1, 2, 4}, Line{2, std::nullopt, 1}, Line{1, 5, 2}, true).size() == 1);
 }
 
+TEST_CASE("lines that differ by noise alone do not cross") {
+  // 1 % up, 1 % down, 1 % up.
+  CHECK(line_crossings({1, 2, 3}, Line{1.01, 0.99, 1.01}, Line{1, 1, 1}, false).size() == 2);
+  CHECK(line_crossings({1, 2, 3}, Line{1.01, 0.99, 1.01}, Line{1, 1, 1}, false, 0.02).empty());
+  // Beyond it on both sides: one crossing, whatever lies between.
+  CHECK(line_crossings({1, 2, 3, 4}, Line{1.1, 1.01, 0.99, 0.9}, Line{1, 1, 1, 1}, false, 0.02).size() == 1);
+}
+
 TEST_CASE("two crossings are two") {
   const auto found = line_crossings({1, 2, 3}, Line{1, 4, 1}, Line{2, 2, 2}, false);
   REQUIRE(found.size() == 2);
