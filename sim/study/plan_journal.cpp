@@ -20,7 +20,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kFormat = "moeplan plan journal 2";
+constexpr const char* kFormat = "moeplan plan journal 3";
 
 [[noreturn]] void fail(const fs::path& file, int error) { throw InputError(file.string(), std::string("cannot be written: ") + std::strerror(error)); }
 

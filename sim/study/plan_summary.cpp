@@ -23,7 +23,7 @@ std::string precision_text(const DeploymentConfig& d) {
 /// "1.23 USD per million output tokens, 0.0004 USD per request, 3.2 kW at the plugs and 4.2 kW with PUE 1.3: 1.5 J per output token".
 std::string at_load_text(const PlanAtLoad& at) {
   std::string text;
-  if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens (which carry all of it), ", *usd);
+  if (const auto usd = at.usd_per_million_output_tokens()) text += fmt::format("{:.2f} USD per million output tokens (the whole bill on them), ", *usd);
   if (const auto usd = at.usd_per_request()) text += fmt::format("{:.3g} USD per request, ", *usd);
   if (!at.price.mean_w) return text + "power not known";
   text += watts_text(*at.price.mean_w) + " at the plugs";
