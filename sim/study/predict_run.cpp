@@ -100,7 +100,7 @@ RoutingConfig benchmark_routing(const std::string& family, const MoeSpec& moe) {
 }
 
 /// Throughput runs of MoE models that state neither ep nor dp, on GPUs that only PCIe connects: tensor parallelism cannot have them, attention data
-/// parallelism over the same GPUs has (hardware_profiles/README.md, choice ac).
+/// parallelism over the same GPUs has (hardware_profiles/README.md, choice ae).
 bool copies_attention(const MeasuredRun& run, const DeploymentConfig& config) {
   const NodeSpec& node = config.cluster.node;
   return !run.states_split && run.mode == LoadMode::kOffline && run.tp > 1 && config.model.is_moe() && node.topology == ScaleUpTopology::kPcieTree;
