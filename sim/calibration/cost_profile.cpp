@@ -150,19 +150,7 @@ void read_kernels(const JsonReader& all, std::vector<FittedKernel<Operation>>& k
 
 template <class Operation>
 void append_lines(const std::vector<FittedKernel<Operation>>& kernels, std::vector<ErrorLine>& lines) {
-  for (const auto& k : kernels) {
-    ErrorLine line;
-    line.operation = Operation::kName;
-    line.kernel = k.key.framework + (k.key.kernel.empty() ? "" : "/" + k.key.kernel) + (k.key.variant.empty() ? "" : " " + k.key.variant);
-    line.format = std::string(to_string(k.key.format));
-    line.from = k.from;
-    line.left_out = k.left_out;
-    line.rows = k.rows;
-    line.form = k.form_error;
-    line.table = k.table_error;
-    line.worst = k.worst;
-    lines.push_back(std::move(line));
-  }
+  for (const auto& k : kernels) lines.push_back(error_line(k));
 }
 
 }  // namespace

@@ -64,6 +64,12 @@ struct ErrorLine {
   ErrorSummary form, table;
   std::vector<WorstRow> worst;
 };
+template <class Operation>
+ErrorLine error_line(const FittedKernel<Operation>& k) {
+  const KernelKey& key = k.key;
+  const std::string name = key.framework + (key.kernel.empty() ? "" : "/" + key.kernel) + (key.variant.empty() ? "" : " " + key.variant);
+  return {Operation::kName, name, std::string(to_string(key.format)), k.from, k.left_out, k.rows, k.form_error, k.table_error, k.worst};
+}
 std::vector<ErrorLine> error_lines(const CostProfile& profile);
 
 }  // namespace moeplan

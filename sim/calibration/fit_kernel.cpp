@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -261,8 +262,10 @@ class KernelFit {
 
   void judge(const Constants& c, const ResidualTable& table, const Sample<Operation>& row, std::vector<double>& by_form,
              std::vector<double>& by_table, std::vector<std::pair<double, WorstRow>>& worst) const {
-    const double plain = form(c, row);
-    const double full = plain * std::exp(table.at(Operation::coordinates(row.shape), Operation::point(row.shape)).residual);
+    const double bound = Operation::roofline(device_, row.shape);
+    const double alone = form(c, row);
+    const double plain = std::max(bound, alone);
+    const double full = std::max(bound, alone * std::exp(table.at(Operation::coordinates(row.shape), Operation::point(row.shape)).faded()));
     by_form.push_back(plain / row.us - 1);
     by_table.push_back(full / row.us - 1);
     worst.emplace_back(std::abs(std::log(full / row.us)), WorstRow{describe(row.shape), row.us, five_digits(full)});
@@ -276,6 +279,13 @@ class KernelFit {
   }
 
  public:
+  static Rows judged_rows(const Constants& c, const KernelRows<Operation>& set, const KernelDevice& device) {
+    const KernelFit fit(set, device);
+    Rows rows;
+    std::copy_if(fit.fit_rows_.begin(), fit.fit_rows_.end(), std::back_inserter(rows), [&](const auto* row) { return fit.judged(c, *row); });
+    return rows;
+  }
+
   static ErrorSummary error_of(const Constants& c, const ResidualTable& table, const KernelRows<Operation>& set,
                                const KernelDevice& device) {
     KernelFit fit(set, device);
@@ -309,10 +319,16 @@ ErrorSummary error_of(const typename Operation::Constants& constants, const Resi
   return KernelFit<Operation>::error_of(constants, table, set, device);
 }
 
+template <class Operation>
+std::vector<const Sample<Operation>*> judged_rows(const typename Operation::Constants& own, const KernelRows<Operation>& set, const KernelDevice& device) {
+  return KernelFit<Operation>::judged_rows(own, set, device);
+}
+
 #define MOEPLAN_INSTANTIATE(Operation)                                                              \
   template FittedKernel<Operation> fit_kernel(const KernelRows<Operation>&, const KernelDevice&);   \
   template ErrorSummary error_of<Operation>(const Operation::Constants&, const ResidualTable&, const KernelRows<Operation>&, \
-                                            const KernelDevice&);
+                                            const KernelDevice&);                                   \
+  template std::vector<const Sample<Operation>*> judged_rows(const Operation::Constants&, const KernelRows<Operation>&, const KernelDevice&);
 MOEPLAN_INSTANTIATE(GemmOperation)
 MOEPLAN_INSTANTIATE(MoeOperation)
 MOEPLAN_INSTANTIATE(DecodeOperation)

@@ -14,4 +14,8 @@ template <class Operation>
 ErrorSummary error_of(const typename Operation::Constants& constants, const ResidualTable& table, const KernelRows<Operation>& set,
                       const KernelDevice& device);
 
+/// The rows that errors are judged on: evenly loaded, and read cold according to the constants fitted to them.
+template <class Operation>
+std::vector<const Sample<Operation>*> judged_rows(const typename Operation::Constants& own, const KernelRows<Operation>& set, const KernelDevice& device);
+
 }  // namespace moeplan

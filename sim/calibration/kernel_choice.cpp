@@ -74,7 +74,8 @@ Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels
   if (!others.empty()) return others;
   for (const std::string& engine : preference) {
     auto relative = filtered<Operation>(kernels, format, Origin::kTransferred, [&](const Kernel& k) { return k.key.engine() == engine; });
-    if (!relative.empty()) return relative;
+    borrowed = relative.empty();
+    if (!borrowed) return relative;
   }
   return filtered<Operation>(kernels, format, Origin::kTransferred, [](const Kernel&) { return true; });
 }

@@ -12,7 +12,6 @@ namespace moeplan {
 namespace {
 
 constexpr double kMicrosecond = 1e-6;
-constexpr double kNear = 1.5;       // octaves within which a shape counts as between measured ones
 constexpr double kLargestCv = 2.5;  // the most uneven load that was measured
 
 template <class Operation>
@@ -26,12 +25,9 @@ struct Candidate {
 template <class Operation>
 using Candidates = std::vector<Candidate<Operation>>;
 
-/// Residuals far from any measured shape fade: there the form speaks alone.
-double faded(const ResidualAnswer& answer) { return answer.distance <= kNear ? answer.residual : answer.residual * kNear / answer.distance; }
-
 Origin origin_of(const ResidualAnswer& answer) {
   if (answer.on_point) return Origin::kMeasured;
-  return answer.inside && answer.distance <= kNear ? Origin::kInterpolated : Origin::kExtrapolated;
+  return answer.inside && answer.distance <= kNearOctaves ? Origin::kInterpolated : Origin::kExtrapolated;
 }
 
 double uneven(const MoeConstants& c, const MoeShape& s) { return 1 + c.skew * std::min(s.load_cv, kLargestCv); }
@@ -50,7 +46,7 @@ KernelTime fastest(const Candidates<Operation>& candidates, const KernelDevice& 
     Origin origin = Origin::kExtrapolated;
     if (candidate.table) {
       const ResidualAnswer answer = candidate.table->at(at, point);
-      us *= std::exp(faded(answer));
+      us *= std::exp(answer.faded());
       origin = origin_of(answer);
     }
     const bool covers = origin <= Origin::kInterpolated;

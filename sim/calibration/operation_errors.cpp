@@ -1,6 +1,7 @@
 #include "calibration/operation_errors.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "calibration/kernel_choice.hpp"
 
@@ -17,7 +18,7 @@ constexpr double kStandIn = 0.15;
 template <class Operation>
 double error_of(const std::vector<Choice<Operation>>& choices) {
   // Of several candidates the fastest counts, shape by shape: the best-known one speaks for them.
-  double best = kGeneric;
+  double best = INFINITY;
   for (const Choice<Operation>& choice : choices) {
     const FittedKernel<Operation>& k = *choice.kernel;
     const ErrorSummary& e = choice.with_table && !k.table.empty() ? k.table_error : k.form_error;
@@ -26,7 +27,7 @@ double error_of(const std::vector<Choice<Operation>>& choices) {
     if (k.from.empty() && choice.best >= Origin::kTransferred) width = std::hypot(width, kStandIn);
     best = std::min(best, width);
   }
-  return best;
+  return std::isfinite(best) ? best : kGeneric;
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ struct MoeOperation {
     const double ranks = s.local_experts > 0 ? static_cast<double>(s.total_experts) / s.local_experts : 1;
     return {octaves(s.hidden), octaves(s.inter), octaves(s.top_k), octaves(s.total_experts), octaves(ranks)};
   }
-  static GridPoint point(const Shape& s) { return {0, octaves(s.pairs)}; }
+  /// Rows per local expert: what a kernel picks its tiles by.
+  static GridPoint point(const Shape& s) { return {0, octaves(s.pairs / std::max(1, s.local_experts))}; }
 };
 
 struct DecodeOperation {

@@ -31,11 +31,17 @@ struct ResidualShape {
   std::vector<ResidualLine> lines;  ///< ascending outer
 };
 
+/// Octaves within which a shape counts as between measured ones.
+inline constexpr double kNearOctaves = 1.5;
+
 struct ResidualAnswer {
   double residual = 0;  ///< ln(measured / form); 0 without a table
   double distance = std::numeric_limits<double>::infinity();  ///< to the nearest shape, in octaves
   bool inside = false;  ///< the point lies within the axes of the nearest shape
   bool on_point = false;///< the nearest shape was measured at this very point
+
+  /// What a prediction takes of it: far from any measured shape a residual fades, there the form speaks alone.
+  [[nodiscard]] double faded() const { return distance <= kNearOctaves ? residual : residual * kNearOctaves / distance; }
 };
 
 class ResidualTable {

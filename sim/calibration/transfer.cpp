@@ -161,16 +161,25 @@ const FittedKernel<Operation>* counterpart(const std::vector<FittedKernel<Operat
   return nullptr;
 }
 
+/// Who judges constants of a relative: its own relatives, then the measured generations. A sibling of the relative says nothing of a target of
+/// another chip family.
+std::vector<std::string> judges_of(const std::string& relative, const std::string& target) {
+  std::vector<std::string> judges = relatives_of(relative);
+  for (const char* generation : {"h200-sxm", "b200-sxm", "a100-sxm-80"}) judges.emplace_back(generation);
+  std::erase_if(judges, [&](const std::string& judge) { return judge == relative || (siblings(judge, relative) && !siblings(target, relative)); });
+  return judges;
+}
+
 /// What the constants (and residuals, between siblings) of the relative's own relatives show on the relative's rows.
 template <class Operation>
-void record_errors(FittedKernel<Operation>& copy, const FittedKernel<Operation>& original, const Neighbour& relative,
+void record_errors(FittedKernel<Operation>& copy, const FittedKernel<Operation>& original, const std::string& target, const Neighbour& relative,
                    const std::vector<KernelRows<Operation>>& rows, Neighbours& neighbours) {
   copy.left_out = "device (no other has this kernel)";
   copy.form_error = copy.table_error = {};
   const auto set = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.key == original.key; });
   if (set == rows.end()) return;
   const KernelDevice device = make_kernel_device(relative.gpu);
-  for (const std::string& judge : relatives_of(relative.gpu.id)) {
+  for (const std::string& judge : judges_of(relative.gpu.id, target)) {
     const Neighbour* other = neighbours.find(judge);
     const auto* same = other ? counterpart(other->profile.of<Operation>(), original) : nullptr;
     if (!same) continue;
@@ -203,7 +212,7 @@ void transfer(CostProfile& profile, const GpuSpec& gpu, const Neighbour& relativ
     copy.from = relative.gpu.id;
     copy.worst.clear();
     if (!with_tables) copy.table = {};
-    record_errors(copy, k, relative, rows, neighbours);
+    record_errors(copy, k, gpu.id, relative, rows, neighbours);
     if constexpr (std::is_same_v<Operation, GemmOperation> || std::is_same_v<Operation, MoeOperation>) {
       if (!siblings(gpu.id, relative.gpu.id)) attain(copy.constants, attainment(products, gpu, relative, k.key.format));
     }

@@ -34,6 +34,20 @@ std::string error_table(const CostProfile& profile) {
   return text;
 }
 
+/// One line per measured kernel: errors on its rows of what relatives alone would predict.
+std::string left_out_table(const GpuSpec& gpu, const std::vector<ErrorLine>& lines) {
+  const std::string format = "  {:<18} {:<48} {:<10} {:>6}  {:>22}  {}\n";
+  std::string text = fmt::format("\n{} left out: error in % on its own rows if nobody had measured it, median / P90 (bias)\n", gpu.id) +
+                     fmt::format(fmt::runtime(format), "operation", "kernel", "format", "rows", "error", "constants of");
+  for (const ErrorLine& line : lines) {
+    text += fmt::format(fmt::runtime(format), line.operation, line.kernel, line.format, line.table.rows, errors_text(line.table), line.from);
+    for (const WorstRow& row : line.worst) {
+      text += fmt::format("      worst: {}: measured {:.4g} us, predicted {:.4g} us\n", row.shape, row.measured_us, row.predicted_us);
+    }
+  }
+  return text;
+}
+
 /// Whether all constants must come from relatives. A GPU that has tables in the catalogue is measured: another path is a mistake.
 bool only_relatives(const fs::path& measured, const GpuSpec& gpu, const DataRoot& data) {
   std::error_code error;
@@ -64,10 +78,11 @@ std::string disturbed_note(const fs::path& measured) {
 }  // namespace
 
 int run_calibrate(const Arguments& arguments) {
-  const std::string usage = "moeplan calibrate MEASURED_DIR --gpu ID [-o FITTED.json]";
+  const std::string usage = "moeplan calibrate MEASURED_DIR --gpu ID [-o FITTED.json] [--leave-out]";
   po::options_description options("A GPU without measured tables (MEASURED_DIR does not exist) gets the constants of its nearest measured relatives.\n\nOptions");
   options.add_options()("gpu", po::value<std::string>()->value_name("ID"), "the GPU that was measured: catalogue id or path of its JSON")(
-      "output,o", po::value<std::string>()->value_name("FITTED.json"), "write the cost profile (- for stdout, instead of the table)");
+      "output,o", po::value<std::string>()->value_name("FITTED.json"), "write the cost profile (- for stdout, instead of the table)")(
+      "leave-out", "also predict the measured rows from constants of relatives alone, as if nobody had measured this GPU");
   options.add(common_options());
   const ParsedOptions parsed = parse_options(usage, options, "measured", 1, arguments);
   if (parsed.done) return 0;
@@ -78,10 +93,14 @@ int run_calibrate(const Arguments& arguments) {
   const GpuSpec gpu = load_gpu(gpu_file, data.schema("gpu"));
   const fs::path measured = parsed.values["measured"].as<std::vector<std::string>>().at(0);
   const bool transferred = only_relatives(measured, gpu, data);
+  if (transferred && parsed.has("leave-out")) throw InputError("--leave-out", "'" + gpu.id + "' has no measured tables to compare with");
   JsonOutput output(parsed.text("output"));
   const CostProfile profile = make_profile(gpu, measured, data.folder() / "hardware_profiles");
   if (output.wanted()) output.write(to_json(profile));
-  if (!output.to_stdout()) print_text((transferred ? transfer_note(gpu, measured) : disturbed_note(measured)) + error_table(profile));
+  if (output.to_stdout()) return 0;
+  std::string text = (transferred ? transfer_note(gpu, measured) : disturbed_note(measured)) + error_table(profile);
+  if (parsed.has("leave-out")) text += left_out_table(gpu, left_out_errors(profile, gpu, measured, data.folder() / "hardware_profiles"));
+  print_text(text);
   return 0;
 }
 

@@ -230,6 +230,69 @@ TEST_CASE("a GPU that nobody measured gets constants of its relatives, marked, a
   CHECK_THROWS_AS(make_profile(gpu_of("tpu-v5e"), kProfiles / "measured" / "tpu-v5e", kProfiles), InputError);
 }
 
+TEST_CASE("a GPU left out is judged on its own rows by constants of others") {
+  const auto folder = kProfiles / "measured" / "mi300x";
+  const GpuSpec gpu = gpu_of("mi300x");
+  const auto lines = left_out_errors(read_cost_profile(kProfiles / "fitted" / "mi300x.json"), gpu, folder, kProfiles);
+  REQUIRE(lines.size() == 3);
+  for (const ErrorLine& line : lines) {
+    CAPTURE(line.operation);
+    CHECK(line.from == "mi355x");
+    CHECK(line.table.rows > 30);
+    CHECK(line.table.median > 0.04);  // never the error of its own constants, which leave nothing over on measured shapes
+    CHECK(line.worst.size() == 5);
+  }
+  // Rows that are products without the rest of an expert layer are compared with nothing.
+  for (const ErrorLine& line : left_out_errors(read_cost_profile(kProfiles / "fitted" / "h20.json"), gpu_of("h20"), kProfiles / "measured" / "h20", kProfiles)) {
+    CHECK((line.table.rows == 0) == (line.operation == "moe"));
+  }
+}
+
+TEST_CASE("the error of transferred constants is never that of a sibling where they come from another chip family") {
+  const CostProfile profile = read_cost_profile(kProfiles / "fitted" / "rtx-5090.json");
+  int judged = 0, unjudged = 0;
+  for (const ErrorLine& line : error_lines(profile)) {
+    if (line.from != "b200-sxm") continue;
+    CAPTURE(line.operation + " " + line.kernel);
+    CHECK(line.left_out.find("gb200") == std::string::npos);
+    ++(line.table.rows > 0 ? judged : unjudged);
+  }
+  CHECK(judged > 0);
+  CHECK(unjudged > 0);  // kernels that no other generation has: no error, so the generic width
+}
+
+TEST_CASE("far from what was measured a time grows no faster than the work and never falls") {
+  for (const std::string id : {"h100-sxm", "b200-sxm", "l40s", "mi300x", "rtx-5090", "gaudi3"}) {
+    CAPTURE(id);
+    const auto fitted = kProfiles / "fitted" / (id + ".json");
+    const KernelCosts costs = std::filesystem::exists(fitted) ? KernelCosts::from_profile(gpu_of(id), fitted, {"vllm"}) : KernelCosts::from_datasheet(gpu_of(id));
+    // Tables end at 32,768 rows, 16,384 tokens and 131,072 keys.
+    const auto grows = [](auto time, double from, double to) {
+      for (double x = from; x < to; x *= 1.5) {
+        CAPTURE(x);
+        const double before = time(x).seconds, after = time(1.5 * x).seconds;
+        CHECK(before > 0);
+        CHECK(after >= before);
+        CHECK(after <= before * 1.5 * 1.5 * 1.01);  // attention of one prompt grows with the square
+      }
+    };
+    for (const Precision p : {Precision::kBf16, Precision::kFp8, Precision::kFp8Block, Precision::kInt4}) {
+      CAPTURE(to_string(p));
+      grows([&](double m) { return costs.gemm({m, 5000, 3000, p}); }, 40000, 4e6);
+      grows([&](double tokens) {
+        return costs.moe({.tokens = tokens, .pairs = 4 * tokens, .experts = 48, .hidden = 3000, .inter = 900, .local_experts = 48, .top_k = 4, .total_experts = 48, .weights = p});
+      }, 200000, 2e7);
+    }
+    for (const Precision p : {Precision::kBf16, Precision::kFp8}) {
+      grows([&](double keys) { return costs.decode_attention({8, keys, 24, 3, 128, p}); }, 4e6, 1e9);
+      grows([&](double tokens) { return costs.prefill_attention({tokens, 0, 24, 3, 128, p}); }, 300000, 1e7);
+      grows([&](double keys) { return costs.mla_decode({.sequences = 8, .context = keys, .heads = 24, .kv = p}); }, 4e6, 1e9);
+      grows([&](double tokens) { return costs.mla_prefill({.tokens = tokens, .heads = 24, .kv = p}); }, 300000, 1e7);
+    }
+    grows([&](double bytes) { return costs.collective({CollectiveKind::kAllReduce, bytes, 4, 1, true}); }, 2e9, 1e12);
+  }
+}
+
 TEST_CASE("constants of a relative are scaled by the products measured on both: a card that is not power limited reaches more of its peak") {
   const auto product = [](const CostProfile& p, Precision format) {
     for (const auto& k : p.of<GemmOperation>()) {

@@ -59,6 +59,14 @@ TEST_CASE("another engine's slow fp8 kernel loses against the 16 bit kernel at f
   CHECK(borrowed.origin == Origin::kTransferred);
 }
 
+TEST_CASE("an engine's own kernel with the constants of another GPU remains its own: the 16 bit kernel does not compete with it") {
+  const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8, 10, "cousin"), gemm_kernel("sglang-1", Precision::kBf16, 4)});
+  const KernelTime own = KernelCosts::from_profile(round_gpu(), profile, {"sglang"}).gemm(kTiny);
+  CHECK(us(own) == doctest::Approx(10).epsilon(0.01));
+  CHECK(own.origin == Origin::kTransferred);
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"vllm"}).gemm(kTiny)) == doctest::Approx(4).epsilon(0.01));
+}
+
 TEST_CASE("another engine's block-scaled product competes with the 16 bit kernel only where tensor cores apply the scales") {
   const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 10), gemm_kernel("sglang-1", Precision::kBf16, 4)});
   GemmShape block = kTiny;

@@ -64,4 +64,6 @@ TEST_CASE("without a kernel, or one that was judged, the width is that of generi
   unjudged.form_error = {};
   CHECK(width(profile_of({unjudged}), {"vllm"}, Precision::kBf16) == generic_operation_errors().gemm);
   CHECK(generic_operation_errors().gemm > 0.2);
+  // An error that was seen is not cut down to the generic one: 1.4826 x 40 %.
+  CHECK(width(profile_of({gemm("vllm-1", Precision::kBf16, 0.40, "relative")}), {"vllm"}, Precision::kBf16) == doctest::Approx(0.593).epsilon(0.001));
 }

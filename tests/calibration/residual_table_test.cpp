@@ -35,6 +35,13 @@ TEST_CASE("beyond the ends of an axis the residual stays and is no longer inside
   CHECK_FALSE(beyond.inside);
 }
 
+TEST_CASE("three octaves from the nearest shape half of a residual is taken, within an octave and a half all of it") {
+  const ResidualTable table = two_shapes();
+  CHECK(table.at({15, 0, 0, 0, 0}, {0, 0}).faded() == doctest::Approx(table.at({15, 0, 0, 0, 0}, {0, 0}).residual / 2));
+  CHECK(table.at({13, 0, 0, 0, 0}, {0, 0}).faded() == table.at({13, 0, 0, 0, 0}, {0, 0}).residual);
+  CHECK(ResidualTable{}.at({1, 0, 0, 0, 0}, {0, 0}).faded() == 0);
+}
+
 TEST_CASE("between shapes the nearest weigh by the inverse square of their distance") {
   // Distances 0.95 and 1.05; with the offset 0.05 the weights are 1 and 1/1.21. At the upper end: (0.4 - 0.2/1.21) / (1 + 1/1.21).
   const ResidualAnswer between = two_shapes().at({10.95, 0, 0, 0, 0}, {0, 4});

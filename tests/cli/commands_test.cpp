@@ -115,6 +115,12 @@ TEST_CASE("a GPU that nobody measured is calibrated from its relatives, as commi
   CHECK(wrong.exit_code == 2);
   CHECK(contains(wrong.err, "nowhere: is no folder of measured tables; those of 'h100-sxm' lie in hardware_profiles/measured/h100-sxm"));
   CHECK(program.files() == std::vector<std::string>{"p.json"});
+  const Outcome nothing = program.run({"calibrate", "nowhere", "--gpu", "mi325x", "--leave-out"});
+  CHECK(nothing.exit_code == 2);
+  CHECK(contains(nothing.err, "--leave-out: 'mi325x' has no measured tables to compare with"));
+  const Outcome left_out = program.run({"calibrate", std::string(MOEPLAN_SOURCE_DIR) + "/hardware_profiles/measured/mi300x", "--gpu", "mi300x", "--leave-out"});
+  CHECK(left_out.exit_code == 0);
+  CHECK(contains(left_out.out, "mi300x left out: error in % on its own rows if nobody had measured it"));
 }
 
 TEST_CASE("samples of what is uncertain give intervals, and are refused in numbers that say nothing") {
