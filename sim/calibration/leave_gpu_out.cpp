@@ -72,7 +72,7 @@ ErrorLine leave_out(const FittedKernel<Operation>& own, const KernelRows<Operati
   const KernelDevice device = make_kernel_device(gpu);
   const CostProfile profile = narrowed<Operation>(without, own.key);
   line.from = sources(choices_of<Operation>(profile, device, own.key));
-  if (std::is_same_v<Operation, MoeOperation> && own.key.products_alone()) return line;
+  if (std::is_same_v<Operation, MoeOperation> && own.key.of_no_engine()) return line;
   const bool in_graph = own.key.engine() != "nccl";
   const KernelCosts costs = KernelCosts::from_profile(gpu, profile, {own.key.engine()}, {own.key.engine()});
   std::vector<double> errors;

@@ -239,8 +239,21 @@ std::vector<std::size_t> choose_anchors(const std::vector<MeasuredRun>& runs, co
 }
 
 std::string correction_text(const EngineCorrection& c) {
-  return fmt::format("host {:+.2f} ms per step, {:+.1f} us per sequence, {:+.1f} ms per prompt, kernels x {:.3f}", c.host_per_step_s * 1e3,
-                     c.host_per_sequence_s * 1e6, c.host_per_prompt_s * 1e3, c.kernel_multiplier);
+  const auto unsigned_zero = [](double x) { return std::abs(x) < 0.005 ? 0.0 : x; };
+  return fmt::format("host {:+.2f} ms per step, {:+.1f} us per sequence, {:+.1f} ms per prompt, kernels x {:.3f}", unsigned_zero(c.host_per_step_s * 1e3),
+                     unsigned_zero(c.host_per_sequence_s * 1e6), unsigned_zero(c.host_per_prompt_s * 1e3), c.kernel_multiplier);
+}
+
+std::string anchor_points_text(const AnchorFit& fit) {
+  constexpr std::size_t kShown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, fit.points.size()); ++i) {
+    const AnchorPoint& p = fit.points[i];
+    text += fmt::format("  {:<12} measured {:>8.4g}, {:>8.4g} before ({:+.1f} %), {:>8.4g} after ({:+.1f} %)  {}\n", to_string(p.metric), p.measured, p.before,
+                        (p.before / p.measured - 1) * 100, p.after, (p.after / p.measured - 1) * 100, p.id);
+  }
+  if (fit.points.size() > kShown) text += fmt::format("  and {} more\n", fit.points.size() - kShown);
+  return text;
 }
 
 std::string anchor_fit_json(const AnchorFit& fit) {

@@ -68,6 +68,8 @@ std::vector<std::size_t> choose_anchors(const std::vector<MeasuredRun>& runs, co
 
 /// "host +0.31 ms per step, -2.0 us per sequence, +1.2 ms per prompt, kernels x 1.08".
 std::string correction_text(const EngineCorrection& correction);
+/// One line per anchor, at most eight: metric, measured, before and after the fit.
+std::string anchor_points_text(const AnchorFit& fit);
 /// The fit as a JSON object: `layout`, `rows` [{`id`, `metric`, `measured`, `before`, `after`, `error_before`, `error_after`}], `host_per_step_s`,
 /// `host_per_sequence_s`, `host_per_prompt_s`, `kernel_multiplier`, `contradictions`.
 std::string anchor_fit_json(const AnchorFit& fit);

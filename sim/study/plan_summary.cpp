@@ -181,9 +181,9 @@ std::string confidence_text(const PlanConfidence& c, const PlanSpace& space, con
 /// Of the plan: other candidates are ranked as the engine's profile has them unless they were measured, too.
 std::string anchors_text(const PlanSpace& space, const PlanAnswer& answer) {
   const AnchorFit& fit = *answer.anchors;
-  return fmt::format("anchors\n  {} of {}: {}; largest error {:.1f} % before, {:.1f} % after\n  candidates without measured rows of their own are not corrected\n",
-                     counted(static_cast<int>(fit.points.size()), "measured row"), space.candidates[*answer.best].id, correction_text(fit.correction), fit.largest_error_before() * 100,
-                     fit.largest_error_after() * 100);
+  return fmt::format("anchors\n  {} of {}: {}; largest error {:.1f} % before, {:.1f} % after\n", counted(static_cast<int>(fit.points.size()), "measured row"),
+                     space.candidates[*answer.best].id, correction_text(fit.correction), fit.largest_error_before() * 100, fit.largest_error_after() * 100) +
+         anchor_points_text(fit) + "  candidates without measured rows of their own are not corrected\n";
 }
 
 std::string choices_text(const PlanSpace& space, const PlanAnswer& answer) {

@@ -160,7 +160,12 @@ DeploymentConfig run_deployment(const MeasuredRun& run, const DataRoot& data) {
   config.cluster.nodes = (run.gpus + config.cluster.node.gpus - 1) / config.cluster.node.gpus;
   config.cluster.gpus = run.gpus;
   config.precision = run_precision(run, config.model, config.engine);
-  const SupportAnswer support = check_support(config.engine, config.cluster.gpu, engine_use(config));
+  SupportAnswer support = check_support(config.engine, config.cluster.gpu, engine_use(config));
+  if (!support.ok() && precision_from_string(run.weights) == Precision::kFp8 && config.precision.weights == Precision::kFp8Block) {
+    // Where the engine has no block-scaled kernels, such a run had a checkpoint with one scale per tensor.
+    config.precision.weights = config.precision.experts = Precision::kFp8;
+    support = check_support(config.engine, config.cluster.gpu, engine_use(config));
+  }
   if (!support.ok()) throw InputError(support.refusals.front());
   if (const MoeSpec* moe = config.model.moe(); moe != nullptr) config.routing = benchmark_routing(config.model.family, *moe);
   config.cost_profile = default_cost_profile(data, config.cluster.gpu.id);

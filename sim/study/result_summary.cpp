@@ -187,7 +187,8 @@ std::string cost_text(const CostSummary& cost, bool as_stated) {
 
 std::string anchors_text(const AnchorFit& fit) {
   return fmt::format("\nanchors     {} measured {}: {}; largest error {:.1f} % before, {:.1f} % after\n", fit.points.size(),
-                     fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), fit.largest_error_before() * 100, fit.largest_error_after() * 100);
+                     fit.points.size() == 1 ? "row" : "rows", correction_text(fit.correction), fit.largest_error_before() * 100, fit.largest_error_after() * 100) +
+         anchor_points_text(fit);
 }
 
 std::string warnings_text(const Result& result) {

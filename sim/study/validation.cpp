@@ -4,6 +4,7 @@
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/error.hpp"
@@ -112,7 +113,7 @@ void collect_rows(Validation& v) {
   v.scored_runs = 0;
   for (std::size_t i = 0; i < v.runs.size(); ++i) {
     if (v.predictions[i].refused) continue;
-    const bool scored = v.runs[i].quality != RunQuality::kS && (v.unscored.empty() || !v.unscored[i]);
+    const bool scored = v.runs[i].quality != RunQuality::kS && (v.unscored.empty() || !v.unscored[i]) && states_a_measurement(v.runs[i]);
     if (scored) ++v.scored_runs;
     for (const RunMetric metric : kRunMetrics) {
       const auto measured = v.runs[i].value(metric);
@@ -123,6 +124,10 @@ void collect_rows(Validation& v) {
 }
 
 }  // namespace
+
+bool states_a_measurement(const MeasuredRun& run) {
+  return std::any_of(kRunMetrics.begin(), kRunMetrics.end(), [&](const RunMetric metric) { return run.value(metric).has_value(); });
+}
 
 void tabulate_errors(const Validation& v, const std::function<double(const ValidationRow&)>& error_of, ErrorTable& metrics_out,
                      std::map<std::string, std::map<std::string, ErrorTable>>& groups_out) {

@@ -107,6 +107,9 @@ std::string validation_summary(const Validation& validation);
 /// Predicted over measured on logarithmic axes, one plot per metric: o dense, x experts, # both, . where both are equal.
 std::string validation_scatter(const Validation& validation);
 
+/// Whether a run states any value to compare with.
+bool states_a_measurement(const MeasuredRun& run);
+
 /// "tpot/dense": what coverages and widths are told apart by.
 std::string metric_kind(const Validation& validation, const ValidationRow& row);
 /// The scored rows, worst first, by |ln(predicted / measured)|.

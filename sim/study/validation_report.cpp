@@ -221,6 +221,7 @@ constexpr std::size_t kWorstRows = 20;
 std::string unscored_reason(const Validation& v, std::size_t run) {
   if (v.predictions[run].refused) return {};
   if (v.runs[run].quality == RunQuality::kS) return v.runs[run].notes.empty() ? "suspect: no reason stated" : v.runs[run].notes;
+  if (!states_a_measurement(v.runs[run])) return "states no measured TTFT, TPOT, ITL or output throughput";
   return !v.unscored.empty() && v.unscored[run] ? "anchor, or of a layout without a row to spare beside its anchors" : "";
 }
 
@@ -309,7 +310,7 @@ std::string validation_summary(const Validation& v) {
   for (const auto& [why, ids] : unscored_by_reason(v)) text += fmt::format("\nnot scored {} x: {} (first: {})", ids.size(), why, ids.front());
   text += "\n";
   if (v.left_out) text += constants_text(*v.left_out);
-  if (v.level > 0) text += coverage_text(v);
+  if (v.level > 0 && v.coverage.count > 0) text += coverage_text(v);
   const std::vector<const ValidationRow*> worst = worst_rows(v);
   if (!worst.empty()) text += "\nworst rows, and the likely cause\n";
   for (std::size_t i = 0; i < std::min(kWorstRows, worst.size()); ++i) {

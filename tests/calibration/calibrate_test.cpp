@@ -10,6 +10,8 @@
 #include "calibration/round_gpu.hpp"
 #include "hardware/hardware_catalogue.hpp"
 #include "input/csv.hpp"
+#include "input/json_document.hpp"
+#include "input/json_reader.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace moeplan;
@@ -208,6 +210,32 @@ TEST_CASE("every folder of measured kernels has its provenance") {
     CAPTURE(entry.path().filename().string());
     CHECK(std::filesystem::exists(entry.path() / "provenance.json"));
     CHECK(std::filesystem::exists(kProfiles / "gpus" / (entry.path().filename().string() + ".json")));
+  }
+}
+
+TEST_CASE("every table says how much of what, from where, under which licence and how it was measured") {
+  for (const auto& folder : std::filesystem::directory_iterator(kProfiles / "measured")) {
+    if (!folder.is_directory()) continue;
+    const JsonDocument document = load_json(folder.path() / "provenance.json");
+    const JsonReader provenance(document);
+    if (provenance.string("measured_by", "").find("carried over") == std::string::npos) continue;
+    CHECK_FALSE(provenance.string("device").empty());
+    for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
+      if (file.path().extension() != ".csv") continue;
+      CAPTURE(file.path().string());
+      const JsonReader table = provenance.at("files").at(file.path().filename().string());
+      CsvReader csv(file.path());
+      int rows = 0;
+      while (csv.next()) ++rows;
+      CHECK(table.integer("rows") == rows);
+      CHECK_FALSE(table.strings("software").empty());
+      for (const JsonReader& source : table.at("sources").elements()) {
+        for (const char* field : {"source", "licence", "date"}) CHECK_FALSE(source.string(field).empty());
+        const bool own = source.string("source").starts_with("moeplan-microbench");
+        CHECK_FALSE(source.string(own ? "driver" : "commit").empty());
+        CHECK_FALSE((own ? source : table).string("how").empty());
+      }
+    }
   }
 }
 

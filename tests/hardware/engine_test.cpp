@@ -49,13 +49,16 @@ TEST_CASE("every engine profile loads and says where its values come from") {
     const EngineProfile engine = test::engine(id);
     CHECK(engine.id == id);
     if (id == "ideal") continue;
-    for (const char* field : {"scheduler.max_batch_requests", "scheduler.max_batch_tokens", "scheduler.memory_fraction", "scheduler.admission_output_reserve",
-                              "scheduler.schedules_ahead", "memory.formula", "memory.runtime_reserve", "host.per_step", "host.per_sequence", "host.request_latency",
-                              "host.request_per_token", "host.request_per_stream", "kernels.multiplier",
-                              "kernels.all_reduce", "supports"}) {
-      CAPTURE(field);
-      CHECK(engine.sources.count(field) == 1);
+    CHECK(engine.sources.count("supports") == 1);
+    const JsonDocument document = load_json(test::profiles("engines") / (id + ".json"));
+    const JsonReader root(document);
+    for (const char* group : {"scheduler", "memory", "host", "kernels"}) {
+      for (const auto& [field, value] : root.at(group).members()) {
+        CAPTURE(field);
+        CHECK(engine.sources.count(std::string(group) + "." + field) == 1);
+      }
     }
+    for (const JsonReader& override_ : root.at("overrides").elements()) CHECK_FALSE(override_.string("source").empty());
   }
 }
 

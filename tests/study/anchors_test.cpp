@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/error.hpp"
 #include "study/anchor_study.hpp"
 #include "study/validation.hpp"
 #include "support/shipped_scenarios.hpp"
@@ -204,6 +205,40 @@ TEST_CASE("validation with anchors scores only other rows, and scores them bette
   REQUIRE(v.anchor_fits.size() == 1);
   CHECK(v.anchor_fits[0].points.size() == 2);
   CHECK(json::parse(validation_json(v)).at("anchors").at(0).at("rows").size() == 2);
+}
+
+TEST_CASE("a run in fp8 is the publisher's block-scaled checkpoint, or one scale per tensor where the engine has no block-scaled kernels") {
+  MeasuredRun run = run_at(1, "fp8");
+  run.model = "qwen3-32b";
+  run.weights = "fp8";
+  run.engine = "trtllm";
+  run.gpus = run.tp = 2;
+  run.gpu = "h100-sxm";
+  CHECK(run_deployment(run, data()).precision.weights == Precision::kFp8Block);
+  run.gpu = "l40s";
+  CHECK(run_deployment(run, data()).precision.weights == Precision::kFp8);
+  run.gpu = "a100-sxm-80";  // neither
+  CHECK_THROWS_AS(run_deployment(run, data()), InputError);
+}
+
+TEST_CASE("a run that states no measurement is predicted and not scored, with its reason") {
+  const Validation v = validate_runs({run_at(1, "silent")}, data(), {});
+  CHECK(v.scored_runs == 0);
+  CHECK_FALSE(v.predictions[0].refused);
+  CHECK(unscored_reason(v, 0) == "states no measured TTFT, TPOT, ITL or output throughput");
+  CHECK(validation_summary(v).find("intervals hold") == std::string::npos);
+}
+
+TEST_CASE("each anchor is told as measured, before and after; what rounds to nothing has no sign") {
+  AnchorFit fit;
+  fit.correction.host_per_prompt_s = -1e-7;
+  for (int i = 0; i < 9; ++i) fit.points.push_back({"row" + std::to_string(i), RunMetric::kTpot, 20, 15, 21});
+  CHECK(correction_text(fit.correction).find("+0.0 ms per prompt") != std::string::npos);
+  const std::string text = anchor_points_text(fit);
+  CHECK(text.find("  tpot         measured       20,       15 before (-25.0 %),       21 after (+5.0 %)  row0\n") == 0);
+  CHECK(text.find("row7") != std::string::npos);
+  CHECK(text.find("row8") == std::string::npos);
+  CHECK(text.find("and 1 more") != std::string::npos);
 }
 
 TEST_CASE("a published run longer than the model's context is predicted, one that no KV cache holds is refused alone") {
