@@ -35,8 +35,11 @@ class Stated {
     if (value.value().is_boolean()) all_ = value.value().get<bool>();
     else frameworks_ = provenance.strings(key);
   }
-  [[nodiscard]] bool of(const std::string& framework) const {
-    return all_ || std::any_of(frameworks_.begin(), frameworks_.end(), [&](const std::string& f) { return framework == f || framework.starts_with(f + "/"); });
+  /// Listed as "cublas", "cublas-13.1.0" or, as rows have it, "cublas-13.1.0/lt".
+  [[nodiscard]] bool of(const KernelKey& key) const {
+    return all_ || std::any_of(frameworks_.begin(), frameworks_.end(), [&](const std::string& f) {
+      return f == key.framework || f == key.engine() || f == key.framework + "/" + key.kernel;
+    });
   }
 
  private:
@@ -67,9 +70,9 @@ void queue_fits(const std::vector<KernelRows<Operation>>& sets, const KernelDevi
     jobs.push_back([&, i] {
       KernelDevice seen = device;
       // Operands that rotated over more memory than the caches hold were cold in every row: there is no warm share to fit.
-      if (provenance.cold_operands.of(sets[i].key.framework)) seen.l2_bytes = 0;
+      if (provenance.cold_operands.of(sets[i].key)) seen.l2_bytes = 0;
       slots[i] = fit_kernel(sets[i], seen);
-      slots[i].sustained = provenance.sustained.of(sets[i].key.framework);
+      slots[i].sustained = provenance.sustained.of(sets[i].key);
     });
   }
 }

@@ -35,6 +35,11 @@ bool eight_bit(Precision p) { return p == Precision::kFp8 || p == Precision::kFp
 template <class Operation>
 constexpr bool kWrapped = std::is_same_v<Operation, MoeOperation>;
 
+/// The suite's own attention has no tensor cores: engines' is several times faster, and generic fractions of the datasheet are nearer to it.
+template <class Operation>
+constexpr bool kLibrariesAreFaster = std::is_same_v<Operation, DecodeOperation> || std::is_same_v<Operation, PrefillOperation> || std::is_same_v<Operation, MlaDecodeOperation> ||
+                                     std::is_same_v<Operation, MlaPrefillOperation>;
+
 template <class Operation>
 using Choices = std::vector<Choice<Operation>>;
 
@@ -43,7 +48,7 @@ Choices<Operation> filtered(const std::vector<FittedKernel<Operation>>& kernels,
                             const std::function<bool(const FittedKernel<Operation>&)>& wanted) {
   Choices<Operation> choices;
   for (const auto& k : kernels) {
-    if (k.key.format == format && wanted(k)) choices.push_back({&k, true, k.from.empty() ? best : std::max(best, Origin::kTransferred)});
+    if (k.key.format == format && !(kLibrariesAreFaster<Operation> && k.key.of_suite()) && wanted(k)) choices.push_back({&k, true, k.from.empty() ? best : std::max(best, Origin::kTransferred)});
   }
   return choices;
 }
@@ -70,6 +75,8 @@ Choices<Operation> by_engine(const std::vector<FittedKernel<Operation>>& kernels
     // Whole experts of a relative: constants without residuals, of which the fastest is as good a guess as the engine's own.
     auto whole = filtered<Operation>(kernels, format, Origin::kTransferred, [](const Kernel& k) { return !k.from.empty(); });
     if (!whole.empty()) return whole;
+    // An engine's kernel of a related format is nearer.
+    if (std::any_of(kernels.begin(), kernels.end(), [](const Kernel& k) { return !k.key.of_no_engine(); })) return {};
   }
   if (!others.empty()) return others;
   for (const std::string& engine : preference) {

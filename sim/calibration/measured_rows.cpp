@@ -13,8 +13,10 @@ std::string KernelKey::engine() const { return framework.substr(0, framework.fin
 
 bool KernelKey::of_no_engine() const {
   const std::string name = engine();
-  return name == "deepgemm" || name == "cublas" || name == "cudnn" || name == "moeplan";
+  return name == "deepgemm" || name == "cublas" || name == "cudnn" || of_suite();
 }
+
+bool KernelKey::of_suite() const { return framework.starts_with("moeplan-cuda"); }
 
 namespace {
 

@@ -23,6 +23,8 @@ struct KernelKey {
   /// Not an engine's kernel: a library's, timed without what engines wrap around it (quantisation of inputs, routing, activation, reduction), or the
   /// microbenchmarks' own. It stands for engines that name it, and for others only where nothing else was measured.
   [[nodiscard]] bool of_no_engine() const;
+  /// The microbenchmarks' own kernel on a GPU. (Those of its host backend are the ones that the engine on the processor runs.)
+  [[nodiscard]] bool of_suite() const;
 };
 
 template <class Operation>

@@ -146,7 +146,7 @@ bool is_link_bound(const Operation&) { return false; }
 template <class Operation>
 bool covered(const std::vector<FittedKernel<Operation>>& own, const FittedKernel<Operation>& k, bool engine_too) {
   return std::any_of(own.begin(), own.end(), [&](const auto& o) {
-    if (std::is_same_v<Operation, MoeOperation> && o.key.of_no_engine()) return false;
+    if (!std::is_same_v<Operation, GemmOperation> && o.key.of_no_engine()) return false;
     return o.key.format == k.key.format && o.key.variant == k.key.variant && (!engine_too || o.key.engine() == k.key.engine());
   });
 }

@@ -29,9 +29,11 @@ struct Box {
   Coordinates low, high;
 };
 
-Box limits(const EngineProfile& engine) {
+/// `engine` without the time per sequence that only several GPUs have, where the layout has one: less than none has no effect.
+Box limits(const EngineProfile& engine, bool one_gpu) {
   constexpr double kFar = 1e3;
-  return {{-engine.host_per_step.value() / kWidths[0], -engine.host_per_sequence.value() / kWidths[1], std::log(kLeastMultiplier) / kWidths[2],
+  const double per_sequence = engine.host_per_sequence.value() - (one_gpu ? engine.host_per_sequence_across.value() : 0.0);
+  return {{-engine.host_per_step.value() / kWidths[0], -per_sequence / kWidths[1], std::log(kLeastMultiplier) / kWidths[2],
            -engine.host_per_prompt.value() / kWidths[3]},
           {kFar, kFar, std::log(kMostMultiplier) / kWidths[2], kFar}};
 }
@@ -193,7 +195,7 @@ AnchorFit fit_anchors(std::span<const MeasuredRun> anchors, const EngineProfile&
     measured.push_back(*run.value(*metric));
     fit.points.push_back({run.id, *metric, measured.back(), 0, 0});
   }
-  GaussNewton search{measured, predict, limits(engine), {}, predict({}), {}, {}};
+  GaussNewton search{measured, predict, limits(engine, anchors.front().gpus == 1), {}, predict({}), {}, {}};
   search.residuals = search.residuals_of(search.predicted);
   for (std::size_t i = 0; i < measured.size(); ++i) fit.points[i].before = search.predicted[i];
   search.differentiate();

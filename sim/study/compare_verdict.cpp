@@ -100,7 +100,8 @@ std::string doubt_text(const Comparison& c, const std::vector<std::size_t>& orde
     if (!told && !equal(*best.usd_per_million_needed, *r.usd_per_million_needed)) alike.push_back(order[k]);
   }
   if (alike.size() == 1) return text;
-  return text + fmt::format("The costs of {} show no difference beyond {}. ", names_of(rows, alike), c.load_per_s ? "that error" : "noise");
+  if (c.load_per_s) return text + fmt::format("Within that error it is not known which of {} costs least. ", names_of(rows, alike));
+  return text + fmt::format("The costs of {} show no difference beyond noise. ", names_of(rows, alike));
 }
 
 std::string cost_text(const Comparison& c, const std::vector<std::size_t>& order) {

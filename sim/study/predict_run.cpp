@@ -73,9 +73,11 @@ std::uint64_t offline_requests(const MeasuredRun& run) {
 
 bool sized_for_its_load(const MeasuredRun& run) {
   if (run.mode != LoadMode::kOffline || run.engine != "trtllm") return false;
-  if (run.engine_version.rfind("0.", 0) != 0) return true;
+  const std::string& version = run.engine_version;
+  const std::size_t number = version.find_first_of("0123456789");  // "0.14.0", "v0.14", "TensorRT-LLM 0.14"
+  if (number == std::string::npos || version.compare(number, 2, "0.") != 0) return true;
   int minor = 0;
-  std::from_chars(run.engine_version.data() + 2, run.engine_version.data() + run.engine_version.size(), minor);
+  std::from_chars(version.data() + number + 2, version.data() + version.size(), minor);
   return minor >= kFirstSizedMinor;
 }
 

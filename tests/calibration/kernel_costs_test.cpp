@@ -104,6 +104,36 @@ TEST_CASE("a library's expert products alone do not stand for an engine's expert
   CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).moe(shape)) == doctest::Approx(10).epsilon(0.05));
 }
 
+TEST_CASE("library experts do not stand for an engine's where the engine's experts were measured in a related format") {
+  const auto kernel = [](const char* framework, Precision format, double us) {
+    FittedKernel<MoeOperation> k;
+    k.key = {framework, "", "", format, Precision::kBf16};
+    k.constants = {.t0 = us, .p = 2};
+    return k;
+  };
+  MoeShape shape{.tokens = 8, .pairs = 8, .experts = 4, .hidden = 64, .inter = 64, .local_experts = 4, .top_k = 1, .total_experts = 4};
+  shape.weights = Precision::kFp8;
+  CostProfile profile = profile_of({});
+  profile.of<MoeOperation>() = {kernel("cublas-13", Precision::kFp8, 90), kernel("trtllm-1", Precision::kFp8Block, 20)};
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"trtllm", "cublas"}).moe(shape)) == doctest::Approx(20).epsilon(0.05));
+  profile.of<MoeOperation>().resize(1);
+  CHECK(us(KernelCosts::from_profile(round_gpu(), profile, {"trtllm"}).moe(shape)) == doctest::Approx(90).epsilon(0.05));
+}
+
+TEST_CASE("the suite's own attention on a GPU does not stand for an engine's, that on a processor does") {
+  const DecodeAttentionShape shape{.sequences = 1, .context = 64, .heads = 8, .kv_heads = 8, .head_dim = 64};
+  const auto decode_us = [&](const char* framework) {
+    FittedKernel<DecodeOperation> k;
+    k.key = {framework, "", "", shape.kv, Precision::kBf16};
+    k.constants.t0 = 500;
+    CostProfile profile = profile_of({});
+    profile.of<DecodeOperation>() = {k};
+    return us(KernelCosts::from_profile(round_gpu(), profile, {"vllm"}).decode_attention(shape));
+  };
+  CHECK(decode_us("moeplan-cuda-1") < 100);
+  CHECK(decode_us("moeplan-host-1") >= 500);
+}
+
 TEST_CASE("on Blackwell a block-scaled product costs no more than the same engine's row-scaled one, elsewhere it costs what was measured") {
   const CostProfile profile = profile_of({gemm_kernel("sglang-1", Precision::kFp8Block, 20), gemm_kernel("sglang-1", Precision::kFp8, 8)});
   GemmShape block = kTiny;

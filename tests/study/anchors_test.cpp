@@ -118,6 +118,23 @@ TEST_CASE("host time never falls below zero and the multiplier stays within a fa
   CHECK(fit.contradictions[0].find("'a'") != std::string::npos);
 }
 
+TEST_CASE("on one GPU the time per sequence that only several GPUs have cannot be taken away once more") {
+  EngineProfile engine;
+  engine.host_per_step = Seconds(1e-3);
+  engine.host_per_sequence = engine.host_per_sequence_across = Seconds(12e-6);
+  // More clients are faster than they can be: the fit would take time per sequence away.
+  std::vector<MeasuredRun> anchors = {run_at(1, "one"), run_at(8, "eight")};
+  set_tpot(anchors[0], 10.0);
+  set_tpot(anchors[1], 9.0);
+  const AnchorPredictor predict = [](const EngineCorrection& c) {
+    const double first = 9 * c.kernel_multiplier + 1 + 1e3 * (c.host_per_step_s + c.host_per_sequence_s);
+    return std::vector<double>{first, first + 7e3 * c.host_per_sequence_s};
+  };
+  CHECK(fit_anchors(anchors, engine, predict).correction.host_per_sequence_s == doctest::Approx(0));
+  for (MeasuredRun& run : anchors) run.gpus = run.tp = 2;
+  CHECK(fit_anchors(anchors, engine, predict).correction.host_per_sequence_s < -1e-6);
+}
+
 TEST_CASE("anchors made by the simulator give its constants back") {
   const EngineCorrection truth{0.8e-3, 10e-6, 1.10};
   const std::vector<MeasuredRun> anchors = {measured_by(run_at(1, "a"), truth), measured_by(run_at(8, "b"), truth),

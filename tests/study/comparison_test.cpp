@@ -117,7 +117,7 @@ TEST_CASE("what noise or the error of a capacity explains is called no differenc
   c.load_per_s = 3;
   c.rows[0].most_needed = 4;
   verdict = judged(c).verdict;
-  CHECK(contains(verdict, "A may need 3 to 4 deployments: what one carries is known to 3 %. The costs of A and B show no difference beyond that error."));
+  CHECK(contains(verdict, "A may need 3 to 4 deployments: what one carries is known to 3 %. Within that error it is not known which of A and B costs least."));
   c.rows[1] = row("B", 6);
   verdict = judged(c).verdict;
   CHECK(contains(verdict, "A may need 3 to 4 deployments"));

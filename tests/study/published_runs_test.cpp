@@ -58,7 +58,7 @@ TEST_CASE("a throughput run of TensorRT-LLM has limits made for its lengths, oth
   MeasuredRun online = throughput_run(128, 128, "1.0");
   online.mode = LoadMode::kClosed;
   online.concurrency = 8;
-  for (const MeasuredRun& run : {online, throughput_run(128, 128, "0.14.0")}) {
+  for (const MeasuredRun& run : {online, throughput_run(128, 128, "0.14.0"), throughput_run(128, 128, "v0.14"), throughput_run(128, 128, "TensorRT-LLM 0.14")}) {
     const SchedulerConfig other = run_deployment(run, data()).scheduler;
     CHECK(other.memory_fraction == defaults.memory_fraction);
     CHECK(other.max_batch_requests == defaults.max_batch_requests);
