@@ -33,7 +33,8 @@ class Stated {
     if (!provenance.has(key)) return;
     const JsonReader value = provenance.at(key);
     if (value.value().is_boolean()) all_ = value.value().get<bool>();
-    else frameworks_ = provenance.strings(key);
+    else if (value.value().is_array()) frameworks_ = provenance.strings(key);
+    else value.fail("found " + value.value().dump() + ", accepted: true, false or an array of frameworks");
   }
   /// Listed as "cublas", "cublas-13.1.0" or, as rows have it, "cublas-13.1.0/lt".
   [[nodiscard]] bool of(const KernelKey& key) const {

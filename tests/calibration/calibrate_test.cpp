@@ -149,6 +149,8 @@ TEST_CASE("provenance tells which frameworks were measured under continuous load
   CHECK(sustained("{}") == std::vector<bool>{false, false});
   CHECK(sustained(R"({"sustained": true})") == std::vector<bool>{true, true});
   CHECK(sustained(R"({"sustained": ["test-1"]})") == std::vector<bool>{false, true});
+  CHECK(sustained(R"({"sustained": ["test-1/kernel", "other"]})") == std::vector<bool>{true, true});
+  CHECK_THROWS_WITH_AS(sustained(R"({"sustained": "yes"})"), doctest::Contains("/sustained: found \"yes\", accepted: true, false or an array of frameworks"), InputError);
 }
 
 TEST_CASE("rows marked as disturbed are no measurements") {
